@@ -1,0 +1,43 @@
+/**
+ * Every way in which an input can be incomplete or strange: one table, so that no reader invents its own and
+ * every report shows all of them. A condition is counted, never thrown; what makes an input unusable is an
+ * `InputError` instead.
+ *
+ * Severity: `info` changes no verdict; `warning` says that the tool understood less than the trace holds;
+ * `loss` says that the trace is incomplete inside, so that "no violation" is not "clean" (exit code 4 unless
+ * `--allow-loss`).
+ */
+export const conditions = {
+  'lost-events': { severity: 'loss', sentence: 'the recorder lost records of a CPU; what they would have shown is unknown' },
+  'missing-cpu-start': { severity: 'info', sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then" },
+  'time-backwards': { severity: 'warning', sentence: 'the clock of a CPU stepped back between two records; record order is kept' },
+  'unparsed-line': { severity: 'warning', sentence: 'a line is neither an event nor a known note of the tracer; skipped' },
+  'truncated-line': { severity: 'warning', sentence: 'the input ends inside a line; that line is not used' },
+  'malformed-fields': { severity: 'warning', sentence: 'a known event lacks a field that it must have; the event is not used' },
+  'unresolved-function': { severity: 'info', sentence: 'a probe shows an address instead of its function, and its name is not known either; not used' },
+  'hashed-pointers': { severity: 'info', sentence: 'pointers are printed as (____ptrval____): hrtimers and vcpus cannot be told apart by them' },
+  'unused-event': { severity: 'info', sentence: 'records of event kinds that no model or rule uses' },
+  'surrounding-text': { severity: 'info', sentence: 'lines around a dump in a kernel log, passed over' },
+  'extra-dump': { severity: 'info', sentence: 'a further ftrace dump in the same log; each dump is read as a recording of its own, with unknown state' },
+  'unattributed-event': { severity: 'info', sentence: 'timer events that cannot be given to one vcpu; no rule judges them' },
+  'vm-grouping-assumed': { severity: 'info', sentence: 'which vcpus form a VM is assumed from thread names, vcpu ids and thread order; record with record-tgid to know' },
+  'model-undecided': { severity: 'warning', sentence: 'no evidence decides between kernel models; only rules common to the candidates run' },
+  'model-contradiction': { severity: 'warning', sentence: 'a record contradicts the chosen kernel model' },
+} as const satisfies Record<string, { severity: 'info' | 'warning' | 'loss'; sentence: string }>;
+
+/** Name of a condition. */
+export type ConditionKind = keyof typeof conditions;
+
+/** Severity of a condition. */
+export type ConditionSeverity = (typeof conditions)[ConditionKind]['severity'];
+
+/** Receives conditions from readers and later rooms. */
+export interface ConditionSink {
+  /**
+   * @param kind     which condition
+   * @param count    how many records or lines it concerns, at least 1
+   * @param position line or byte offset of the (first of these) place
+   * @param detail   what exactly, where that differs from case to case (an event name, a CPU)
+   */
+  condition(kind: ConditionKind, count: number, position: number, detail?: string): void;
+}
