@@ -1,0 +1,145 @@
+import { Parser } from 'csv-parse';
+import type { Cell } from '../../events/native.js';
+import { columnIndex, columns } from '../../events/native-columns.js';
+import { explainRow, explainUnknownField, namedCells } from '../../events/native-schema.js';
+import { InputError } from '../errors.js';
+import type { Reader, RecordingFacts } from '../record.js';
+import { Lines } from './lines.js';
+import { type NativeSink, RowSink } from './rows.js';
+
+const directive = /^#\s*(model|host|kernel|clock|cpus)\s*:\s*(.*?)[\s,]*$/;
+
+/** Reads the CSV form of the native notation. */
+export class NativeCsvReader implements Reader {
+  private readonly lines = new Lines((line) => this.line(line));
+  private readonly rows: RowSink;
+  private readonly parser: Parser;
+  /** Cells of the line that the parser was given, undefined while it has not delivered them. */
+  private record: string[] | undefined;
+  /** By position in the row: index of the column, or -1 for a column without a name. */
+  private header: number[] | undefined;
+  private readonly cells: Cell[] = columns.map(() => undefined);
+
+  constructor(sink: NativeSink) {
+    this.rows = new RowSink(sink, (cells) => explainRow(namedCells(cells)));
+    this.parser = new Parser({
+      record_delimiter: '\n',
+      trim: true,
+      skip_empty_lines: true,
+      relax_column_count: true,
+      on_record: (record: string[]) => {
+        this.record = record;
+        // Nothing is left for the stream to hand on.
+        return undefined;
+      },
+    });
+  }
+
+  /** @throws InputError for a row that is not valid */
+  push(chunk: Uint8Array): void {
+    try {
+      this.lines.push(chunk);
+    } finally {
+      this.rows.count();
+    }
+  }
+
+  /** @throws InputError for a last row that is not valid, or when there was no header */
+  end(): void {
+    try {
+      this.lines.end();
+    } finally {
+      this.rows.count();
+    }
+    if (this.header === undefined) {
+      throw new InputError('expected a header row that names the columns (at least "event"), found none');
+    }
+  }
+
+  private line(bytes: Uint8Array): void {
+    const first = firstVisible(bytes);
+    if (first < 0) return;
+    if (bytes[first] === hash) this.comment(Buffer.from(bytes.subarray(first)).toString());
+    else this.split(bytes);
+  }
+
+  private comment(text: string): void {
+    const [, name, value] = directive.exec(text) ?? [];
+    if (name === undefined || value === undefined || value === '') return;
+    if (name !== 'cpus') this.rows.fact({ [name]: value } as RecordingFacts);
+    else if (/^[1-9][0-9]{0,5}$/.test(value)) this.rows.fact({ cpus: Number(value) });
+  }
+
+  /**
+   * A row is one line, and the parser gets it in one call, so that its cells are there when the call returns:
+   * written to as a stream, the parser would hand them out on a later tick. It keeps a few bytes back to look
+   * ahead, hence the blank lines. A quote that is left open shows in the row where it is.
+   */
+  private split(bytes: Uint8Array): void {
+    this.record = undefined;
+    // A buffer of its own: the parser keeps a view of its last bytes.
+    const text = Buffer.allocUnsafe(bytes.length + 1 + lookAhead);
+    text.set(bytes);
+    text.fill('\n', bytes.length);
+    const errors: Error[] = [];
+    this.parser._transform(text, 'utf8', (error) => {
+      if (error) errors.push(error);
+    });
+    const { number } = this.lines;
+    if (errors.length > 0) {
+      // The parser's own message counts the blank lines.
+      throw new InputError(`line ${number}: expected quotes only around a whole cell, found one elsewhere`);
+    }
+    if (this.record === undefined)
+      throw new InputError(`line ${number}: expected a closing quote, found the end of the line`);
+    if (this.header === undefined) this.header = this.readHeader(this.record);
+    else this.readRow(this.record, this.header);
+  }
+
+  private readHeader(names: readonly string[]): number[] {
+    const { number } = this.lines;
+    const header = names.map((name) => {
+      if (name === '') return -1;
+      const column = columnIndex.get(name);
+      if (column === undefined) throw new InputError(`line ${number}: header: ${explainUnknownField(name)}`);
+      return column;
+    });
+    const twice = names.find((name, i) => name !== '' && names.indexOf(name) < i);
+    if (twice !== undefined)
+      throw new InputError(`line ${number}: header: expected each column once, found "${twice}" twice`);
+    if (!names.includes('event')) {
+      throw new InputError(`line ${number}: header: expected a column "event", found ${names.join(', ')}`);
+    }
+    return header;
+  }
+
+  private readRow(record: readonly string[], header: readonly number[]): void {
+    const { cells } = this;
+    cells.fill(undefined);
+    let filled = 0;
+    for (let i = 0; i < record.length; i++) {
+      const text = record[i]!;
+      if (text === '') continue;
+      filled++;
+      const column = header[i] ?? -1;
+      if (column < 0) {
+        throw new InputError(
+          `line ${this.lines.number}: expected at most ${header.length} cells as in the header, found "${text}" in cell ${i + 1}, which has no column`,
+        );
+      }
+      cells[column] = text;
+    }
+    // A row of commas is how a spreadsheet writes a blank line.
+    if (filled > 0) this.rows.row(cells, this.lines.number);
+  }
+}
+
+/** More bytes than the parser keeps back: the longest blank in UTF-8 has three. */
+const lookAhead = 7;
+
+const hash = 0x23;
+
+/** Index of the first byte that is not blank, -1 when there is none. */
+function firstVisible(bytes: Uint8Array): number {
+  return bytes.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d);
+}

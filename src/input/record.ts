@@ -1,0 +1,87 @@
+import type { ConditionSink } from '../events/conditions.js';
+import { Context } from '../events/event.js';
+
+/** Most fields a wanted event has. */
+export const maxFields = 16;
+
+/**
+ * One wanted record of any format: a reader reuses one object for all of them, so a sink copies what it keeps.
+ * Field i of the event's `EventSpec` is in `hi[i]`, `lo[i]` if bit i of `present` is set.
+ */
+export class Record {
+  /** Nanoseconds since the first record of the trace. */
+  time = 0;
+  cpu = -1;
+  pid = -1;
+  /** -1 where the format has none. */
+  tgid = -1;
+  /** From the flags column, see `Context`. */
+  context: number = Context.unknown;
+  /** Index into the catalogue's `events`. */
+  event = -1;
+  /** How the record was recognised: the entry of a function (probe or tracer) carries only what the user asked for. */
+  source: 'tracepoint' | 'function' | 'alias' = 'tracepoint';
+  /** Number of the event's name in this input: two probes of one function have different ones. */
+  name = 0;
+  /** True for a record of a function's return. */
+  isReturn = false;
+  /** Line number (text, from 1) or byte offset (binary). */
+  position = 0;
+  present = 0;
+  readonly hi = new Uint32Array(maxFields);
+  readonly lo = new Uint32Array(maxFields);
+  /** The thread's name, made only on demand. */
+  comm: () => string = () => '';
+
+  has(field: number): boolean {
+    return (this.present & (1 << field)) !== 0;
+  }
+
+  /** Field as a signed 32-bit number, or `missing` when absent. */
+  int(field: number, missing = -1): number {
+    return this.has(field) ? (this.lo[field] as number) | 0 : missing;
+  }
+
+  /** Field as a number (exact below 2^53), or `missing` when absent. */
+  number(field: number, missing = -1): number {
+    return this.has(field) ? (this.hi[field] as number) * 0x100000000 + (this.lo[field] as number) : missing;
+  }
+}
+
+/** What is known of a recording apart from its records. */
+export interface RecordingFacts {
+  /** Kernel release (`6.1.0-50-arm64`) where the input names it. */
+  kernel?: string;
+  /** Trace clock, where the input names it or its form betrays it (`counter` prints no time). */
+  clock?: string;
+  /** Time of the first record in the trace's own clock, nanoseconds; `Record.time` counts from here. */
+  origin?: bigint;
+  /** Number of CPUs, where the input says so. */
+  cpus?: number;
+  /** Native notation only: model and host that the author of the trace names. */
+  model?: string;
+  host?: string;
+}
+
+/** Where a reader of records delivers. */
+export interface RecordSink extends ConditionSink {
+  record(record: Record): void;
+  /** Every record counts, wanted or not; called with the number read since the last call. */
+  counted(records: number): void;
+  /** Records of one CPU were lost here; count -1 when the trace does not say how many. */
+  lost(cpu: number, count: number, position: number): void;
+  /** The trace of one CPU begins here, later than that of others (`buffer started`). */
+  cpuStarted(cpu: number, position: number): void;
+  /** A fact of the recording as a whole. */
+  fact(facts: RecordingFacts): void;
+  /** State before this point is unrelated to what follows (a second dump in one log). */
+  discontinuity(position: number): void;
+}
+
+/** A push parser of one format. */
+export interface Reader {
+  /** Any cut of the input into chunks gives the same records. The chunk may be reused after the call. */
+  push(chunk: Uint8Array): void;
+  /** End of input. */
+  end(): void;
+}
