@@ -1,0 +1,147 @@
+import { keyU64 } from '../events/u64.js';
+
+/** Who a vcpu is (specification §3.5): the identity that every event of it is given. */
+export class Vcpu {
+  /** Index in the run, from 0 in order of appearance. */
+  readonly index: number;
+  /** The kernel's vcpu_id, -1 until a record names it. */
+  id = -1;
+  /** Thread that runs it. */
+  pid: number;
+  tgid = -1;
+  /** VM number that the notation names, -1 elsewhere. */
+  vm = -1;
+  comm = '';
+  /** `struct kvm_vcpu` pointer as a map key, where a record showed it. */
+  pointer: number | string | undefined;
+  /** Virtual counter offset, where a probe showed it: equal for all vcpus of a VM. */
+  offset: string | undefined;
+  /** Number of events attributed to it. */
+  events = 0;
+  /** Time from which its load state is known, nanoseconds since the trace began; -1 never. */
+  knownSince = -1;
+
+  /** CPU it is loaded on, -1 none, -2 not known. */
+  cpu = -2;
+  /** Between entry and exit: 1, 0, or -1 not known. */
+  inGuest = -1;
+  /** The put that is under way, or none: the thread's next event that is no part of it ends it. */
+  putCpu = -1;
+  /** In WFI or another wait of the vcpu, as derived. */
+  waiting = false;
+  /** Exception class of the last exit, -1 for interrupts. */
+  exitClass = -1;
+
+  constructor(index: number, pid: number) {
+    this.index = index;
+    this.pid = pid;
+  }
+}
+
+/** A host thread, as far as timer events concern it. */
+export class Thread {
+  readonly pid: number;
+  /** The vcpu that it runs. */
+  vcpu: Vcpu | undefined;
+  /** vcpu id of its last timer map outside interrupts. */
+  mapId = -1;
+  /** Context of the last kvm_timer_emulate of the thread, for the soft hrtimer that follows. */
+  emulated = -1;
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+}
+
+/** All threads and vcpus of a trace, by every name that records give them. */
+export class Threads {
+  readonly vcpus: Vcpu[] = [];
+  readonly #threads = new Map<number, Thread>();
+  readonly #byPointer = new Map<number | string, Vcpu>();
+  readonly #byName = new Map<number, Vcpu>();
+
+  find(pid: number): Thread | undefined {
+    return this.#threads.get(pid);
+  }
+
+  get(pid: number): Thread {
+    let thread = this.#threads.get(pid);
+    if (thread === undefined) {
+      thread = new Thread(pid);
+      this.#threads.set(pid, thread);
+    }
+    return thread;
+  }
+
+  /** The vcpu of a thread that has proved to run one; made when it is the first time. */
+  ofThread(thread: Thread): Vcpu {
+    if (thread.vcpu === undefined) {
+      thread.vcpu = this.#add(thread.pid);
+      thread.vcpu.id = thread.mapId;
+    }
+    return thread.vcpu;
+  }
+
+  /** The vcpu of a `struct kvm_vcpu` pointer; made when it is the first time. */
+  ofPointer(hi: number, lo: number): Vcpu {
+    const key = keyU64(hi, lo);
+    let vcpu = this.#byPointer.get(key);
+    if (vcpu === undefined) {
+      vcpu = this.#add(-1);
+      vcpu.pointer = key;
+      this.#byPointer.set(key, vcpu);
+    }
+    return vcpu;
+  }
+
+  /** The vcpu that a notation names by VM and id. */
+  ofName(vm: number, id: number, pid: number): Vcpu {
+    const key = vm * 65536 + id;
+    let vcpu = this.#byName.get(key);
+    if (vcpu === undefined) {
+      vcpu = this.#add(pid);
+      vcpu.vm = vm;
+      vcpu.id = id;
+      this.#byName.set(key, vcpu);
+    }
+    return vcpu;
+  }
+
+  /**
+   * The thread runs the vcpu that this pointer names. A vcpu that was known by thread only and one known by
+   * pointer only turn out to be one; a pointer reused for a new vcpu in another thread is a new vcpu.
+   */
+  bind(thread: Thread, hi: number, lo: number): Vcpu {
+    const key = keyU64(hi, lo);
+    const known = this.#byPointer.get(key);
+    if (known !== undefined) {
+      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && thread.vcpu.pointer === undefined) {
+        // Known by its thread before its pointer was seen: the thread's identity stays.
+        const kept = thread.vcpu;
+        kept.pointer = key;
+        if (kept.id < 0) kept.id = known.id;
+        this.#byPointer.set(key, kept);
+        return kept;
+      }
+      if (thread.vcpu !== known && known.pid !== thread.pid) known.pid = thread.pid;
+      thread.vcpu = known;
+      return known;
+    }
+    const own = thread.vcpu;
+    if (own !== undefined && own.pointer === undefined) {
+      own.pointer = key;
+      this.#byPointer.set(key, own);
+      return own;
+    }
+    const vcpu = this.ofPointer(hi, lo);
+    vcpu.pid = thread.pid;
+    thread.vcpu = vcpu;
+    return vcpu;
+  }
+
+  #add(pid: number): Vcpu {
+    const vcpu = new Vcpu(this.vcpus.length, pid);
+    this.vcpus.push(vcpu);
+    return vcpu;
+  }
+}
