@@ -1,0 +1,284 @@
+import { Ctl, Register, type TimerEvent, TimerEvent as Event } from '../events/event.js';
+import { CpuState, contextCount, type Known, no, noEvent, nowhere, somewhere, type TimerContext, unknown, VcpuState, yes } from './state.js';
+
+/** Which kind of VM host the kernel is. */
+export type Host = 'vhe' | 'nvhe';
+
+/**
+ * An operation of the modelled kernel on hardware or on a kernel timer, in the order in which it happens.
+ * A plain check has no sink for them; comparing designs counts and lists them.
+ */
+export interface EffectSink {
+  effect(effect: Effect, cpu: number, vcpu: number, timer: number): void;
+}
+
+export type Effect =
+  | 'read-ctl'
+  | 'read-cval'
+  | 'write-ctl'
+  | 'write-cval'
+  | 'isb'
+  | 'write-cntvoff'
+  | 'write-active'
+  | 'set-affinity'
+  | 'arm-bg-timer'
+  | 'cancel-bg-timer'
+  | 'update-irq';
+
+/**
+ * The state of the host's timers as far as a trace lets it be known (specification §0.3): every field is a value
+ * or unknown. Models change it through methods that bear the kernel's names; rules read it.
+ */
+export class Machine {
+  readonly vcpus: VcpuState[] = [];
+  readonly cpus: CpuState[] = [];
+  /** The forwarded flag of the vtimer's PPI: one for all CPUs. */
+  forwarded: Known = unknown;
+  /** Time of the last event, nanoseconds since the trace began. */
+  now = 0;
+  #effects: EffectSink | undefined;
+
+  constructor(effects?: EffectSink) {
+    this.#effects = effects;
+  }
+
+  cpu(index: number): CpuState {
+    for (let i = this.cpus.length; i <= index; i++) this.cpus.push(new CpuState(i));
+    return this.cpus[index] as CpuState;
+  }
+
+  vcpu(index: number): VcpuState {
+    for (let i = this.vcpus.length; i <= index; i++) this.vcpus.push(new VcpuState(i));
+    return this.vcpus[index] as VcpuState;
+  }
+
+  /** Keeps a copy of the event as the last of its kind of its vcpu and CPU. */
+  remember(event: TimerEvent): void {
+    this.now = event.time;
+    if (event.cpu >= 0) keep(this.cpu(event.cpu).last, event);
+    if (event.vcpu >= 0) keep(this.vcpu(event.vcpu).last, event);
+  }
+
+  // --- running vcpu -------------------------------------------------------
+
+  /** kvm_arch_vcpu_load: kvm_arm_set_running_vcpu(vcpu), vcpu->cpu = cpu. */
+  setRunning(vcpu: VcpuState, cpu: CpuState, approximate: boolean): void {
+    const before = vcpu.cpu;
+    if (before >= 0 && before !== cpu.index) {
+      const other = this.cpu(before);
+      if (other.running === vcpu.index) other.running = nowhere;
+    }
+    if (cpu.running >= 0 && cpu.running !== vcpu.index) this.vcpu(cpu.running).cpu = somewhere;
+    cpu.running = vcpu.index;
+    vcpu.cpu = cpu.index;
+    vcpu.cpuApproximate = approximate;
+  }
+
+  /** kvm_arch_vcpu_put: vcpu->cpu = -1, kvm_arm_set_running_vcpu(NULL). */
+  clearRunning(vcpu: VcpuState, cpu: CpuState): void {
+    cpu.running = nowhere;
+    vcpu.cpu = nowhere;
+    vcpu.cpuApproximate = false;
+  }
+
+  // --- timer registers ----------------------------------------------------
+
+  /** timer_save_state: memory := hardware, hardware CTL := 0, loaded := false. */
+  saveState(vcpu: VcpuState, cpu: CpuState, timer: number, event: TimerEvent | undefined): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    this.#effects?.effect('read-ctl', cpu.index, vcpu.index, timer);
+    this.#effects?.effect('read-cval', cpu.index, vcpu.index, timer);
+    this.#effects?.effect('write-ctl', cpu.index, vcpu.index, timer);
+    context.rememberSave();
+    if (event?.hasCval) {
+      context.ctl = event.ctl;
+      context.cvalHi = event.cvalHi;
+      context.cvalLo = event.cvalLo;
+      context.cvalKnown = true;
+    } else context.forgetMemory();
+    if (event !== undefined) context.save.copyFrom(event);
+    context.saveValid = event?.hasCval === true;
+    context.writable = no;
+    context.loaded = no;
+    context.implied = event === undefined;
+    context.forgetHardware();
+    cpu.owner[timer] = nowhere;
+  }
+
+  /** timer_restore_state: hardware := memory (CVAL, isb, CTL), loaded := true. */
+  restoreState(vcpu: VcpuState, cpu: CpuState, timer: number, event: TimerEvent | undefined): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    this.#effects?.effect('write-cval', cpu.index, vcpu.index, timer);
+    this.#effects?.effect('isb', cpu.index, vcpu.index, timer);
+    this.#effects?.effect('write-ctl', cpu.index, vcpu.index, timer);
+    if (event?.hasCval) {
+      context.restoredCtl = event.ctl;
+      context.restoredCvalHi = event.cvalHi;
+      context.restoredCvalLo = event.cvalLo;
+      context.restoredCvalKnown = true;
+    } else {
+      context.restoredCtl = context.ctl;
+      context.restoredCvalHi = context.cvalHi;
+      context.restoredCvalLo = context.cvalLo;
+      context.restoredCvalKnown = context.cvalKnown && context.writable === no;
+    }
+    if (event !== undefined) context.restore.copyFrom(event);
+    context.loaded = yes;
+    context.implied = event === undefined;
+    context.enteredSinceRestore = no;
+    cpu.owner[timer] = vcpu.index;
+  }
+
+  /** The record of an operation that the model had already implied: it only supplies the values. */
+  confirmSave(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    context.implied = false;
+    context.ctl = event.ctl;
+    context.cvalKnown = event.hasCval;
+    context.cvalHi = event.cvalHi;
+    context.cvalLo = event.cvalLo;
+    context.save.copyFrom(event);
+    context.saveValid = event.hasCval;
+  }
+
+  /** As `confirmSave`, for a restore. */
+  confirmRestore(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    context.implied = false;
+    context.restoredCtl = event.ctl;
+    context.restoredCvalKnown = event.hasCval;
+    context.restoredCvalHi = event.cvalHi;
+    context.restoredCvalLo = event.cvalLo;
+    context.restore.copyFrom(event);
+  }
+
+  /** KVM_SET_ONE_REG: the memory copy changes (kvm_arm_timer_set_reg). ISTATUS is read-only. */
+  writeMemory(vcpu: VcpuState, event: TimerEvent): void {
+    const context = vcpu.contexts[event.timer];
+    if (context === undefined || !event.hasValue) return;
+    if (event.register === Register.ctl) {
+      context.userCtl.copyFrom(event);
+      context.ctl = event.valueLo & ~Ctl.istatus;
+    } else if (event.register === Register.cval) {
+      context.userCval.copyFrom(event);
+      context.cvalHi = event.valueHi;
+      context.cvalLo = event.valueLo;
+      context.cvalKnown = true;
+    }
+  }
+
+  /** set_cntvoff: CNTVOFF_EL2 of the CPU. */
+  setCntvoff(cpu: CpuState, vcpu: number): void {
+    this.#effects?.effect('write-cntvoff', cpu.index, vcpu, -1);
+  }
+
+  // --- interrupt line -----------------------------------------------------
+
+  /** kvm_timer_update_irq: level := new level, traced and injected. */
+  updateIrq(vcpu: VcpuState, cpu: CpuState, timer: number, level: Known, event: TimerEvent): void {
+    const context = vcpu.contexts[timer];
+    if (context === undefined) return;
+    this.#effects?.effect('update-irq', cpu.index, vcpu.index, timer);
+    context.level = level;
+    context.update.copyFrom(event);
+  }
+
+  /** irq_set_irqchip_state(irq, IRQCHIP_STATE_ACTIVE, active) on the current CPU. */
+  setActive(cpu: CpuState, timer: number, active: Known): void {
+    this.#effects?.effect('write-active', cpu.index, cpu.running, timer);
+    if (timer >= 0 && timer < contextCount) cpu.active[timer] = active;
+  }
+
+  /** irq_set_vcpu_affinity: the forwarded flag, shared by all CPUs. */
+  setAffinity(cpu: CpuState, forwarded: Known): void {
+    this.#effects?.effect('set-affinity', cpu.index, cpu.running, -1);
+    this.forwarded = forwarded;
+  }
+
+  // --- background timer ---------------------------------------------------
+
+  /** soft_timer_start of the background timer (timer_arm before 4.15). */
+  armBackgroundTimer(vcpu: VcpuState, cpu: CpuState): void {
+    this.#effects?.effect('arm-bg-timer', cpu.index, vcpu.index, -1);
+    vcpu.bgArmed = yes;
+  }
+
+  /** soft_timer_cancel of the background timer (timer_disarm before 4.15), or its expiry. */
+  disarmBackgroundTimer(vcpu: VcpuState, cpu: CpuState): void {
+    this.#effects?.effect('cancel-bg-timer', cpu.index, vcpu.index, -1);
+    vcpu.bgArmed = no;
+  }
+
+  // --- what is not known any more -----------------------------------------
+
+  /** Records of a CPU were lost: all that they could have changed is unknown (specification §4.0, M2). */
+  forgetCpu(index: number): void {
+    const cpu = this.cpu(index);
+    cpu.running = somewhere;
+    cpu.owner.fill(somewhere);
+    cpu.active.fill(unknown);
+    cpu.inTimerIrq = unknown;
+    cpu.last.fill(noEvent);
+    for (const vcpu of this.vcpus) {
+      // Loaded on this CPU, or possibly loaded here in the gap.
+      if (vcpu.cpu === index || vcpu.cpu < 0) this.forgetVcpu(vcpu);
+    }
+  }
+
+  forgetVcpu(vcpu: VcpuState): void {
+    vcpu.cpu = somewhere;
+    vcpu.inGuest = unknown;
+    vcpu.blocked = unknown;
+    vcpu.exitClass = -1;
+    vcpu.bgArmed = unknown;
+    vcpu.resetPending = false;
+    vcpu.restoredSinceEnable = unknown;
+    for (const context of vcpu.contexts) context.forget();
+    vcpu.last.fill(noEvent);
+  }
+
+  /**
+   * After a violation of ownership nothing about who is loaded where can be trusted: the next records define it
+   * anew, so that one fault gives one finding and not a chain of consequences.
+   */
+  distrustOwnership(vcpu: VcpuState | undefined, cpu: CpuState | undefined): void {
+    if (vcpu !== undefined) this.#distrust(vcpu);
+    if (cpu !== undefined) {
+      if (cpu.running >= 0) this.#distrust(this.vcpu(cpu.running));
+      cpu.running = somewhere;
+      for (let timer = 0; timer < contextCount; timer++) {
+        const owner = cpu.owner[timer] as number;
+        if (owner >= 0) this.#distrust(this.vcpu(owner));
+      }
+      cpu.owner.fill(somewhere);
+    }
+  }
+
+  /** After a violation of a context's values neither copy of its registers can be trusted. */
+  distrustRegisters(vcpu: VcpuState, timer: number): void {
+    vcpu.contexts[timer]?.forgetMemory();
+    vcpu.contexts[timer]?.forgetHardware();
+  }
+
+  #distrust(vcpu: VcpuState): void {
+    if (vcpu.cpu >= 0) {
+      const cpu = this.cpu(vcpu.cpu);
+      cpu.running = somewhere;
+      cpu.owner.fill(somewhere);
+    }
+    vcpu.cpu = somewhere;
+    vcpu.inGuest = unknown;
+    for (const context of vcpu.contexts) {
+      context.loaded = unknown;
+      context.implied = false;
+      context.forgetMemory();
+      context.forgetHardware();
+    }
+  }
+}
+
+function keep(last: Event[], event: TimerEvent): void {
+  const kept = last[event.kind] as Event;
+  if (kept === noEvent) last[event.kind] = new Event().copyFrom(event);
+  else kept.copyFrom(event);
+}

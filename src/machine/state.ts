@@ -1,0 +1,156 @@
+import { Timer, TimerEvent } from '../events/event.js';
+import { kindNames } from '../events/kinds.js';
+
+/** A boolean that may not be known. `unknown` never satisfies and never falsifies a predicate (specification §4.0). */
+export type Known = 0 | 1 | -1;
+export const no = 0;
+export const yes = 1;
+export const unknown = -1;
+
+/** A CPU or vcpu reference: an index, `none`, or not known. */
+export const nowhere = -1;
+export const somewhere = -2;
+
+/** Number of timer contexts a vcpu can have (NR_KVM_TIMERS). */
+export const contextCount = 4;
+
+/** How many earlier saves of a context are remembered, to recognise a stale restore. */
+const remembered = 4;
+
+/** One timer context of a vcpu (struct arch_timer_context): what the trace lets us know of it. */
+export class TimerContext {
+  /** Whether the hardware holds this context's registers: between restore and save. */
+  loaded: Known = unknown;
+  /** True while `loaded` follows from a load or put of the model whose own record has not been seen. */
+  implied = false;
+  /** Memory copy (the last save, or what userspace wrote): CTL, -1 unknown. */
+  ctl = -1;
+  cvalHi = 0;
+  cvalLo = 0;
+  cvalKnown = false;
+  /** Output level as last reported by kvm_timer_update_irq. */
+  level: Known = unknown;
+  /** Whether `save` is the last save that happened: false after a gap. */
+  saveValid = false;
+  /** What the last restore wrote to hardware; CTL -1 unknown. */
+  restoredCtl = -1;
+  restoredCvalHi = 0;
+  restoredCvalLo = 0;
+  restoredCvalKnown = false;
+  /** Whether the guest was entered since the last restore: then it may have changed the registers. */
+  enteredSinceRestore: Known = unknown;
+  /** Whether something that leaves no record may have written the memory copy since the last save. */
+  writable: Known = unknown;
+  /** Soft hrtimer of an emulated context. */
+  softArmed: Known = unknown;
+
+  readonly save = new TimerEvent();
+  readonly restore = new TimerEvent();
+  readonly update = new TimerEvent();
+  /** Last recorded userspace writes of CTL and CVAL. */
+  readonly userCtl = new TimerEvent();
+  readonly userCval = new TimerEvent();
+  /** CVAL of earlier saves, oldest overwritten first, for the sub-diagnosis of a stale restore. */
+  readonly earlierHi = new Uint32Array(remembered);
+  readonly earlierLo = new Uint32Array(remembered);
+  #earlier = 0;
+
+  /** Remembers the memory copy as an earlier save before a new one replaces it. */
+  rememberSave(): void {
+    if (!this.cvalKnown) return;
+    this.earlierHi[this.#earlier % remembered] = this.cvalHi;
+    this.earlierLo[this.#earlier % remembered] = this.cvalLo;
+    this.#earlier++;
+  }
+
+  /** Whether a value is that of an earlier save, other than the last. */
+  isEarlierSave(hi: number, lo: number): boolean {
+    for (let i = 0; i < Math.min(remembered, this.#earlier); i++)
+      if (this.earlierHi[i] === hi && this.earlierLo[i] === lo) return true;
+    return false;
+  }
+
+  /** Forgets what a gap in the recording may have changed (specification §4.0, M2). */
+  forget(): void {
+    this.loaded = unknown;
+    this.implied = false;
+    this.forgetMemory();
+    this.level = unknown;
+    this.forgetHardware();
+    this.softArmed = unknown;
+  }
+
+  forgetMemory(): void {
+    this.ctl = -1;
+    this.cvalKnown = false;
+    this.saveValid = false;
+    this.writable = unknown;
+  }
+
+  forgetHardware(): void {
+    this.restoredCtl = -1;
+    this.restoredCvalKnown = false;
+    this.enteredSinceRestore = unknown;
+  }
+}
+
+/** One vcpu (struct kvm_vcpu and its arch_timer_cpu). */
+export class VcpuState {
+  readonly index: number;
+  /** The CPU on which it is loaded, `nowhere`, or `somewhere`. */
+  cpu = somewhere;
+  /** True when `cpu` was only placed by a neighbouring record. */
+  cpuApproximate = false;
+  /** Between kvm_entry and kvm_exit. */
+  inGuest: Known = unknown;
+  /** arch_timer_cpu.enabled: the vcpu has run before. */
+  enabled: Known = unknown;
+  /** Between schedule and unschedule. */
+  blocked: Known = unknown;
+  /** Exception class of the last exit, until the next entry; -1 when it was an interrupt or is not known. */
+  exitClass = -1;
+  /** Background timer. */
+  bgArmed: Known = unknown;
+  /** Timer map: which context is direct and which emulated; `Timer.unknown` until a record says so. */
+  directVtimer: number = Timer.unknown;
+  directPtimer: number = Timer.unknown;
+  emulPtimer: number = Timer.unknown;
+  /** Whether a restore of the direct virtual timer followed the enable. */
+  restoredSinceEnable: Known = unknown;
+  /** A reset whose effect on the next restore and level is still to be seen. */
+  resetPending = false;
+  readonly contexts: readonly TimerContext[] = Array.from({ length: contextCount }, () => new TimerContext());
+  /** Last event of each kind, `serial` 0 when there was none. */
+  readonly last: TimerEvent[] = kindNames.map(() => noEvent);
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  /** The direct virtual timer's context: the hvtimer under a nested hypervisor, the vtimer otherwise. */
+  get vtimer(): TimerContext {
+    return this.contexts[this.directVtimer >= 0 ? this.directVtimer : Timer.vtimer] as TimerContext;
+  }
+}
+
+/** Stands for "no such event yet": its serial is 0. */
+export const noEvent = new TimerEvent();
+
+/** One physical CPU: its banked timer registers and interrupt. */
+export class CpuState {
+  readonly index: number;
+  /** kvm_get_running_vcpu: the vcpu loaded here, `nowhere`, or `somewhere`. */
+  running = somewhere;
+  /** Owner of the CNTV and CNTP registers of this CPU: a vcpu, `nowhere` (CTL = 0), or `somewhere`; by context. */
+  readonly owner = new Int32Array(contextCount).fill(somewhere);
+  /** Physical active state of the timer PPIs, by context. */
+  readonly active: Known[] = Array.from({ length: contextCount }, () => unknown as Known);
+  /** Inside the handler of a guest timer PPI. */
+  inTimerIrq: Known = unknown;
+  /** Last event of each kind on this CPU, `serial` 0 when there was none. */
+  readonly last: TimerEvent[] = kindNames.map(() => noEvent);
+
+  constructor(index: number) {
+    this.index = index;
+  }
+}
