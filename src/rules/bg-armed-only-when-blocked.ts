@@ -1,0 +1,120 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, unknown, type VcpuState, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, vcpuName } from './support.js';
+
+/** HVC and SMC: PSCI CPU_SUSPEND waits like WFI, but leaves no kvm_wfx_arm64 (specification §4.4). */
+const psciClasses: readonly number[] = [0x12, 0x13, 0x16, 0x17];
+
+export default defineRule({
+  id: 'bg-armed-only-when-blocked',
+  statement:
+    'The background timer is armed only for a vcpu that waits: between schedule and unschedule in the RFC, inside the put of a waiting vcpu since 5.1, and never while the vcpu is loaded.',
+  why: 'The background timer stands in for the hardware while the vcpu sleeps; beside a loaded timer it wakes and kicks for nothing, or its arming is a BUG.',
+  models: everyModel('error'),
+  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch']],
+  source: 'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
+  messages: {
+    'not-waiting': {
+      headline: 'the background timer of {vcpu} is armed on CPU {cpu} although the vcpu does not wait',
+      given: '{vcpu} was neither in WFI nor in another wait',
+      must: 'only a waiting vcpu has its background timer armed',
+      but: 'it was armed',
+      therefore: 'the timer will wake a vcpu that does not sleep',
+    },
+    loaded: {
+      headline: 'the background timer of {vcpu} is armed on CPU {cpu} while the vcpu is loaded',
+      given: '{vcpu} was loaded and its hardware timer restored',
+      must: 'the background timer is armed only once the vcpu is put',
+      but: 'it was armed before the put',
+      therefore: 'two timers count down the same deadline',
+    },
+    twice: {
+      headline: 'the background timer of {vcpu} is armed although it is armed already',
+      given: 'the background timer of {vcpu} had been armed and neither fired nor been cancelled',
+      must: 'it is armed only when it is not',
+      but: 'it was armed again',
+      therefore: 'BUG_ON(timer_is_armed) brings the host down',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'armed in schedule',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\n',
+      },
+      {
+        title: 'armed in the put of a vcpu in WFI',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,level,next,state\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nwfx,0,0\nschedule,0,0\nsched_switch,0,0,,,,,1,S\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'armed without schedule',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nunschedule,0,0\nbg_arm,0,0\nentry,0,0\n',
+        message: 'not-waiting',
+        line: 5,
+      },
+      {
+        title: 'preempted, not waiting',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,next,state\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nsched_switch,0,0,,,,1,R\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nwfx,0,0\n',
+        message: 'not-waiting',
+        line: 9,
+      },
+    ],
+  },
+  create(context) {
+    const { machine, model } = context;
+
+    function violate(event: TimerEvent, vcpu: VcpuState, message: string): void {
+      context.violate(event, {
+        message,
+        data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+        witness: [
+          vcpu.last[message === 'loaded' ? Kind.load : Kind.exit] as TimerEvent,
+          vcpu.last[message === 'twice' ? Kind.bg_arm : Kind.put] as TimerEvent,
+        ],
+      });
+    }
+
+    /** Whether the vcpu waits, from the hooks, from WFI, or from how its thread was switched out. */
+    function waits(vcpu: VcpuState): number {
+      if (vcpu.blocked === yes) return yes;
+      if (psciClasses.includes(vcpu.exitClass)) return yes;
+      const switched = vcpu.last[Kind.sched_switch] as TimerEvent;
+      const exit = vcpu.last[Kind.exit] as TimerEvent;
+      // A powered-off or paused vcpu sleeps in the run loop with its wait queue active.
+      if (switched.serial > exit.serial && switched.sleeping === 1) return yes;
+      if (vcpu.blocked === unknown || exit.serial === 0) return unknown;
+      return context.records('wfx') || context.records('schedule') ? no : unknown;
+    }
+
+    return {
+      before: {
+        bg_arm(event) {
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          const vcpu = machine.vcpu(event.vcpu);
+          if (!model.recordsSaveRestore) {
+            if (vcpu.blocked === unknown) return context.undecided(event, because.initial);
+            if (vcpu.blocked === no) return violate(event, vcpu, 'not-waiting');
+            return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
+          }
+          const putting = (vcpu.last[Kind.put] as TimerEvent).serial > (vcpu.last[Kind.load] as TimerEvent).serial;
+          if (vcpu.cpu >= 0 && !putting && vcpu.vtimer.loaded === yes && !vcpu.cpuApproximate) return violate(event, vcpu, 'loaded');
+          const waiting = waits(vcpu);
+          if (waiting === yes) context.hold(event);
+          else if (waiting === unknown) context.undecided(event, because.initial);
+          else violate(event, vcpu, 'not-waiting');
+        },
+      },
+    };
+  },
+});

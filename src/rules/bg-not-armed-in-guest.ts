@@ -1,0 +1,73 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, unknown } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'bg-not-armed-in-guest',
+  statement: 'A vcpu is entered only with its background timer cancelled or fired.',
+  why: 'An armed one kicks the guest out for a deadline that the hardware timer already covers; before 4.15 it is a BUG.',
+  models: everyModel('error'),
+  needs: ['bg_arm', 'entry'],
+  source: 'BUG_ON(timer_is_armed) in kvm_timer_sync_hwstate; kvm_timer_unblocking; specification §4.4',
+  messages: {
+    armed: {
+      headline: '{vcpu} enters the guest on CPU {cpu} with its background timer armed',
+      given: 'the background timer of {vcpu} was armed',
+      must: 'it is cancelled, or has fired, before the vcpu is entered',
+      but: 'the vcpu was entered with neither recorded',
+      therefore: 'the timer was not cancelled at the wakeup: it fires into a running guest',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'cancelled at the load',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu\nwfx,0,0\nput,0,0\nbg_arm,0,0\nload,0,0\nbg_cancel,0,0\nentry,0,0\n',
+      },
+      {
+        title: 'fired: there is nothing to cancel',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu\nwfx,0,0\nput,0,0\nbg_arm,0,0\nbg_expire,0,0\nload,0,0\nentry,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'entered without unschedule',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nschedule,0,0\nbg_arm,0,0\nunschedule,0,0\nbg_cancel,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nload,0,0\nentry,0,0\n',
+        message: 'armed',
+        line: 11,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    /** By vcpu: the arming that was reported; every entry until it fires would say the same. */
+    const reported: number[] = [];
+    return {
+      before: {
+        entry(event) {
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          const vcpu = machine.vcpu(event.vcpu);
+          if (vcpu.bgArmed === no) return context.hold(event);
+          // A vcpu that never waited has nothing to cancel; nothing is claimed of it.
+          if (vcpu.bgArmed === unknown) return;
+          const arm = vcpu.last[Kind.bg_arm] as TimerEvent;
+          if (reported[event.vcpu] === arm.serial) return;
+          if (!context.records('bg_cancel')) return context.undecided(event, 'the trace records no hrtimer_cancel');
+          reported[event.vcpu] = arm.serial;
+          context.violate(event, {
+            message: 'armed',
+            data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+            witness: [arm, vcpu.last[Kind.load] as TimerEvent],
+          });
+        },
+      },
+    };
+  },
+});

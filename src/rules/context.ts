@@ -1,0 +1,62 @@
+import type { TimerEvent } from '../events/event.js';
+import type { KindName } from '../events/kinds.js';
+import type { Host, Machine } from '../machine/machine.js';
+import type { Model } from '../models/model.js';
+import type { Severity } from './rule.js';
+
+/** What a rule reports when its invariant does not hold. */
+export interface Violation {
+  /** Message id; the sub-diagnosis. */
+  readonly message: string;
+  /** Values for the message's placeholders. */
+  readonly data?: Readonly<Record<string, string | number>>;
+  /** Events that prove it, besides the decisive one; events that never happened (serial 0) are left out. */
+  readonly witness: readonly TimerEvent[];
+  /** The event at which it shows, where that is not the one being handled (a put whose missing save shows later). */
+  readonly at?: TimerEvent;
+  /** Another severity than the model's, where the rule itself says so. */
+  readonly severity?: Severity;
+  /**
+   * The violation means that nobody knows who is loaded where: the machine forgets ownership of the vcpu and CPU,
+   * so that the consequences of one fault are undecided instead of further findings.
+   */
+  readonly distrustOwnership?: boolean;
+  /** As above for the register values of one timer context of the vcpu. */
+  readonly distrustRegisters?: number;
+}
+
+/** What the run offers to a rule. Handlers answer hold, undecided or violate on every evaluation. */
+export interface RuleContext {
+  /** State before the event in `before` handlers, after it in `after` handlers. */
+  readonly machine: Machine;
+  readonly model: Model;
+  readonly host: Host | undefined;
+  /** Whether the trace has recorded an event kind so far, the look-ahead of the run included. */
+  records(kind: KindName): boolean;
+  /** The invariant was evaluated and held. */
+  hold(event: TimerEvent): void;
+  /** It was evaluated and could not be decided; the reason is a constant sentence. */
+  undecided(event: TimerEvent, reason: string): void;
+  violate(event: TimerEvent, violation: Violation): void;
+}
+
+export type Handler = (event: TimerEvent) => void;
+
+/** A rule's handlers: by event kind, before or after the model has applied the event. */
+export interface RuleHandlers {
+  readonly before?: Readonly<Partial<Record<KindName, Handler>>>;
+  readonly after?: Readonly<Partial<Record<KindName, Handler>>>;
+  /** The trace has ended; the event only carries the last time and position. */
+  readonly end?: Handler;
+}
+
+/** Reasons that many rules share, in one spelling. */
+export const because = {
+  initial: 'the state is not known: the trace begins in the middle, or records were lost',
+  unattributed: 'the event cannot be given to one vcpu',
+  approximate: 'load and put are only placed by neighbouring records',
+  emulated: 'the registers of an emulated context are in no record',
+  entered: 'the guest ran in between and may have changed the registers',
+  userspace: 'userspace may have written the registers in between, which leaves no record',
+  ends: 'the trace ends before it shows',
+} as const;

@@ -1,0 +1,80 @@
+import type { TimerEvent } from '../events/event.js';
+import { kindNames, type KindName } from '../events/kinds.js';
+import { because, type Handler } from './context.js';
+import { defineRule } from './rule.js';
+import { everyTracedModel, Slots, vcpuName } from './support.js';
+
+/** What a load or put of an enabled vcpu does. */
+const noisy: readonly KindName[] = ['save', 'restore', 'update_irq', 'set_active', 'set_cntvoff'];
+
+export default defineRule({
+  id: 'disabled-vcpu-silent',
+  statement: 'Before its timer is enabled in the first KVM_RUN a vcpu saves, restores, reports and writes nothing.',
+  why: 'Before that the vgic may not exist and the interrupt numbers are not assigned.',
+  models: everyTracedModel('warning'),
+  needs: ['enable'],
+  source: '`if (unlikely(!timer->enabled)) return` in kvm_timer_vcpu_load and _put; RFC weak point W10; specification §4.7',
+  messages: {
+    noise: {
+      headline: 'a {kind} of {vcpu} happens before its timer is enabled',
+      given: 'the timer of {vcpu} was enabled later, and the vcpu had not run before',
+      must: 'nothing happens to its timer until then',
+      but: 'a {kind} of it was recorded',
+      therefore: 'load or put ran for a vcpu without a vgic and without interrupt numbers',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'load and put do nothing before the enable',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nput,0,0\nenable,0,0\nload,0,0\nrestore,0,0,vtimer,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'restored before the enable',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,0,0\nput,0,0\nsave,0,0,vtimer,0,0\nenable,0,0\n',
+        message: 'noise',
+        line: 3,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    /** The first noise of a vcpu whose enabling has not been seen. */
+    const noise = new Slots();
+    /** Vcpus that have run or been judged: an enable of them is a repetition. */
+    const settled: boolean[] = [];
+    const keep: Handler = (event: TimerEvent) => {
+      if (event.vcpu >= 0 && settled[event.vcpu] !== true && noise.get(event.vcpu) === undefined) noise.set(event.vcpu, event);
+    };
+    const settle: Handler = (event) => {
+      if (event.vcpu >= 0) settled[event.vcpu] = true;
+    };
+    return {
+      before: {
+        ...(Object.fromEntries(noisy.map((kind) => [kind, keep])) as Partial<Record<KindName, Handler>>),
+        entry: settle,
+        exit: settle,
+        lost() {
+          for (const vcpu of machine.vcpus) settled[vcpu.index] = true;
+        },
+        enable(event) {
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          if (settled[event.vcpu] === true) return;
+          settled[event.vcpu] = true;
+          const first = noise.get(event.vcpu);
+          if (first === undefined) return context.hold(event);
+          context.violate(event, {
+            message: 'noise',
+            data: { kind: kindNames[first.kind] as string, vcpu: vcpuName(machine, event.vcpu) },
+            witness: [event],
+            at: first,
+          });
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,107 @@
+import type { TimerEvent } from '../events/event.js';
+import { Timer } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, nowhere, somewhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, timerText, vcpuName } from './support.js';
+
+/** Contexts whose registers the guest uses directly. */
+function directContexts(vcpu: VcpuState): number[] {
+  const direct = [vcpu.directVtimer >= 0 ? vcpu.directVtimer : Timer.vtimer];
+  if (vcpu.directPtimer >= 0) direct.push(vcpu.directPtimer);
+  return direct;
+}
+
+export default defineRule({
+  id: 'entry-only-when-loaded',
+  statement: 'A vcpu is entered only on the CPU on which it is loaded, with its direct timers restored there.',
+  why: "Otherwise the guest runs with a stopped timer, or with another vcpu's.",
+  models: everyModel('error'),
+  needs: ['entry', ['load', 'restore']],
+  source: 'kvm_arch_vcpu_ioctl_run between vcpu_load and vcpu_put; specification §4.1',
+  messages: {
+    'not-loaded': {
+      headline: '{vcpu} enters the guest on CPU {cpu} without being loaded',
+      given: '{vcpu} had been put',
+      must: 'it is loaded again before it is entered',
+      but: 'it was entered on CPU {cpu}',
+      therefore: 'the guest runs with timer registers that nobody restored',
+    },
+    'not-restored': {
+      headline: '{vcpu} enters the guest on CPU {cpu} although its {timer} has not been restored',
+      given: 'the {timer} of {vcpu} was last saved',
+      must: 'it is restored before the guest is entered',
+      but: '{vcpu} was entered on CPU {cpu}',
+      therefore: 'the guest runs with a stopped {timer}',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'blocked and restored again before the entry',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nunschedule,0,0\nentry,0,0\n',
+      },
+      {
+        title: 'put while blocked, loaded by the scheduler, then entered',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nput,0,0\nload,0,0\nunschedule,0,0\nentry,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'entered after the put',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu\nload,0,0\nput,0,0\nentry,0,0\n',
+        message: 'not-loaded',
+        line: 4,
+      },
+      {
+        title: 'entered after the save of schedule, without unschedule',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nentry,0,0\n',
+        message: 'not-restored',
+        line: 4,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+
+    function violate(event: TimerEvent, vcpu: VcpuState, message: string, timer: number): void {
+      context.violate(event, {
+        message,
+        data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, timer: timerText(timer) },
+        witness: [
+          vcpu.last[Kind.put] as TimerEvent,
+          (vcpu.contexts[timer] as TimerContext).save,
+          vcpu.last[Kind.schedule] as TimerEvent,
+          vcpu.last[Kind.load] as TimerEvent,
+        ],
+        distrustOwnership: true,
+      });
+    }
+
+    return {
+      before: {
+        entry(event) {
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          const vcpu = machine.vcpu(event.vcpu);
+          if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
+          const direct = directContexts(vcpu);
+          const stopped = direct.find((timer) => (vcpu.contexts[timer] as TimerContext).loaded === no);
+          if (stopped !== undefined) return violate(event, vcpu, 'not-restored', stopped);
+          if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);
+          // On another CPU: one-cpu-per-vcpu judges that.
+          if (vcpu.cpu !== event.cpu) return;
+          const restores = context.records('restore') || !context.model.recordsSaveRestore;
+          if (restores && direct.some((timer) => (vcpu.contexts[timer] as TimerContext).loaded === unknown))
+            return context.undecided(event, because.initial);
+          if (vcpu.cpuApproximate) return context.undecided(event, because.approximate);
+          if (vcpu.vtimer.loaded === yes || !restores) context.hold(event);
+        },
+      },
+    };
+  },
+});

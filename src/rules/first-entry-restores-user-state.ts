@@ -1,0 +1,72 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { unknown, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'first-entry-restores-user-state',
+  statement: 'Between the enabling of a vcpu\'s timer and its first entry there is a restore of its virtual timer.',
+  why: 'Values that userspace set before the first run, as at a migration target, reach the hardware only by a restore.',
+  models: everyModel('error'),
+  needs: ['enable', 'entry'],
+  source: 'kvm_timer_enable in the first KVM_RUN; RFC weak point W5, fixed by 0eb7c33cadf6; specification §4.2',
+  messages: {
+    'not-restored': {
+      headline: '{vcpu} enters the guest for the first time although its timer was not restored since it was enabled',
+      given: 'the timer of {vcpu} was enabled, while its load had already run and restored nothing',
+      must: 'a restore comes between the enabling and the first entry',
+      but: '{vcpu} was entered without one',
+      therefore: 'the guest starts with CTL 0 and the CVAL of another vcpu, and the first save overwrites what userspace had set',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'enabled before the load',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,timer,ctl,cval\nenable,0,0\nload,0,0\nrestore,0,0,vtimer,1,0x5000\nentry,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'enabled while loaded (W5)',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu,timer,register,value\nuser_write,0,0,vtimer,cval,0x5000\nload,0,0\nenable,0,0\nentry,0,0\n',
+        message: 'not-restored',
+        line: 5,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    /** By vcpu: whether its first entry after an enable is still to come. */
+    const expected: boolean[] = [];
+    return {
+      before: {
+        enable(event) {
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          // A vcpu that has run before is enabled already: kvm_timer_enable returns at once.
+          expected[event.vcpu] = machine.vcpu(event.vcpu).enabled !== yes;
+        },
+        entry(event) {
+          if (event.vcpu < 0 || expected[event.vcpu] !== true) return;
+          expected[event.vcpu] = false;
+          const vcpu = machine.vcpu(event.vcpu);
+          if (vcpu.restoredSinceEnable === yes) return context.hold(event);
+          if (vcpu.restoredSinceEnable === unknown) return context.undecided(event, because.initial);
+          context.violate(event, {
+            message: 'not-restored',
+            data: { vcpu: vcpuName(machine, event.vcpu) },
+            witness: [
+              vcpu.last[Kind.user_write] as TimerEvent,
+              vcpu.last[Kind.load] as TimerEvent,
+              vcpu.last[Kind.enable] as TimerEvent,
+            ],
+          });
+        },
+      },
+    };
+  },
+});

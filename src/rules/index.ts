@@ -1,0 +1,65 @@
+import affinityForwardedWhileAnyLoaded from './affinity-forwarded-while-any-loaded.js';
+import bgArmedOnlyWhenBlocked from './bg-armed-only-when-blocked.js';
+import bgNotArmedInGuest from './bg-not-armed-in-guest.js';
+import ctlBitsValid from './ctl-bits-valid.js';
+import disabledVcpuSilent from './disabled-vcpu-silent.js';
+import distActiveAtLoad from './dist-active-at-load.js';
+import distActiveClearedOnLower from './dist-active-cleared-on-lower.js';
+import entryExitAlternate from './entry-exit-alternate.js';
+import entryOnlyWhenLoaded from './entry-only-when-loaded.js';
+import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
+import irqHandlerReturns from './irq-handler-returns.js';
+import irqNotRepeatedWhileLevelHigh from './irq-not-repeated-while-level-high.js';
+import irqOnlyWhenLoaded from './irq-only-when-loaded.js';
+import irqRaisesLevel from './irq-raises-level.js';
+import levelAlternates from './level-alternates.js';
+import levelTrueOnlyIfCanFire from './level-true-only-if-can-fire.js';
+import levelTrueOnlyIfExpired from './level-true-only-if-expired.js';
+import loadPutAlternate from './load-put-alternate.js';
+import loadedOwnsCntvCtl from './loaded-owns-cntv-ctl.js';
+import noPutInGuest from './no-put-in-guest.js';
+import oneCpuPerVcpu from './one-cpu-per-vcpu.js';
+import oneVcpuPerCpu from './one-vcpu-per-cpu.js';
+import resetClearsTimer from './reset-clears-timer.js';
+import restoreEqualsLastSave from './restore-equals-last-save.js';
+import type { Rule } from './rule.js';
+import saveRequiresRestore from './save-requires-restore.js';
+import saveWithoutEntryEqualsRestore from './save-without-entry-equals-restore.js';
+import stateAccessOnLoadCpu from './state-access-on-load-cpu.js';
+import timerIdentityConsistent from './timer-identity-consistent.js';
+import userWriteSurvives from './user-write-survives.js';
+import vgicFollowsLevel from './vgic-follows-level.js';
+
+/** Every rule, in the order of the catalogue (specification §4). */
+export const rules: readonly Rule[] = [
+  oneVcpuPerCpu,
+  oneCpuPerVcpu,
+  loadPutAlternate,
+  loadedOwnsCntvCtl,
+  entryOnlyWhenLoaded,
+  entryExitAlternate,
+  noPutInGuest,
+  stateAccessOnLoadCpu,
+  restoreEqualsLastSave,
+  saveWithoutEntryEqualsRestore,
+  saveRequiresRestore,
+  userWriteSurvives,
+  firstEntryRestoresUserState,
+  resetClearsTimer,
+  ctlBitsValid,
+  bgArmedOnlyWhenBlocked,
+  bgNotArmedInGuest,
+  irqOnlyWhenLoaded,
+  irqNotRepeatedWhileLevelHigh,
+  irqRaisesLevel,
+  irqHandlerReturns,
+  levelTrueOnlyIfCanFire,
+  levelTrueOnlyIfExpired,
+  levelAlternates,
+  vgicFollowsLevel,
+  distActiveAtLoad,
+  distActiveClearedOnLower,
+  affinityForwardedWhileAnyLoaded,
+  disabledVcpuSilent,
+  timerIdentityConsistent,
+];

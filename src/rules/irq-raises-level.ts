@@ -1,0 +1,100 @@
+import type { TimerEvent } from '../events/event.js';
+import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, Slots, timerText, vcpuName } from './support.js';
+
+/** Interrupts without a level that are no accident any more. */
+const tooMany = 3;
+/** Interrupts per one without a level that an accident may have. */
+const interruptsPerMiss = 1000;
+
+export default defineRule({
+  id: 'irq-raises-level',
+  statement: 'A timer interrupt taken while a vcpu is loaded raises the level in its handler, unless the timer was cancelled just then.',
+  why: 'The interrupt is the only sign of expiry that the host gets: ignored, the guest never hears of it.',
+  models: everyModel('warning'),
+  needs: ['vtimer_irq', 'update_irq'],
+  source: 'kvm_arch_timer_handler; specification §4.5',
+  messages: {
+    ignored: {
+      headline: '{misses} of {total} {timer} interrupts of {vcpu} raised no level',
+      given: 'the interrupt was taken on CPU {cpu} while {vcpu} was loaded there',
+      must: 'the handler reports level 1',
+      but: 'it returned without kvm_timer_update_irq, for the {misses}th time',
+      therefore: 'expiries are swallowed: the guest waits for an interrupt that never comes',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'the handler raises the level',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'three interrupts, no level',
+        model: 'timer-map',
+        trace: `event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\n${'entry,0,0\nvtimer_irq,,0\nvtimer_irq_end,,0\nexit,0,0\n'.repeat(3)}`,
+        message: 'ignored',
+        line: 14,
+      },
+    ],
+  },
+  create(context) {
+    const { machine, model } = context;
+    /** The interrupt whose handler runs, by CPU. */
+    const open = new Slots();
+    const raised: boolean[] = [];
+    const totals: number[] = [];
+    const misses: number[] = [];
+
+    function conclude(event: TimerEvent): void {
+      const irq = open.get(event.cpu);
+      if (irq === undefined) return;
+      open.clear(event.cpu);
+      const running = machine.cpu(event.cpu).running;
+      if (running === nowhere) return;
+      if (running === somewhere || machine.vcpu(running).contexts[irq.timer]?.loaded === unknown)
+        return context.undecided(irq, because.initial);
+      // The handler asks the memory copy of a timer that is not loaded.
+      if (machine.vcpu(running).contexts[irq.timer]?.loaded === no) return;
+      const total = (totals[running] ?? 0) + 1;
+      totals[running] = total;
+      if (raised[event.cpu] === true) return context.hold(irq);
+      const missed = (misses[running] ?? 0) + 1;
+      misses[running] = missed;
+      if (missed < tooMany || missed * interruptsPerMiss <= total)
+        return context.undecided(irq, 'the timer may have been cancelled before the handler looked');
+      context.violate(irq, {
+        message: 'ignored',
+        data: { timer: timerText(irq.timer), vcpu: vcpuName(machine, running), cpu: event.cpu, misses: missed, total },
+        witness: [],
+        at: irq,
+      });
+    }
+
+    return {
+      before: {
+        vtimer_irq(event) {
+          conclude(event);
+          open.set(event.cpu, event);
+          const running = machine.cpu(event.cpu).running;
+          // The RFC handler leaves a high level alone.
+          const high = running >= 0 && machine.vcpu(running).contexts[event.timer]?.level === yes;
+          raised[event.cpu] = high && !model.recordsSaveRestore;
+        },
+        update_irq(event) {
+          if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;
+        },
+        vtimer_irq_end: conclude,
+        entry: conclude,
+        exit: conclude,
+        put: conclude,
+        lost: (event) => open.clear(event.cpu),
+      },
+    };
+  },
+});

@@ -1,0 +1,91 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { type TimerContext, unknown } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'level-alternates',
+  statement:
+    'Where the kernel reports a level only on change, two reports in a row differ: always in the RFC, from timer_emulate in 5.1 to 6.13.',
+  why: 'A report without a change means that the cached level and the reported one have parted.',
+  models: { 'rfc-load-put': 'warning', 'timer-map': 'warning', offset: 'warning' },
+  needs: ['update_irq'],
+  source: 'kvm_timer_update_state (RFC), timer_emulate: `if (should_fire != ctx->irq.level)`; specification §4.5',
+  messages: {
+    repeated: {
+      headline: 'the {timer} of {vcpu} reports level {level} twice in a row',
+      given: 'the level was reported as {level}',
+      must: 'the next report of this kind is a change',
+      but: 'level {level} was reported again',
+      therefore: 'the cached level was not kept, or a report was left out',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'up, down, up',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nupdate_irq,0,0,27,0\nupdate_irq,0,0,27,1\n',
+      },
+      {
+        title: 'a load reports whatever it finds',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nput,0,0\nload,0,0\nupdate_irq,0,0,27,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'raised twice',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nupdate_irq,0,0,27,1\n',
+        message: 'repeated',
+        line: 4,
+      },
+      {
+        title: 'an emulated timer reports no change',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level,timer\nload,0,0\nemulate,0,0,,1,ptimer\nupdate_irq,0,0,30,1\nemulate,0,0,,1,ptimer\nupdate_irq,0,0,30,1\n',
+        message: 'repeated',
+        line: 6,
+      },
+    ],
+  },
+  create(context) {
+    const { machine, model } = context;
+    /** By vcpu: the last event was timer_emulate of this context; -1 otherwise. */
+    const emulating: number[] = [];
+    const forget = (event: TimerEvent) => {
+      if (event.vcpu >= 0) emulating[event.vcpu] = -1;
+    };
+    return {
+      before: {
+        emulate(event) {
+          if (event.vcpu >= 0) emulating[event.vcpu] = event.timer;
+        },
+        timer_map: forget,
+        entry: forget,
+        exit: forget,
+        vtimer_irq: forget,
+        soft_expire: forget,
+        restore: forget,
+        update_irq(event) {
+          if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+          const onChange = !model.recordsSaveRestore || emulating[event.vcpu] === event.timer;
+          emulating[event.vcpu] = -1;
+          if (!onChange) return;
+          const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
+          if (state.level === unknown) return context.undecided(event, because.initial);
+          if (state.level !== event.level) return context.hold(event);
+          context.violate(event, {
+            message: 'repeated',
+            data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), level: event.level },
+            witness: [state.update, machine.vcpu(event.vcpu).last[Kind.emulate] as TimerEvent],
+          });
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,125 @@
+import { canFire, Context, type TimerEvent } from '../events/event.js';
+import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'level-true-only-if-can-fire',
+  statement: 'The level is raised only for a timer that is enabled and not masked.',
+  why: 'A guest that masked its timer must not be interrupted by it.',
+  models: everyModel('error'),
+  needs: ['update_irq', ['save', 'restore']],
+  source: 'kvm_timer_irq_can_fire, kvm_timer_should_fire; specification §4.5',
+  messages: {
+    'cannot-fire': {
+      headline: 'the {timer} of {vcpu} raises its interrupt although CTL {ctl} does not let it fire',
+      given: 'the {where} shows CTL {ctl}, which is disabled or masked, and the guest did not run in between',
+      must: 'the level stays low',
+      but: 'kvm_timer_update_irq reported level 1',
+      therefore: 'the guest gets an interrupt that it has switched off',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'expired while put: the level rises in the load, before the restore',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,27,1\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,0\nupdate_irq,0,0,,,,27,1\nrestore,0,0,vtimer,5,0x1000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'raised right after a masked timer was restored',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nrestore,0,0,vtimer,3,0x1000\nupdate_irq,0,0,,,,27,1\n',
+        message: 'cannot-fire',
+        line: 4,
+      },
+      {
+        title: 'raised in the load of a masked timer',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nrestore,0,0,vtimer,3,0x1000\nput,0,0\nsave,0,0,vtimer,3,0x1000\nload,0,0\nupdate_irq,0,0,,,,27,1\nrestore,0,0,vtimer,3,0x1000\n',
+        message: 'cannot-fire',
+        line: 7,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    /** Levels that wait for the next save or restore to show CTL, by vcpu and context. */
+    const beforeRestore = new Slots();
+    const beforeSave = new Slots();
+
+    function judge(level: TimerEvent, ctl: number, shown: TimerEvent, where: string, event: TimerEvent): void {
+      if (canFire(ctl)) return context.hold(level);
+      context.violate(event, {
+        message: 'cannot-fire',
+        data: { timer: timerText(level.timer), vcpu: vcpuName(machine, level.vcpu), ctl: ctlText(ctl), where },
+        witness: [shown],
+        at: level,
+      });
+    }
+
+    function drop(vcpu: number, reason: string): void {
+      for (let timer = 0; timer < contextCount; timer++) {
+        for (const slots of [beforeRestore, beforeSave]) {
+          const waiting = slots.get(vcpu * contextCount + timer);
+          if (waiting !== undefined) context.undecided(waiting, reason);
+          slots.clear(vcpu * contextCount + timer);
+        }
+      }
+    }
+
+    return {
+      before: {
+        update_irq(event) {
+          if (event.level !== 1) return;
+          if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+          const vcpu = machine.vcpu(event.vcpu);
+          const state = vcpu.contexts[event.timer] as TimerContext;
+          if (vcpu.emulPtimer === event.timer) return context.undecided(event, because.emulated);
+          const key = event.vcpu * contextCount + event.timer;
+          if (state.loaded === no) {
+            // A callback of a soft timer is not part of the load that will show the memory copy.
+            if (event.context === Context.hardirq) return context.undecided(event, because.initial);
+            beforeRestore.set(key, event);
+          } else if (state.loaded === unknown) context.undecided(event, because.initial);
+          else if (state.enteredSinceRestore === no && state.restoredCtl >= 0)
+            judge(event, state.restoredCtl, state.restore, 'restore', event);
+          else beforeSave.set(key, event);
+        },
+        restore(event) {
+          if (event.vcpu < 0 || event.timer < 0) return;
+          const key = event.vcpu * contextCount + event.timer;
+          const level = beforeRestore.get(key);
+          beforeRestore.clear(key);
+          if (level === undefined || event.ctl < 0) return;
+          // The level was computed from the memory copy: the last save where nothing may have written since, else
+          // what the restore shows. (A restore that differs from the save is restore-equals-last-save's matter.)
+          const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
+          if (state.saveValid && state.writable === no) judge(level, state.save.ctl, state.save, 'save', event);
+          else judge(level, event.ctl, event, 'restore', event);
+        },
+        save(event) {
+          if (event.vcpu < 0 || event.timer < 0) return;
+          const key = event.vcpu * contextCount + event.timer;
+          const level = beforeSave.get(key);
+          beforeSave.clear(key);
+          if (level !== undefined && event.ctl >= 0) judge(level, event.ctl, event, 'save', event);
+        },
+        entry(event) {
+          if (event.vcpu >= 0) drop(event.vcpu, because.entered);
+        },
+        lost() {
+          for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
+        },
+      },
+      end() {
+        for (const vcpu of machine.vcpus) drop(vcpu.index, because.ends);
+      },
+    };
+  },
+});

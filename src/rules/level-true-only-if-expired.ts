@@ -1,0 +1,89 @@
+import { Ctl, type TimerEvent } from '../events/event.js';
+import { contextCount, type TimerContext, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { cvalText, everyTracedModel, Slots, timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'level-true-only-if-expired',
+  statement: 'The interrupt handler raises the level only for a timer whose deadline has passed.',
+  why: 'A guest that re-armed its timer in the last moment would take an interrupt that it no longer expects.',
+  models: { 'rfc-load-put': 'warning', ...everyTracedModel('error') },
+  needs: ['vtimer_irq', 'update_irq', 'save'],
+  source: 'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
+  messages: {
+    'not-expired': {
+      headline: 'the {timer} of {vcpu} raises its interrupt although its deadline {cval} has not passed',
+      given: 'the handler raised the level, and the guest did not run between it and the next save',
+      must: 'the save finds ISTATUS set: the condition was met and only the guest could have changed it',
+      but: 'it found the timer enabled with ISTATUS clear',
+      therefore: 'the level was raised for a deadline in the future: the guest had moved it before the handler looked',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'expired when the handler looked',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'the guest moved its deadline between acknowledge and handler (W7)',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x900000\n',
+        message: 'not-expired',
+        line: 5,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    const waiting = new Slots();
+    function drop(vcpu: number, reason: string): void {
+      for (let timer = 0; timer < contextCount; timer++) {
+        const level = waiting.get(vcpu * contextCount + timer);
+        if (level !== undefined) context.undecided(level, reason);
+        waiting.clear(vcpu * contextCount + timer);
+      }
+    }
+    return {
+      before: {
+        update_irq(event) {
+          if (event.level !== 1 || event.vcpu < 0 || event.timer < 0) return;
+          // Only the handler reads the hardware; a load computes from memory and a counter that ISTATUS may lag.
+          if (machine.cpu(event.cpu).inTimerIrq !== yes) return;
+          const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
+          if (state.loaded === yes) waiting.set(event.vcpu * contextCount + event.timer, event);
+        },
+        save(event) {
+          if (event.vcpu < 0 || event.timer < 0 || event.ctl < 0) return;
+          const key = event.vcpu * contextCount + event.timer;
+          const level = waiting.get(key);
+          waiting.clear(key);
+          if (level === undefined) return;
+          if ((event.ctl & Ctl.istatus) !== 0) return context.hold(level);
+          if ((event.ctl & Ctl.enable) === 0) return context.undecided(level, 'the timer is disabled: level-true-only-if-can-fire judges it');
+          context.violate(event, {
+            message: 'not-expired',
+            data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), cval: cvalText(event as TimerEvent) },
+            witness: [event],
+            at: level,
+          });
+        },
+        entry(event) {
+          if (event.vcpu >= 0) drop(event.vcpu, because.entered);
+        },
+        lost() {
+          for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
+        },
+      },
+      end() {
+        for (const vcpu of machine.vcpus) drop(vcpu.index, because.ends);
+      },
+    };
+  },
+});

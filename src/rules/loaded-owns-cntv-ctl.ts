@@ -1,0 +1,122 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, nowhere, somewhere, yes, type TimerContext } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'loaded-owns-cntv-ctl',
+  statement:
+    "While a vcpu is loaded on a CPU, that CPU's CNTV registers (and CNTP where direct) hold its timer; from its save to the next restore their CTL is 0.",
+  why: "A register that still belongs to one vcpu when another's is restored is lost to the first and fires for the second.",
+  models: everyModel('error'),
+  needs: ['restore', 'save'],
+  source: 'timer_save_state and timer_restore_state, field `loaded` (RFC hunk of arch_timer.c); specification §4.1',
+  messages: {
+    'restore-over-another': {
+      headline: "the {timer} of {vcpu} is restored on CPU {cpu} over that of {other}, which was not saved",
+      given: 'the {timer} of {other} was restored on CPU {cpu} and not saved since',
+      must: 'the registers belong to nobody when a timer is restored',
+      but: 'the {timer} of {vcpu} was restored there',
+      therefore: 'the timer of {other} is lost: its next save finds the registers of {vcpu}',
+    },
+    'save-of-anothers': {
+      headline: 'the {timer} of {vcpu} is saved on CPU {cpu} from registers that hold that of {other}',
+      given: 'the {timer} of {other} was the last to be restored on CPU {cpu}',
+      must: 'a save reads the registers of its own vcpu',
+      but: 'the save was that of {vcpu}',
+      therefore: '{vcpu} continues with the deadline of {other}',
+    },
+    'put-without-save': {
+      headline: '{vcpu} is put on CPU {cpu} without a save of its {timer}',
+      given: 'the {timer} of {vcpu} was restored on CPU {cpu}',
+      must: 'the put saves it and clears CTL',
+      but: 'the put came to its end without a save',
+      therefore: 'the timer of {vcpu} keeps running on CPU {cpu}, and its next restore writes an old copy',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'saved before the other vcpu is restored',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,1,0x1000\nload,1,0\nrestore,1,0,vtimer,1,0x2000\n',
+      },
+      {
+        title: 'saved when blocking, so that the put has nothing left to save',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nschedule,0,0\nsave,0,0,vtimer,1,0x1000\nput,0,0\nload,1,0\nrestore,1,0,vtimer,1,0x2000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'the put of vcpu 0 saves nothing',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nload,1,0\nrestore,1,0,vtimer,1,0x2000\n',
+        message: 'put-without-save',
+        line: 4,
+      },
+      {
+        title: 'vcpu 1 is restored over vcpu 0',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nrestore,1,0,vtimer,1,0x2000\n',
+        message: 'restore-over-another',
+        line: 4,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+
+    function register(event: TimerEvent, mine: boolean, message: string): void {
+      if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+      const owner = machine.cpu(event.cpu).owner[event.timer] as number;
+      if (owner === somewhere) return context.undecided(event, because.initial);
+      if (owner === event.vcpu || owner === nowhere) {
+        // Saving what is not loaded, restoring what is: save-requires-restore judges that.
+        if ((owner === event.vcpu) === mine) context.hold(event);
+        return;
+      }
+      const other = machine.vcpu(owner);
+      context.violate(event, {
+        message,
+        data: {
+          timer: timerText(event.timer),
+          vcpu: vcpuName(machine, event.vcpu),
+          other: vcpuName(machine, owner),
+          cpu: event.cpu,
+        },
+        witness: [(other.contexts[event.timer] as TimerContext).restore],
+        distrustOwnership: true,
+      });
+    }
+
+    return {
+      before: {
+        restore: (event) => register(event, false, 'restore-over-another'),
+        save: (event) => register(event, true, 'save-of-anothers'),
+        put_end(event) {
+          if (!context.model.recordsSaveRestore || !context.records('save')) return;
+          const vcpu = machine.vcpu(event.vcpu);
+          const put = vcpu.last[Kind.put] as TimerEvent;
+          for (let timer = 0; timer < vcpu.contexts.length; timer++) {
+            const state = vcpu.contexts[timer] as TimerContext;
+            if (state.loaded === no && state.saveValid) context.hold(event);
+            if (state.loaded !== yes || machine.cpu(event.cpu).owner[timer] !== vcpu.index) continue;
+            context.violate(event, {
+              message: 'put-without-save',
+              data: { timer: timerText(timer), vcpu: vcpuName(machine, vcpu.index), cpu: event.cpu },
+              witness: [state.restore],
+              at: put.serial > 0 ? put : event,
+              distrustOwnership: true,
+            });
+          }
+        },
+      },
+    };
+  },
+});

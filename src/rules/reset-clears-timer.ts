@@ -1,0 +1,119 @@
+import { Register, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { contextCount } from '../machine/state.js';
+import { writableCtl } from '../models/timer-map.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'reset-clears-timer',
+  statement: 'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised before the first entry.',
+  why: 'A guest that reboots must not be interrupted by the timer that it programmed before.',
+  models: everyModel('error'),
+  needs: ['reset', ['restore', 'update_irq']],
+  source: 'kvm_timer_vcpu_reset; 413aa807ae39, e761a927bc9a; specification §4.2, §4.8 point 9',
+  messages: {
+    'ctl-survives': {
+      headline: 'the {timer} of {vcpu} is restored with CTL {ctl} after a reset',
+      given: '{vcpu} was reset',
+      must: 'the next restore writes CTL 0',
+      but: 'it wrote CTL {ctl}',
+      therefore: 'the reset was lost: the registers of the loaded vcpu were saved over it',
+    },
+    'level-raised': {
+      headline: 'the {timer} of {vcpu} raises its interrupt between a reset and the first entry',
+      given: '{vcpu} was reset',
+      must: 'no level is raised until the guest has run',
+      but: 'kvm_timer_update_irq reported level 1',
+      therefore: 'the guest boots with a timer interrupt pending',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'reset while put, restored with CTL 0',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nreset,0,0\nload,0,0\nrestore,0,0,vtimer,0,0x1000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'reset while loaded: the put saves the running timer over it (W4)',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nreset,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x1000\n',
+        message: 'ctl-survives',
+        line: 7,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    /** Pending resets by vcpu and context. */
+    const resets = new Slots();
+    /** By vcpu: userspace may have written CTL since the reset, which leaves no record. */
+    const writable: boolean[] = [];
+
+    function clear(vcpu: number): void {
+      for (let timer = 0; timer < contextCount; timer++) resets.clear(vcpu * contextCount + timer);
+    }
+
+    return {
+      before: {
+        reset(event) {
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          for (let timer = 0; timer < contextCount; timer++) resets.set(event.vcpu * contextCount + timer, event);
+          // KVM_ARM_VCPU_INIT resets from userspace, which may set registers before the run; a PSCI CPU_ON resets
+          // inside KVM_RUN.
+          const vcpu = machine.vcpu(event.vcpu);
+          const exited = (vcpu.last[Kind.exit] as TimerEvent).serial;
+          const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > (vcpu.last[Kind.userspace_exit] as TimerEvent).serial);
+          writable[event.vcpu] = !insideRun;
+        },
+        userspace_exit(event) {
+          if (event.vcpu >= 0) writable[event.vcpu] = true;
+        },
+        user_write(event) {
+          if (event.vcpu >= 0 && event.register === Register.ctl) resets.clear(event.vcpu * contextCount + event.timer);
+        },
+        restore(event) {
+          if (event.vcpu < 0 || event.timer < 0 || event.ctl < 0) return;
+          const key = event.vcpu * contextCount + event.timer;
+          const reset = resets.get(key);
+          if (reset === undefined) return;
+          if ((event.ctl & writableCtl) === 0) context.hold(event);
+          else if (writable[event.vcpu] === true && !context.records('user_write')) context.undecided(event, because.userspace);
+          else
+            context.violate(event, {
+              message: 'ctl-survives',
+              data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), ctl: ctlText(event.ctl) },
+              witness: [reset, machine.vcpu(event.vcpu).contexts[event.timer]?.save ?? reset],
+              distrustRegisters: event.timer,
+            });
+          resets.clear(key);
+        },
+        update_irq(event) {
+          if (event.vcpu < 0 || event.timer < 0) return;
+          const reset = resets.get(event.vcpu * contextCount + event.timer);
+          if (reset === undefined) return;
+          if (event.level === 0) return context.hold(event);
+          if (writable[event.vcpu] === true && !context.records('user_write')) return context.undecided(event, because.userspace);
+          context.violate(event, {
+            message: 'level-raised',
+            data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu) },
+            witness: [reset],
+          });
+          resets.clear(event.vcpu * contextCount + event.timer);
+        },
+        entry(event) {
+          if (event.vcpu >= 0) clear(event.vcpu);
+        },
+        lost() {
+          resets.forEach((_, key) => resets.clear(key));
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,164 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { writableCtl } from '../models/timer-map.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
+
+/** Exception classes of trapped register accesses: CP15_32, CP15_64 and SYS64. */
+const accessClasses: readonly number[] = [0x03, 0x04, 0x18];
+
+const trapped = 'a trapped access may have written the register in between';
+
+export default defineRule({
+  id: 'restore-equals-last-save',
+  statement:
+    'The CTL and CVAL restored for a timer context are those last saved for it, unless userspace, a trapped access or a reset wrote them in between.',
+  why: 'A guest whose deadline changes while it is not running misses its interrupt, or gets it at the wrong time.',
+  models: everyModel('error'),
+  needs: ['save', 'restore'],
+  source: 'timer_save_state and timer_restore_state; RFC weak point W3, fixed by 36e5cfd410ad; specification §4.2, §4.8 point 18',
+  messages: {
+    'ctl-clobbered-by-irq': {
+      headline: 'the {timer} of {vcpu} is restored with CTL {restored}, but {saved} was saved: an interrupt came in between',
+      given: 'CTL {saved} was saved, then the handler of the timer interrupt ran on that CPU',
+      must: 'the restore writes CTL {saved}',
+      but: 'it wrote CTL {restored}',
+      therefore: 'the handler has overwritten the saved CTL from the stopped hardware: the timer of the guest stays off',
+    },
+    'stale-restore': {
+      headline: 'the {timer} of {vcpu} is restored with CVAL {restoredCval}, which is older than the last save of {savedCval}',
+      given: 'CVAL {savedCval} was saved last',
+      must: 'the restore writes CVAL {savedCval}',
+      but: 'it wrote CVAL {restoredCval}, the value of an earlier save',
+      therefore: 'the guest gets a deadline that it has replaced',
+    },
+    'cval-changed': {
+      headline: 'the {timer} of {vcpu} is restored with CVAL {restoredCval}, but {savedCval} was saved',
+      given: 'CVAL {savedCval} was saved last, and nothing that may write it was seen since',
+      must: 'the restore writes CVAL {savedCval}',
+      but: 'it wrote CVAL {restoredCval}',
+      therefore: 'the deadline of the guest has changed behind its back',
+    },
+    'ctl-changed': {
+      headline: 'the {timer} of {vcpu} is restored with CTL {restored}, but {saved} was saved',
+      given: 'CTL {saved} was saved last, and nothing that may write it was seen since',
+      must: 'the restore writes the same ENABLE and IMASK',
+      but: 'it wrote CTL {restored}',
+      therefore: 'the timer of the guest was switched or masked behind its back',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'the saved values come back, ISTATUS included',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,1\nrestore,0,1,vtimer,5,0x1000\n',
+      },
+      {
+        title: 'a trapped access writes the register between save and restore',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,code,ec\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0,,,,TRAP,SYS64\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x2000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'the interrupt handler overwrites the saved CTL (W3)',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nentry,0,0\nexit,0,0\nschedule,0,0\nsave,0,0,vtimer,1,0x1000\nvtimer_irq,,0\nvtimer_irq_end,,0\nunschedule,0,0\nrestore,0,0,vtimer,0,0x1000\n',
+        message: 'ctl-clobbered-by-irq',
+        line: 10,
+      },
+      {
+        title: 'an older deadline comes back',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,1,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x2000\nload,0,0\nrestore,0,0,vtimer,1,0x1000\n',
+        message: 'stale-restore',
+        line: 13,
+      },
+      {
+        title: 'CVAL is one too high',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,1,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x1001\n',
+        message: 'cval-changed',
+        line: 7,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+
+    /** Whether userspace may have written registers, which only a probe of kvm_arm_timer_set_reg would show. */
+    function userspaceMayHaveWritten(vcpu: VcpuState, state: TimerContext): number {
+      if (context.records('user_write')) return no;
+      if (state.writable !== no || context.records('userspace_exit')) return state.writable;
+      // Without kvm_userspace_exit only a put by the scheduler is known to stay inside KVM_RUN.
+      const switched = (vcpu.last[Kind.sched_switch] as TimerEvent).serial;
+      return switched > (vcpu.last[Kind.exit] as TimerEvent).serial && switched < state.save.serial ? no : unknown;
+    }
+
+    /** Whether the exit that is being handled may be an access to this context's registers. */
+    function trapMayHaveWritten(vcpu: VcpuState, timer: number): boolean {
+      if (!accessClasses.includes(vcpu.exitClass)) return false;
+      const access = vcpu.last[Kind.trapped_access] as TimerEvent;
+      if (access.serial > (vcpu.last[Kind.exit] as TimerEvent).serial) return access.timer === timer;
+      // Where accesses are recorded, one without a record has not been emulated yet.
+      return !context.records('trapped_access') || access.serial === 0;
+    }
+
+    return {
+      before: {
+        restore(event) {
+          if (event.vcpu < 0 || event.timer < 0 || !event.hasCval || event.ctl < 0)
+            return context.undecided(event, because.unattributed);
+          const vcpu = machine.vcpu(event.vcpu);
+          const state = vcpu.contexts[event.timer] as TimerContext;
+          if (!state.saveValid) return context.undecided(event, because.initial);
+
+          const { save, userCtl, userCval } = state;
+          // A recorded write or reset after the save changed the memory copy, and user-write-survives or
+          // reset-clears-timer judges it.
+          const ctlWritten = userCtl.serial > save.serial || (vcpu.last[Kind.reset] as TimerEvent).serial > save.serial;
+          const cvalWritten = userCval.serial > save.serial;
+          const ctlDiffers = !ctlWritten && (event.ctl & writableCtl) !== (save.ctl & writableCtl);
+          const cvalDiffers = !cvalWritten && (event.cvalHi !== save.cvalHi || event.cvalLo !== save.cvalLo);
+          if (!ctlDiffers && !cvalDiffers) return context.hold(event);
+
+          const writable = userspaceMayHaveWritten(vcpu, state);
+          if (writable === yes) return context.undecided(event, because.userspace);
+          if (writable === unknown) return context.undecided(event, because.initial);
+          if (trapMayHaveWritten(vcpu, event.timer)) return context.undecided(event, trapped);
+
+          const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq] as TimerEvent;
+          const clobbered = !cvalDiffers && (event.ctl & writableCtl) === 0 && irq.serial > save.serial;
+          const message = clobbered
+            ? 'ctl-clobbered-by-irq'
+            : !cvalDiffers
+              ? 'ctl-changed'
+              : state.isEarlierSave(event.cvalHi, event.cvalLo)
+                ? 'stale-restore'
+                : 'cval-changed';
+          context.violate(event, {
+            message,
+            data: {
+              timer: timerText(event.timer),
+              vcpu: vcpuName(machine, event.vcpu),
+              saved: ctlText(save.ctl),
+              restored: ctlText(event.ctl),
+              savedCval: cvalText(save),
+              restoredCval: cvalText(event),
+            },
+            witness: clobbered ? [save, irq] : [save],
+            distrustRegisters: event.timer,
+          });
+        },
+      },
+    };
+  },
+});

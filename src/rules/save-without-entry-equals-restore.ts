@@ -1,0 +1,89 @@
+import { Ctl, Timer } from '../events/event.js';
+import { no, type TimerContext, unknown, yes } from '../machine/state.js';
+import { writableCtl } from '../models/timer-map.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'save-without-entry-equals-restore',
+  statement:
+    'A save with no entry of the vcpu since its restore carries the restored CVAL and CTL; ISTATUS may have been set meanwhile.',
+  why: 'Nobody but the guest writes the registers between restore and save: another value was never theirs.',
+  models: everyModel('error'),
+  needs: ['save', 'restore', 'entry'],
+  source: 'timer_save_state and timer_restore_state; specification §4.8 point 11',
+  messages: {
+    'cval-changed': {
+      headline: 'the {timer} of {vcpu} is saved with CVAL {saved}, but {restored} was restored and the guest did not run',
+      given: 'CVAL {restored} was restored, and the vcpu was not entered since',
+      must: 'the save finds CVAL {restored}',
+      but: 'it found {saved}',
+      therefore: 'the restore did not reach the hardware, or something else wrote the register',
+    },
+    'ctl-changed': {
+      headline: 'the {timer} of {vcpu} is saved with CTL {saved}, but {restored} was restored and the guest did not run',
+      given: 'CTL {restored} was restored, and the vcpu was not entered since',
+      must: 'the save finds the same ENABLE and IMASK',
+      but: 'it found CTL {saved}',
+      therefore: 'the restore did not reach the hardware, or something else wrote the register',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'preempted before the entry; the timer expires meanwhile',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,5,0x1000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'the load did not write CVAL',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,1,0x900\n',
+        message: 'cval-changed',
+        line: 5,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    return {
+      before: {
+        save(event) {
+          if (event.vcpu < 0 || event.timer < Timer.ptimer || !event.hasCval || event.ctl < 0)
+            return context.undecided(event, because.unattributed);
+          const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
+          // The guest ran: nothing is claimed.
+          if (state.enteredSinceRestore === yes) return;
+          // A save that is out of turn is judged by save-requires-restore.
+          if (state.loaded === no && !state.implied) return;
+          if (state.enteredSinceRestore === unknown || !state.restoredCvalKnown || state.restoredCtl < 0)
+            return context.undecided(event, because.initial);
+          const cvalDiffers = event.cvalHi !== state.restoredCvalHi || event.cvalLo !== state.restoredCvalLo;
+          const ctlDiffers = (event.ctl & writableCtl) !== (state.restoredCtl & writableCtl);
+          if (!cvalDiffers && !ctlDiffers) {
+            // ISTATUS is lost when userspace sets the counter back between save and restore: not decidable here.
+            if ((state.restoredCtl & Ctl.istatus) !== 0 && (event.ctl & Ctl.istatus) === 0)
+              return context.undecided(event, 'ISTATUS was lost: userspace may have set the counter back');
+            return context.hold(event);
+          }
+          context.violate(event, {
+            message: cvalDiffers ? 'cval-changed' : 'ctl-changed',
+            data: {
+              timer: timerText(event.timer),
+              vcpu: vcpuName(machine, event.vcpu),
+              saved: cvalDiffers ? cvalText(event) : ctlText(event.ctl),
+              restored: cvalDiffers ? cvalText(state.restore) : ctlText(state.restoredCtl),
+            },
+            witness: [state.restore],
+            distrustRegisters: event.timer,
+          });
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,74 @@
+import { Context, type TimerEvent } from '../events/event.js';
+import { Kind, kindNames } from '../events/kinds.js';
+import { nowhere, somewhere } from '../machine/state.js';
+import { because, type Handler } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'state-access-on-load-cpu',
+  statement:
+    'Code that reads or writes the hardware timer for a vcpu runs on the CPU on which the vcpu is loaded, or while it is not loaded.',
+  why: "On another CPU the registers are another vcpu's: its deadline ends up in this vcpu's memory.",
+  models: everyModel('error'),
+  needs: [['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq'], ['load', 'restore']],
+  source: 'RFC weak point W8 (should_fire reads the current CPU); fixed for reset by e761a927bc9a; specification §4.1',
+  messages: {
+    elsewhere: {
+      headline: 'a {kind} of {vcpu} runs on CPU {cpu} while the vcpu is loaded on CPU {loaded}',
+      given: '{vcpu} was loaded on CPU {loaded}',
+      must: 'what touches its timer runs there, or waits until it is put',
+      but: 'a {kind} of it ran on CPU {cpu}',
+      therefore: 'the registers of CPU {cpu} were taken for those of {vcpu}',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'the target is put before its reset on another CPU',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,1,1\nput,1,1\nload,0,0\nreset,1,0\n',
+      },
+      {
+        title: 'put, reset and load on the same CPU',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu\nload,1,1\nput,1,1\nreset,1,1\nload,1,1\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'vcpu 0 resets vcpu 1, which is still loaded on CPU 1',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu\nload,1,1\nload,0,0\nreset,1,0\n',
+        message: 'elsewhere',
+        line: 4,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    function judge(event: TimerEvent): void {
+      if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+      const { cpu, last, cpuApproximate } = machine.vcpu(event.vcpu);
+      if (cpu === somewhere) return context.undecided(event, because.initial);
+      if (cpu === nowhere || cpu === event.cpu) return context.hold(event);
+      if (cpuApproximate) return context.undecided(event, because.approximate);
+      context.violate(event, {
+        message: 'elsewhere',
+        data: { kind: kindNames[event.kind] as string, vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, loaded: cpu },
+        witness: [last[Kind.load] as TimerEvent],
+        distrustOwnership: true,
+      });
+    }
+    const kinds = ['save', 'restore', 'sync', 'reset', 'user_write'] as const;
+    return {
+      before: {
+        ...(Object.fromEntries(kinds.map((kind) => [kind, judge])) as Record<(typeof kinds)[number], Handler>),
+        update_irq(event) {
+          // An interrupt handler or a soft timer's callback takes the level from the running vcpu or from memory.
+          if (event.context !== Context.hardirq && event.context !== Context.softirq) judge(event);
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,81 @@
+import { TimerEvent } from '../events/event.js';
+import { formatU64 } from '../events/u64.js';
+import type { Machine } from '../machine/machine.js';
+import { type ModelId, modelIds } from '../models/model.js';
+import type { Severity } from './rule.js';
+
+/** The same severity for every model. */
+export function everyModel(severity: Severity): Record<ModelId, Severity> {
+  return Object.fromEntries(modelIds.map((id) => [id, severity])) as Record<ModelId, Severity>;
+}
+
+/** The models of 5.1 and later, whose traces record every save and restore. */
+export const tracedModels = ['timer-map', 'offset', 'stateless-level'] as const satisfies readonly ModelId[];
+
+/** The same severity for every model of 5.1 and later. */
+export function everyTracedModel(severity: Severity): Record<(typeof tracedModels)[number], Severity> {
+  return { 'timer-map': severity, offset: severity, 'stateless-level': severity };
+}
+
+/** A vcpu as messages name it. */
+export function vcpuName(machine: Machine, index: number): string {
+  const id = machine.vcpus[index] === undefined ? -1 : lastId(machine, index);
+  return id >= 0 ? `vcpu ${id}` : `vcpu#${index}`;
+}
+
+function lastId(machine: Machine, index: number): number {
+  let id = -1;
+  let serial = 0;
+  for (const event of machine.vcpu(index).last) {
+    if (event.vcpuId >= 0 && event.serial > serial) {
+      id = event.vcpuId;
+      serial = event.serial;
+    }
+  }
+  return id;
+}
+
+/** CTL as messages print it. */
+export function ctlText(ctl: number): string {
+  return ctl < 0 ? '?' : `0x${ctl.toString(16)}`;
+}
+
+/** CVAL of an event as messages print it. */
+export function cvalText(event: TimerEvent): string {
+  return event.hasCval ? formatU64(event.cvalHi, event.cvalLo) : '?';
+}
+
+/** Name of a timer context in messages. */
+export function timerText(timer: number): string {
+  return ['ptimer', 'vtimer', 'hvtimer', 'hptimer'][timer] ?? 'timer';
+}
+
+/** A slot for one kept event per key (CPU, vcpu or both); reused, so that keeping one allocates nothing. */
+export class Slots {
+  readonly #slots: TimerEvent[] = [];
+  readonly #kept: boolean[] = [];
+
+  /** Keeps a copy. */
+  set(key: number, event: TimerEvent): void {
+    const slot = this.#slots[key];
+    if (slot === undefined) this.#slots[key] = new TimerEvent().copyFrom(event);
+    else slot.copyFrom(event);
+    this.#kept[key] = true;
+  }
+
+  /** The kept event, or undefined after `clear`. It stays readable until the next `set` of its key. */
+  get(key: number): TimerEvent | undefined {
+    return this.#kept[key] === true ? this.#slots[key] : undefined;
+  }
+
+  clear(key: number): void {
+    this.#kept[key] = false;
+  }
+
+  /** Calls back with every kept event. */
+  forEach(callback: (event: TimerEvent, key: number) => void): void {
+    this.#kept.forEach((kept, key) => {
+      if (kept) callback(this.#slots[key] as TimerEvent, key);
+    });
+  }
+}

@@ -1,0 +1,151 @@
+import { Timer, TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { contextCount, yes } from '../machine/state.js';
+import { defineRule } from './rule.js';
+import { everyModel, timerText } from './support.js';
+
+/** The maps that get_timer_map can give, as dv, dp, ev, ep; up to 6.3 ev is not printed. */
+const legalMaps: readonly (readonly [number, number, number, number])[] = [
+  [1, 0, -1, -1],
+  [1, -1, -1, 0],
+  [1, 0, 2, 3],
+  [2, 3, 1, 0],
+];
+
+function isLegal(event: TimerEvent): boolean {
+  return legalMaps.some(
+    ([dv, dp, ev, ep]) =>
+      event.directVtimer === dv &&
+      event.directPtimer === dp &&
+      event.emulPtimer === ep &&
+      (event.emulVtimer === ev || (event.emulVtimer === Timer.unknown && ev === -1)),
+  );
+}
+
+function mapText(event: TimerEvent): string {
+  const ev = event.emulVtimer === Timer.unknown ? '' : `, ev ${event.emulVtimer}`;
+  return `dv ${event.directVtimer}, dp ${event.directPtimer}${ev}, ep ${event.emulPtimer}`;
+}
+
+export default defineRule({
+  id: 'timer-identity-consistent',
+  statement:
+    'Timer maps are among those of the host type and do not change class; a timer keeps its interrupt numbers, guest and Linux, throughout a VM and a host.',
+  why: 'A timer that changes its identity raises the interrupt of another.',
+  models: everyModel('warning'),
+  needs: [['timer_map', 'update_irq', 'vtimer_irq']],
+  source: 'get_timer_map, timer_irqs_are_valid; specification §4.7',
+  messages: {
+    'illegal-map': {
+      headline: 'the timer map {map} does not exist',
+      given: 'kvm_get_timer_map printed {map}',
+      must: 'it is one of the maps of VHE, non-VHE or nested virtualisation',
+      but: 'it is none of them',
+      therefore: 'contexts are taken for direct or emulated ones that are not',
+    },
+    'map-changed': {
+      headline: 'the timer map changes from {before} to {map} on one host',
+      given: 'kvm_get_timer_map printed {before}',
+      must: 'VHE and non-VHE maps do not occur on one host',
+      but: 'it printed {map}',
+      therefore: 'the physical timer is direct at one time and emulated at another',
+    },
+    'guest-irq-changed': {
+      headline: 'the {timer} reports interrupt {irq}, but reported {before} earlier',
+      given: 'the {timer} of the same VM reported interrupt {before}',
+      must: 'all vcpus of a VM use the same interrupt for it, throughout',
+      but: 'it reported interrupt {irq}',
+      therefore: 'one of the two raises an interrupt that is not its own',
+    },
+    'host-irq-changed': {
+      headline: 'the {timer} interrupt of the host is irq {irq}, but was irq {before} earlier',
+      given: 'the interrupt of that name was irq {before}',
+      must: 'the Linux irq of a per-CPU interrupt is the same on all CPUs, throughout',
+      but: 'it was handled as irq {irq}',
+      therefore: 'two interrupts are taken for one',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'one map, one interrupt',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,dv,dp,ep,irq,level\ntimer_map,0,0,1,0,-1\nvtimer_irq,,0,,,,12\nupdate_irq,0,0,,,,27,1\ntimer_map,1,0,1,0,-1\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'VHE and non-VHE on one host',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,dv,dp,ep\ntimer_map,0,0,1,0,-1\ntimer_map,0,0,1,-1,0\n',
+        message: 'map-changed',
+        line: 3,
+      },
+      {
+        title: 'two interrupts for the virtual timer of one VM',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level,timer\nupdate_irq,0,0,27,0,vtimer\nupdate_irq,1,1,19,0,vtimer\n',
+        message: 'guest-irq-changed',
+        line: 3,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    const firstMap = new TimerEvent();
+    /** Guest interrupt by VM (or vcpu where the VM is not recorded) and timer. */
+    const guestIrqs = new Map<number, { irq: number; event: TimerEvent }>();
+    const hostIrqs: (TimerEvent | undefined)[] = [];
+
+    return {
+      before: {
+        timer_map(event) {
+          if (!isLegal(event))
+            return context.violate(event, { message: 'illegal-map', data: { map: mapText(event) }, witness: [] });
+          if (firstMap.serial === 0) firstMap.copyFrom(event);
+          if (firstMap.directPtimer >= 0 === event.directPtimer >= 0) return context.hold(event);
+          context.violate(event, {
+            message: 'map-changed',
+            data: { before: mapText(firstMap), map: mapText(event) },
+            witness: [firstMap],
+          });
+        },
+        vtimer_irq(event) {
+          if (event.irq < 0 || event.timer < 0) return;
+          const first = hostIrqs[event.timer];
+          if (first === undefined) {
+            hostIrqs[event.timer] = new TimerEvent().copyFrom(event);
+            return;
+          }
+          if (first.irq === event.irq) return context.hold(event);
+          context.violate(event, {
+            message: 'host-irq-changed',
+            data: { timer: timerText(event.timer), irq: event.irq, before: first.irq },
+            witness: [first],
+          });
+        },
+        update_irq(event) {
+          if (event.vcpu < 0) return;
+          // Inside its handler the timer is known by the name of the interrupt, not by the number it reports.
+          const cpu = machine.cpu(event.cpu);
+          const timer = cpu.inTimerIrq === yes ? (cpu.last[Kind.vtimer_irq] as TimerEvent).timer : event.timer;
+          if (timer < 0) return;
+          // Without thread groups only the vcpu itself is known to belong to one VM: odd keys are vcpus.
+          const key = (event.vm >= 0 ? event.vm * 2 : event.vcpu * 2 + 1) * contextCount + timer;
+          const first = guestIrqs.get(key);
+          if (first === undefined) {
+            guestIrqs.set(key, { irq: event.irq, event: new TimerEvent().copyFrom(event) });
+            return;
+          }
+          if (first.irq === event.irq) return context.hold(event);
+          context.violate(event, {
+            message: 'guest-irq-changed',
+            data: { timer: timerText(timer), irq: event.irq, before: first.irq },
+            witness: [first.event],
+          });
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,111 @@
+import { Register, type TimerEvent } from '../events/event.js';
+import { formatU64 } from '../events/u64.js';
+import { contextCount } from '../machine/state.js';
+import { writableCtl } from '../models/timer-map.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { ctlText, cvalText, everyModel, Slots, timerText, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'user-write-survives',
+  statement: 'What userspace writes to CTL or CVAL is what the next restore gives to the guest.',
+  why: 'Migration sets the timer of a stopped guest this way: a lost write is a guest whose clock stands still at the target.',
+  models: everyModel('error'),
+  needs: ['user_write', 'restore'],
+  source:
+    'kvm_arm_timer_set_reg; RFC weak point W4; "Avoid vcpu_load for other vcpu ioctls than KVM_RUN" (4.17); specification §4.2',
+  messages: {
+    lost: {
+      headline: 'userspace wrote {register} {written} to the {timer} of {vcpu}, but {restored} is restored',
+      given: 'userspace wrote {register} {written}, and the guest has not run since',
+      must: 'the next restore writes {written}',
+      but: 'it wrote {restored}',
+      therefore: 'the write is lost: the registers of the loaded vcpu were saved over it',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'written while the vcpu is out',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,register,value\nuser_write,0,0,vtimer,,,cval,0x5000\nload,0,0\nrestore,0,0,vtimer,1,0x5000\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'written while loaded: the put of the same ioctl saves over it (W4)',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,register,value\nload,0,0\nuser_write,0,0,vtimer,,,cval,0x5000\nput,0,0\nsave,0,0,vtimer,1,0x9000\nload,0,0\nrestore,0,0,vtimer,1,0x9000\n',
+        message: 'lost',
+        line: 7,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    const ctlWrites = new Slots();
+    const cvalWrites = new Slots();
+    /** By vcpu: whether the guest ran since the write. */
+    const entered: boolean[] = [];
+
+    function judge(event: TimerEvent, write: TimerEvent | undefined, same: boolean, written: string, restored: string): void {
+      if (write === undefined) return;
+      if (same) return context.hold(event);
+      if (entered[event.vcpu] === true) return context.undecided(event, because.entered);
+      context.violate(event, {
+        message: 'lost',
+        data: {
+          register: write.register === Register.ctl ? 'CTL' : 'CVAL',
+          written,
+          restored,
+          timer: timerText(event.timer),
+          vcpu: vcpuName(machine, event.vcpu),
+        },
+        witness: [write, machine.vcpu(event.vcpu).contexts[event.timer]?.save ?? event],
+        distrustRegisters: event.timer,
+      });
+    }
+
+    return {
+      before: {
+        user_write(event) {
+          if (event.vcpu < 0 || event.timer < 0 || !event.hasValue) return;
+          const key = event.vcpu * contextCount + event.timer;
+          if (event.register === Register.ctl) ctlWrites.set(key, event);
+          else if (event.register === Register.cval) cvalWrites.set(key, event);
+          entered[event.vcpu] = false;
+        },
+        entry(event) {
+          if (event.vcpu >= 0) entered[event.vcpu] = true;
+        },
+        reset(event) {
+          for (let timer = 0; timer < contextCount; timer++) ctlWrites.clear(event.vcpu * contextCount + timer);
+        },
+        lost() {
+          ctlWrites.forEach((write) => context.undecided(write, because.initial));
+          cvalWrites.forEach((write) => context.undecided(write, because.initial));
+          ctlWrites.forEach((_, key) => ctlWrites.clear(key));
+          cvalWrites.forEach((_, key) => cvalWrites.clear(key));
+        },
+        restore(event) {
+          if (event.vcpu < 0 || event.timer < 0 || !event.hasCval) return;
+          const key = event.vcpu * contextCount + event.timer;
+          const ctl = ctlWrites.get(key);
+          if (ctl !== undefined) {
+            const same = (ctl.valueLo & writableCtl) === (event.ctl & writableCtl);
+            judge(event, ctl, same, formatU64(ctl.valueHi, ctl.valueLo), ctlText(event.ctl));
+          }
+          const cval = cvalWrites.get(key);
+          if (cval !== undefined) {
+            const same = cval.valueHi === event.cvalHi && cval.valueLo === event.cvalLo;
+            judge(event, cval, same, formatU64(cval.valueHi, cval.valueLo), cvalText(event));
+          }
+          ctlWrites.clear(key);
+          cvalWrites.clear(key);
+        },
+      },
+    };
+  },
+});

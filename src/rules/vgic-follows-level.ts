@@ -1,0 +1,154 @@
+import { Context, defaultPpi, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, Slots, vcpuName } from './support.js';
+
+export default defineRule({
+  id: 'vgic-follows-level',
+  statement:
+    'Each report of a timer level is followed on its CPU by the injection of the same level into the vgic, and none comes without a report.',
+  why: 'What is not injected the guest never sees.',
+  models: everyModel('warning'),
+  needs: ['update_irq', 'vgic_inject'],
+  source: 'kvm_timer_update_irq calls kvm_vgic_inject_irq; cd15d2050c04; specification §4.5, §4.8 point 4',
+  messages: {
+    'not-injected': {
+      headline: 'level {level} of interrupt {irq} of {vcpu} does not reach the vgic',
+      given: 'kvm_timer_update_irq reported level {level} on CPU {cpu}',
+      must: 'vgic_update_irq_pending follows with the same interrupt and level',
+      but: 'the CPU went on without it',
+      therefore: 'the guest does not see the change of its timer interrupt',
+    },
+    'other-level': {
+      headline: 'interrupt {irq} of {vcpu} is injected with level {injected} after level {level} was reported',
+      given: 'kvm_timer_update_irq reported level {level} on CPU {cpu}',
+      must: 'the vgic gets the same level',
+      but: 'it got level {injected}',
+      therefore: 'the line of the guest says the opposite of its timer',
+    },
+    'not-reported': {
+      headline: 'interrupt {irq} is injected with level {injected} on CPU {cpu} without a report of the timer',
+      given: 'the last level that was reported on CPU {cpu} had been injected',
+      must: 'a timer interrupt is injected only by kvm_timer_update_irq',
+      but: 'vgic_update_irq_pending was recorded without it',
+      therefore: 'something else drives the line of the timer',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'reported and injected, with a host interrupt in between',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nirq_begin,,0,3\nirq_end,,0,3\nvgic_inject,0,0,27,1\nentry,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'the second level is not injected',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nvgic_inject,0,0,27,0\nentry,0,0\nexit,0,0\nupdate_irq,0,0,27,1\nentry,0,0\n',
+        message: 'not-injected',
+        line: 7,
+      },
+      {
+        title: 'the wrong level is injected',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nvgic_inject,0,0,27,0\n',
+        message: 'other-level',
+        line: 4,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    /**
+     * Reports that wait for their injection, by CPU and context: a thread's report may be interrupted by a timer
+     * interrupt with a report and an injection of its own.
+     */
+    const waiting = new Slots();
+    const slot = (event: TimerEvent) => event.cpu * 2 + (event.context === Context.hardirq ? 1 : 0);
+    /** By vcpu (last: none): whether an injection of it was ever seen; a userspace irqchip has none. */
+    const injected = new Set<number>();
+    /** By CPU: whether a report was seen since the start or the last gap. */
+    const reported: boolean[] = [];
+
+    function missing(key: number, event: TimerEvent): void {
+      const report = waiting.get(key);
+      if (report === undefined) return;
+      waiting.clear(key);
+      if (!injected.has(report.vcpu))
+        return context.undecided(report, 'no injection of this vcpu was seen: it may have a userspace irqchip');
+      context.violate(event, {
+        message: 'not-injected',
+        data: {
+          level: report.level,
+          irq: report.irq,
+          vcpu: report.vcpu < 0 ? 'a vcpu' : vcpuName(machine, report.vcpu),
+          cpu: report.cpu,
+        },
+        witness: [],
+        at: report,
+      });
+    }
+
+    const goesOn = (event: TimerEvent) => {
+      missing(event.cpu * 2, event);
+      missing(event.cpu * 2 + 1, event);
+    };
+    return {
+      before: {
+        update_irq(event) {
+          missing(slot(event), event);
+          waiting.set(slot(event), event);
+          reported[event.cpu] = true;
+        },
+        vgic_inject(event) {
+          const key = slot(event);
+          const report = waiting.get(key);
+          if (report !== undefined && report.irq === event.irq) {
+            waiting.clear(key);
+            injected.add(report.vcpu);
+            if (report.level === event.level) return context.hold(report);
+            return context.violate(event, {
+              message: 'other-level',
+              data: {
+                level: report.level,
+                injected: event.level,
+                irq: event.irq,
+                vcpu: report.vcpu < 0 ? 'a vcpu' : vcpuName(machine, report.vcpu),
+                cpu: event.cpu,
+              },
+              witness: [report],
+            });
+          }
+          if (event.irq !== defaultPpi.vtimer && event.irq !== defaultPpi.ptimer) return;
+          if (reported[event.cpu] !== true) return context.undecided(event, because.initial);
+          // KVM_IRQ_LINE of userspace prints its own record first; the vgic's owner check then rejects the injection.
+          const last = machine.cpu(event.cpu).last;
+          if ((last[Kind.irq_line] as TimerEvent).serial > (last[Kind.update_irq] as TimerEvent).serial) return;
+          context.violate(event, {
+            message: 'not-reported',
+            data: { irq: event.irq, injected: event.level, cpu: event.cpu },
+            witness: [last[Kind.vgic_inject] as TimerEvent],
+          });
+        },
+        entry: goesOn,
+        exit: goesOn,
+        sched_switch: goesOn,
+        restore: goesOn,
+        save: goesOn,
+        put_end: goesOn,
+        vtimer_irq_end: (event) => missing(event.cpu * 2 + 1, event),
+        lost(event) {
+          waiting.clear(event.cpu * 2);
+          waiting.clear(event.cpu * 2 + 1);
+          reported[event.cpu] = false;
+        },
+      },
+      end() {
+        waiting.forEach((report) => context.undecided(report, because.ends));
+      },
+    };
+  },
+});
