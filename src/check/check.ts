@@ -1,0 +1,115 @@
+import { catalogue } from '../decode/catalogue.js';
+import { detectFormat } from '../input/detect.js';
+import { InputError } from '../input/errors.js';
+import { createReader } from '../input/index.js';
+import type { Reader } from '../input/record.js';
+import { rules } from '../rules/index.js';
+import type { CheckOptions, Fact, RuleCoverage, RunSummary, TraceFailure, TraceSummary, Verdict } from './facts.js';
+import { TraceRun } from './trace-run.js';
+
+/** One input of a check: a name for the reports, and its bytes. */
+export interface Input {
+  /** Path as the user gave it; `-` is standard input. */
+  readonly path: string;
+  /** The bytes, in chunks of any size. Errors of the kind `InputError` make the input unreadable. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/** Most bytes looked at to recognise a format. */
+const detectBytes = 64 * 1024;
+
+/**
+ * Checks traces, one after the other, and yields what it finds as it finds it.
+ *
+ * Memory does not grow with a trace. An input that cannot be read is a `trace-failed` fact; the run goes on.
+ * The last fact is `run-end` with the exit code: 1 violations, 3 an unreadable input, 4 inconclusive, 0 clean, the
+ * first of these that applies.
+ *
+ * @throws nothing of its own: an error of the program itself passes through
+ */
+export async function* check(inputs: readonly Input[], options: CheckOptions = {}): AsyncGenerator<Fact, void, undefined> {
+  const traces: TraceSummary[] = [];
+  const failures: TraceFailure[] = [];
+  for (const input of inputs) {
+    try {
+      yield* checkTrace(input, options, traces);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      const failure = { path: input.path, error: error.message };
+      failures.push(failure);
+      yield { type: 'trace-failed', path: input.path, failure };
+    }
+  }
+  yield { type: 'run-end', run: summariseRun(traces, failures) };
+}
+
+async function* checkTrace(input: Input, options: CheckOptions, traces: TraceSummary[]): AsyncGenerator<Fact, void, undefined> {
+  let head: Uint8Array | undefined = new Uint8Array(0);
+  let run: TraceRun | undefined;
+  let reader: Reader | undefined;
+  let bytes = 0;
+
+  const begin = async (atEnd: boolean): Promise<boolean> => {
+    const format = options.inputFormat ?? detectFormat(head as Uint8Array, atEnd);
+    if (format === undefined) return false;
+    run = new TraceRun(input.path, format, options, rules);
+    run.facts.push({ type: 'trace-start', path: input.path, format });
+    reader = await createReader(format, catalogue, run);
+    reader.push(head as Uint8Array);
+    head = undefined;
+    return true;
+  };
+
+  for await (const chunk of input.open()) {
+    bytes += chunk.length;
+    if (reader !== undefined) reader.push(chunk);
+    else {
+      head = concat(head as Uint8Array, chunk);
+      if (!(await begin(head.length >= detectBytes))) continue;
+    }
+    const current = run as unknown as TraceRun;
+    yield* drain(current);
+    yield { type: 'progress', path: input.path, bytes, events: current.records };
+  }
+  if (reader === undefined && !(await begin(true))) throw new InputError('the format is not recognised');
+  (reader as unknown as Reader).end();
+  const ended = run as unknown as TraceRun;
+  const summary = ended.end();
+  yield* drain(ended);
+  traces.push(summary);
+  yield { type: 'trace-end', path: input.path, summary };
+}
+
+function* drain(run: TraceRun): Generator<Fact> {
+  yield* run.facts;
+  run.facts.length = 0;
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+function summariseRun(traces: readonly TraceSummary[], failures: readonly TraceFailure[]): RunSummary {
+  const coverage: Record<string, RuleCoverage> = {};
+  for (const trace of traces) {
+    for (const [id, rule] of Object.entries(trace.rules)) {
+      coverage[id] ??= { held: 0, violated: 0, undecided: 0, reasons: {} };
+      const sum = coverage[id] as RuleCoverage;
+      sum.held += rule.held;
+      sum.violated += rule.violated;
+      sum.undecided += rule.undecided;
+      for (const [reason, count] of Object.entries(rule.reasons)) sum.reasons[reason] = (sum.reasons[reason] ?? 0) + count;
+    }
+  }
+  const verdicts = new Set(traces.map((trace) => trace.verdict));
+  const verdict: Verdict = verdicts.has('violations')
+    ? 'violations'
+    : verdicts.has('inconclusive') || traces.length === 0
+      ? 'inconclusive'
+      : 'clean';
+  const exitCode = verdict === 'violations' ? 1 : failures.length > 0 ? 3 : verdict === 'inconclusive' ? 4 : 0;
+  return { verdict, exitCode, traces, failures, rules: coverage };
+}

@@ -1,0 +1,205 @@
+import type { ConditionKind, ConditionSeverity } from '../events/conditions.js';
+import type { Severity } from '../rules/rule.js';
+
+/** `clean`: checked, and it held. `inconclusive`: nothing was checked, or events were lost inside the trace. */
+export type Verdict = 'clean' | 'violations' | 'inconclusive';
+
+/** A place in an input: a line of text or a byte offset. */
+export interface Position {
+  readonly line?: number;
+  readonly offset?: number;
+}
+
+/** Who a vcpu is, as far as the trace tells. VM numbers are made up by the tool, from 0. */
+export interface VcpuName {
+  readonly vm: number;
+  /** The kernel's vcpu_id; -1 when no record named it. */
+  readonly id: number;
+  readonly pid: number;
+  readonly comm: string;
+}
+
+/** One event of a finding's witness: the chain that proves it. */
+export interface WitnessEvent {
+  /** Seconds in the trace's clock with nine decimals. */
+  readonly time: string;
+  readonly cpu: number;
+  readonly pid: number;
+  readonly comm: string;
+  readonly position: Position;
+  /** Canonical kind. */
+  readonly event: string;
+  /** The event in the kernel's spelling, as the trace shows it. */
+  readonly text: string;
+  /** How the event is known: recorded, derived, approximate. */
+  readonly certainty: string;
+  /** True for the event at which the rule answered. */
+  readonly decisive: boolean;
+}
+
+/** A violated invariant at one place; further ones with the same fingerprint are counted in `count`. */
+export interface Finding {
+  readonly rule: string;
+  /** Which of the rule's messages: the sub-diagnosis. */
+  readonly diagnosis: string;
+  readonly severity: Severity;
+  /** Null when the event belongs to no vcpu. */
+  readonly vcpu: VcpuName | null;
+  readonly cpu: number;
+  /** Seconds in the trace's clock with nine decimals. */
+  readonly time: string;
+  readonly position: Position;
+  /** One sentence. */
+  readonly message: string;
+  /** The argument: these events, then this must hold, but that happened, therefore this follows. */
+  readonly argument: { readonly given: string; readonly must: string; readonly but: string; readonly therefore: string };
+  readonly witness: readonly WitnessEvent[];
+  /** State of the vcpu and CPU before and after the decisive event, in the kernel's field names. */
+  readonly before: Readonly<Record<string, string>>;
+  readonly after: Readonly<Record<string, string>>;
+  /** Sixteen hexadecimal digits that do not depend on times, pids, addresses or vcpu numbers. */
+  readonly fingerprint: string;
+  /** How often this finding occurred; final only in the trace's summary. */
+  count: number;
+  /** Where the first occurrences were (bounded), the first one included. */
+  readonly occurrences: { readonly time: string; readonly cpu: number; readonly pid: number; readonly position: Position }[];
+}
+
+/** How often a rule was decided, and why not. */
+export interface RuleCoverage {
+  held: number;
+  violated: number;
+  undecided: number;
+  /** Undecided evaluations by reason. */
+  reasons: Record<string, number>;
+}
+
+/** What became of a rule in a trace. */
+export type RuleStatus =
+  /** evaluated and never violated */
+  | 'held'
+  | 'violated'
+  /** evaluated, never decided */
+  | 'undecided'
+  /** no event evaluated it; `reason` says what was missing */
+  | 'not-exercised'
+  /** the model has no such rule */
+  | 'not-applicable'
+  /** switched off by the user */
+  | 'off';
+
+export interface RuleSummary extends RuleCoverage {
+  readonly status: RuleStatus;
+  readonly severity: Severity | 'off';
+  /** Why the rule was not decided, for the statuses that need a reason. */
+  readonly reason?: string;
+  /** Coverage by vcpu, in the order of the trace's `vcpus`. */
+  readonly byVcpu: readonly { readonly held: number; readonly violated: number; readonly undecided: number }[];
+}
+
+export interface ConditionSummary {
+  readonly kind: ConditionKind;
+  readonly severity: ConditionSeverity;
+  readonly sentence: string;
+  count: number;
+  /** First place. */
+  readonly position: Position;
+  /** Count by detail (event name, CPU), where there are details. */
+  readonly details: Record<string, number>;
+}
+
+export interface VcpuSummary extends VcpuName {
+  /** Whether the VM is `recorded` (thread group, offset, or native column) or `assumed`. */
+  readonly vmCertainty: 'recorded' | 'derived' | 'assumed';
+  /** Seconds in the trace's clock from which the vcpu's load state is known; null when never. */
+  readonly knownSince: string | null;
+  readonly events: number;
+}
+
+export interface ModelChoice {
+  /** The chosen model, or null when several remain. */
+  readonly id: string | null;
+  readonly candidates: readonly string[];
+  /** Each piece of evidence as a sentence, in order of appearance. */
+  readonly reasons: readonly string[];
+}
+
+export interface HostChoice {
+  readonly id: 'vhe' | 'nvhe' | null;
+  readonly reasons: readonly string[];
+}
+
+/** All that is known of one trace at its end. */
+export interface TraceSummary {
+  readonly path: string;
+  /** Format id, see `--input-format`. */
+  readonly format: string;
+  /** Kernel release where the input names it. */
+  readonly kernel: string | null;
+  readonly clock: string | null;
+  readonly model: ModelChoice;
+  readonly host: HostChoice;
+  /** Records in the input, of any event. */
+  readonly events: number;
+  /** Canonical timer events among them, derived ones not counted. */
+  readonly timerEvents: number;
+  readonly cpus: number;
+  /** Seconds from the first to the last record with nine decimals. */
+  readonly duration: string;
+  readonly vcpus: readonly VcpuSummary[];
+  readonly vms: number;
+  readonly verdict: Verdict;
+  /** Why the verdict is what it is, as sentences. */
+  readonly because: readonly string[];
+  readonly conditions: readonly ConditionSummary[];
+  readonly rules: Readonly<Record<string, RuleSummary>>;
+  readonly findings: readonly Finding[];
+  /** Distinct findings beyond `--max-findings`, not in `findings`. */
+  readonly findingsOmitted: number;
+}
+
+/** An input that could not be read; the run goes on with the next one. */
+export interface TraceFailure {
+  readonly path: string;
+  /** What was expected, found, and what to do. */
+  readonly error: string;
+}
+
+export interface RunSummary {
+  readonly verdict: Verdict;
+  /** 0, 1, 3 or 4, see the design's table. */
+  readonly exitCode: number;
+  readonly traces: readonly TraceSummary[];
+  readonly failures: readonly TraceFailure[];
+  /** Coverage over all traces. */
+  readonly rules: Readonly<Record<string, RuleCoverage>>;
+}
+
+/** The stream of facts that a check yields; every reporter is a consumer of it. */
+export type Fact =
+  | { readonly type: 'trace-start'; readonly path: string; readonly format: string }
+  /** As soon as it is decided; may come again when contradicted. */
+  | { readonly type: 'model'; readonly path: string; readonly model: ModelChoice; readonly host: HostChoice }
+  /** The first occurrence of a finding, as it is found. */
+  | { readonly type: 'finding'; readonly path: string; readonly finding: Finding }
+  /** Every so often, for a progress line. */
+  | { readonly type: 'progress'; readonly path: string; readonly bytes: number; readonly events: number }
+  | { readonly type: 'trace-end'; readonly path: string; readonly summary: TraceSummary }
+  | { readonly type: 'trace-failed'; readonly path: string; readonly failure: TraceFailure }
+  | { readonly type: 'run-end'; readonly run: RunSummary };
+
+export interface CheckOptions {
+  /** Model id, or automatic. */
+  readonly model?: string;
+  readonly host?: 'vhe' | 'nvhe';
+  /** Format id, or by content. */
+  readonly inputFormat?: string;
+  /** Severity overrides by rule id. */
+  readonly rules?: Readonly<Record<string, Severity | 'off'>>;
+  /** Least severity that makes the verdict `violations`; default `warning`. */
+  readonly failOn?: Severity;
+  /** Accept lost events: they no longer make the run inconclusive. */
+  readonly allowLoss?: boolean;
+  /** Most distinct findings kept per trace; default 100. */
+  readonly maxFindings?: number;
+}

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import type { TimerEvent } from '../events/event.js';
+import { kindNames } from '../events/kinds.js';
+import { formatU64 } from '../events/u64.js';
+import type { Machine } from '../machine/machine.js';
+import { nowhere } from '../machine/state.js';
+import type { Violation } from '../rules/context.js';
+import type { Message, Rule, Severity } from '../rules/rule.js';
+import { describeCertainty, describeEvent } from './describe.js';
+import type { Finding, Position, VcpuName, WitnessEvent } from './facts.js';
+
+/** Most places kept of one finding; the count goes on. */
+const maxOccurrences = 1000;
+
+/** What findings need to know of the trace they belong to. */
+export interface Naming {
+  /** Seconds in the trace's clock with nine decimals, from nanoseconds since the trace began. */
+  time(relative: number): string;
+  position(position: number): Position;
+  vcpu(index: number): VcpuName | null;
+  /** Name of a thread, empty when unknown. */
+  comm(pid: number): string;
+}
+
+/** The findings of one trace: the first of each fingerprint in full, the others as a count. */
+export class Findings {
+  readonly list: Finding[] = [];
+  omitted = 0;
+  readonly #byFingerprint = new Map<string, Finding>();
+  readonly #omittedFingerprints = new Set<string>();
+  readonly #naming: Naming;
+  readonly #limit: number;
+
+  constructor(naming: Naming, limit: number) {
+    this.#naming = naming;
+    this.#limit = limit;
+  }
+
+  /**
+   * Counts a violation.
+   *
+   * @returns the finding when it is the first with its fingerprint and within the limit
+   */
+  add(
+    rule: Rule,
+    severity: Severity,
+    event: TimerEvent,
+    violation: Violation,
+    before: Record<string, string>,
+    after: Record<string, string>,
+  ): Finding | undefined {
+    const at = violation.at ?? event;
+    const witness = chain(violation.witness, at);
+    const fingerprint = fingerprintOf(rule.id, violation, witness);
+    const occurrence = {
+      time: this.#naming.time(at.time),
+      cpu: at.cpu,
+      pid: at.pid,
+      position: this.#naming.position(at.position),
+    };
+    const known = this.#byFingerprint.get(fingerprint);
+    if (known !== undefined) {
+      known.count++;
+      if (known.occurrences.length < maxOccurrences) known.occurrences.push(occurrence);
+      return undefined;
+    }
+    if (this.list.length >= this.#limit) {
+      if (this.#omittedFingerprints.size < 10_000) this.#omittedFingerprints.add(fingerprint);
+      this.omitted = this.#omittedFingerprints.size;
+      return undefined;
+    }
+    const message = rule.messages[violation.message] as Message;
+    const data = violation.data ?? {};
+    const finding: Finding = {
+      rule: rule.id,
+      diagnosis: violation.message,
+      severity,
+      vcpu: this.#naming.vcpu(at.vcpu),
+      cpu: at.cpu,
+      time: occurrence.time,
+      position: occurrence.position,
+      message: fill(message.headline, data),
+      argument: {
+        given: fill(message.given, data),
+        must: fill(message.must, data),
+        but: fill(message.but, data),
+        therefore: fill(message.therefore, data),
+      },
+      witness: witness.map((one) => this.#witness(one, one === at)),
+      before,
+      after,
+      fingerprint,
+      count: 1,
+      occurrences: [occurrence],
+    };
+    this.#byFingerprint.set(fingerprint, finding);
+    this.list.push(finding);
+    return finding;
+  }
+
+  #witness(event: TimerEvent, decisive: boolean): WitnessEvent {
+    return {
+      time: this.#naming.time(event.time),
+      cpu: event.cpu,
+      pid: event.pid,
+      comm: this.#naming.comm(event.pid),
+      position: this.#naming.position(event.position),
+      event: kindNames[event.kind] as string,
+      text: describeEvent(event),
+      certainty: describeCertainty(event),
+      decisive,
+    };
+  }
+}
+
+/** The witness in the order of the trace, without events that never happened or stand twice. */
+function chain(events: readonly TimerEvent[], decisive: TimerEvent): TimerEvent[] {
+  const bySerial = new Map<number, TimerEvent>();
+  for (const event of events) if (event.serial > 0) bySerial.set(event.serial, event);
+  bySerial.set(decisive.serial, decisive);
+  return [...bySerial.values()].sort((a, b) => a.serial - b.serial);
+}
+
+/** Independent of times, pids, addresses, vcpu numbers and of who was how sure. */
+function fingerprintOf(rule: string, violation: Violation, witness: readonly TimerEvent[]): string {
+  const kinds = witness.map((event) => kindNames[event.kind]).join(' ');
+  const timer = violation.data?.timer ?? '';
+  return createHash('sha256').update(`${rule} ${violation.message} ${timer} ${kinds}`).digest('hex').slice(0, 16);
+}
+
+function fill(template: string, data: Readonly<Record<string, string | number>>): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => (name in data ? String(data[name]) : whole));
+}
+
+const known = (value: number): string => (value < 0 ? '?' : String(value));
+
+/** The state of an event's vcpu and CPU in the kernel's field names; what is not known is `?`. */
+export function snapshot(machine: Machine, event: TimerEvent): Record<string, string> {
+  const state: Record<string, string> = {};
+  if (event.vcpu >= 0) {
+    const vcpu = machine.vcpu(event.vcpu);
+    state['vcpu.cpu'] = vcpu.cpu === nowhere ? 'none' : known(vcpu.cpu);
+    state['vcpu.in_guest'] = known(vcpu.inGuest);
+    state['vcpu.blocked'] = known(vcpu.blocked);
+    state['timer.enabled'] = known(vcpu.enabled);
+    state['bg_timer.armed'] = known(vcpu.bgArmed);
+    const timers = event.timer === 0 || event.timer === 1 ? [event.timer] : [1];
+    for (const timer of timers) {
+      const context = vcpu.contexts[timer];
+      if (context === undefined) continue;
+      const name = timer === 0 ? 'ptimer' : 'vtimer';
+      state[`${name}.loaded`] = known(context.loaded);
+      state[`${name}.level`] = known(context.level);
+      state[`${name}.saved`] = pair(context.ctl, context.cvalKnown, context.cvalHi, context.cvalLo);
+      state[`${name}.restored`] = pair(
+        context.restoredCtl,
+        context.restoredCvalKnown,
+        context.restoredCvalHi,
+        context.restoredCvalLo,
+      );
+    }
+  }
+  if (event.cpu >= 0) {
+    const cpu = machine.cpu(event.cpu);
+    state['cpu.running_vcpu'] = cpu.running === nowhere ? 'none' : reference(machine, cpu.running);
+    const owner = cpu.owner[1] as number;
+    state['cpu.cntv_owner'] = owner === nowhere ? 'none' : reference(machine, owner);
+  }
+  return state;
+}
+
+function pair(ctl: number, cvalKnown: boolean, hi: number, lo: number): string {
+  if (ctl < 0 && !cvalKnown) return '?';
+  return `CTL ${ctl < 0 ? '?' : `0x${ctl.toString(16)}`} CVAL ${cvalKnown ? formatU64(hi, lo) : '?'}`;
+}
+
+function reference(machine: Machine, index: number): string {
+  return index < 0 ? '?' : `vcpu#${machine.vcpu(index).index}`;
+}

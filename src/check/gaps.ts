@@ -1,0 +1,68 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+
+/** Something that waits until no CPU can turn out to have lost records before it. */
+export interface Waiting {
+  readonly event: TimerEvent;
+  /** Every CPU has gone on without a loss. */
+  settle(): void;
+  /** A CPU had lost records at that time. */
+  retract(): void;
+}
+
+interface Entry {
+  readonly waiting: Waiting;
+  /** CPUs that have not recorded anything since. */
+  readonly cpus: Set<number>;
+  lost: boolean;
+}
+
+/** Trace time after which a silent CPU is taken for idle, nanoseconds. */
+const patience = 10_000_000_000;
+
+/**
+ * A loss is reported with the first record after the gap, while other CPUs' records of the same time have been read
+ * before (specification §4.0, M2). So a violation is told only when every other CPU has recorded something later:
+ * if that CPU reports a loss first, its gap reaches back before the violation, which is then not decided.
+ */
+export class Gaps {
+  readonly #queue: Entry[] = [];
+  readonly #cpus = new Set<number>();
+
+  /** Adds something that waits, in the order of the trace. */
+  add(waiting: Waiting): void {
+    const cpus = new Set(this.#cpus);
+    cpus.delete(waiting.event.cpu);
+    this.#queue.push({ waiting, cpus, lost: false });
+    this.#release();
+  }
+
+  /** Must be called with every event, before what it causes is added. */
+  event(event: TimerEvent): void {
+    this.#cpus.add(event.cpu);
+    if (this.#queue.length === 0) return;
+    const lost = event.kind === Kind.lost && event.lostCount !== 0;
+    for (const entry of this.#queue) {
+      if (entry.cpus.delete(event.cpu) && lost) entry.lost = true;
+      else if (event.time - entry.waiting.event.time > patience) entry.cpus.clear();
+    }
+    this.#release();
+  }
+
+  /** The trace has ended: nothing more can be reported lost. */
+  end(): void {
+    for (const entry of this.#queue) entry.cpus.clear();
+    this.#release();
+  }
+
+  #release(): void {
+    let done = 0;
+    for (; done < this.#queue.length; done++) {
+      const entry = this.#queue[done] as Entry;
+      if (entry.lost) entry.waiting.retract();
+      else if (entry.cpus.size === 0) entry.waiting.settle();
+      else break;
+    }
+    if (done > 0) this.#queue.splice(0, done);
+  }
+}

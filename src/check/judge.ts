@@ -1,0 +1,167 @@
+import { TimerEvent } from '../events/event.js';
+import { type KindName, kindNames } from '../events/kinds.js';
+import { type Host, Machine } from '../machine/machine.js';
+import { models } from '../models/index.js';
+import { type Model, type ModelId, stepTable } from '../models/model.js';
+import type { Handler, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
+import { type Rule, type Severity, severities } from '../rules/rule.js';
+import { Coverage } from './coverage.js';
+import type { CheckOptions, Finding } from './facts.js';
+import { Findings, type Naming, snapshot } from './findings.js';
+import { Gaps } from './gaps.js';
+
+/** Most distinct findings kept unless the user says otherwise. */
+const defaultMaxFindings = 100;
+
+export interface JudgeSetup {
+  readonly rules: readonly Rule[];
+  readonly options: CheckOptions;
+  readonly candidates: readonly ModelId[];
+  readonly host: Host | undefined;
+  readonly naming: Naming;
+  /** Whether the trace records a kind of event. */
+  records(kind: KindName): boolean;
+  /** Called with the first occurrence of every finding. */
+  found(finding: Finding): void;
+}
+
+/** A rule at work in one trace. */
+export interface ActiveRule {
+  readonly rule: Rule;
+  /** `off` by the user, undefined when the model has no such rule. */
+  readonly severity: Severity | 'off' | undefined;
+  readonly coverage: Coverage;
+}
+
+/** A violation of the event at hand. */
+interface Pending {
+  readonly active: ActiveRule;
+  readonly violation: Violation;
+}
+
+/** Why a violation is taken back. */
+const retracted = 'records of another CPU were lost at that time';
+
+/**
+ * Replays attributed events: for each, the rules' `before` handlers, the model's step, the rules' `after` handlers.
+ * Handlers stand in flat tables by event kind.
+ */
+export class Judge {
+  readonly machine = new Machine();
+  readonly active: readonly ActiveRule[];
+  readonly findings: Findings;
+  readonly #setup: JudgeSetup;
+  readonly #steps: ReturnType<typeof stepTable>;
+  readonly #before: Handler[][] = kindNames.map(() => []);
+  readonly #after: Handler[][] = kindNames.map(() => []);
+  readonly #ends: Handler[] = [];
+  readonly #gaps = new Gaps();
+  #serial = 0;
+  /** Violations of the event at hand, reported once the model has applied it. */
+  readonly #pending: Pending[] = [];
+  #stateBefore: Record<string, string> | undefined;
+
+  constructor(setup: JudgeSetup) {
+    this.#setup = setup;
+    this.findings = new Findings(setup.naming, setup.options.maxFindings ?? defaultMaxFindings);
+    // With several candidates the newest drives the machine; only rules that all of them have are asked.
+    const driver = setup.candidates[setup.candidates.length - 1];
+    const model = driver === undefined ? undefined : models[driver];
+    this.#steps = model === undefined ? kindNames.map(() => undefined) : stepTable(model);
+    this.active = setup.rules.map((rule) => ({ rule, severity: this.#severity(rule), coverage: new Coverage() }));
+    if (model !== undefined) for (const active of this.active) this.#activate(active, model);
+  }
+
+  event(event: TimerEvent): void {
+    event.serial = ++this.#serial;
+    this.#gaps.event(event);
+    const kind = event.kind;
+    for (const handler of this.#before[kind] as Handler[]) handler(event);
+    const step = this.#steps[kind];
+    if (step !== undefined && event.cpu >= 0) {
+      const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
+      step(this.machine, this.machine.cpu(event.cpu), vcpu, event);
+    }
+    this.machine.remember(event);
+    for (const handler of this.#after[kind] as Handler[]) handler(event);
+    if (this.#pending.length > 0) this.#report(event);
+  }
+
+  /** The trace has ended: rules conclude what they were waiting for. */
+  end(last: TimerEvent): void {
+    last.serial = ++this.#serial;
+    for (const handler of this.#ends) handler(last);
+    if (this.#pending.length > 0) this.#report(last);
+    this.#gaps.end();
+  }
+
+  #severity(rule: Rule): Severity | 'off' | undefined {
+    const { candidates, options } = this.#setup;
+    const named = options.rules?.[rule.id];
+    const own = candidates.map((id) => rule.models[id]);
+    if (own.length === 0 || own.some((severity) => severity === undefined)) return undefined;
+    if (named !== undefined) return named;
+    return severities.find((severity) => own.includes(severity));
+  }
+
+  #activate(active: ActiveRule, model: Model): void {
+    if (active.severity === undefined || active.severity === 'off') return;
+    const { coverage } = active;
+    const context: RuleContext = {
+      machine: this.machine,
+      model,
+      host: this.#setup.host,
+      records: (kind) => this.#setup.records(kind),
+      hold: (event) => coverage.hold(event),
+      undecided: (event, reason) => coverage.undecide(event, reason),
+      violate: (event, violation) => {
+        this.#stateBefore ??= snapshot(this.machine, violation.at ?? event);
+        this.#pending.push({ active, violation: keepEvents(violation) });
+      },
+    };
+    const handlers: RuleHandlers = active.rule.create(context);
+    for (const [table, part] of [
+      [this.#before, handlers.before],
+      [this.#after, handlers.after],
+    ] as const) {
+      for (const [name, handler] of Object.entries(part ?? {})) (table[kindNames.indexOf(name as KindName)] as Handler[]).push(handler);
+    }
+    if (handlers.end !== undefined) this.#ends.push(handlers.end);
+  }
+
+  #report(event: TimerEvent): void {
+    const before = this.#stateBefore ?? {};
+    this.#stateBefore = undefined;
+    const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
+    const decisive = new TimerEvent().copyFrom(event);
+    let distrusted = false;
+    for (const { active, violation } of this.#pending) {
+      const at = violation.at ?? decisive;
+      const after = snapshot(this.machine, at);
+      this.#gaps.add({
+        event: decisive,
+        settle: () => {
+          active.coverage.violate(at);
+          const severity = violation.severity ?? (active.severity as Severity);
+          const finding = this.findings.add(active.rule, severity, decisive, violation, before, after);
+          if (finding !== undefined) this.#setup.found(finding);
+        },
+        retract: () => active.coverage.undecide(at, retracted),
+      });
+      distrusted ||= violation.distrustOwnership === true;
+      if (vcpu !== undefined && violation.distrustRegisters !== undefined)
+        this.machine.distrustRegisters(vcpu, violation.distrustRegisters);
+    }
+    this.#pending.length = 0;
+    if (distrusted) this.machine.distrustOwnership(vcpu, event.cpu >= 0 ? this.machine.cpu(event.cpu) : undefined);
+  }
+}
+
+/** The machine's events change with the next step: a violation keeps copies. */
+function keepEvents(violation: Violation): Violation {
+  return {
+    ...violation,
+    witness: violation.witness.map((event) => new TimerEvent().copyFrom(event)),
+    ...(violation.at !== undefined && { at: new TimerEvent().copyFrom(violation.at) }),
+  };
+}

@@ -1,0 +1,284 @@
+import { catalogue, Source, sourceKinds } from '../decode/catalogue.js';
+import { Decoder } from '../decode/decoder.js';
+import type { ConditionKind } from '../events/conditions.js';
+import { Certainty, TimerEvent } from '../events/event.js';
+import { Kind, type KindName, kindNames } from '../events/kinds.js';
+import type { Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
+import type { Host } from '../machine/machine.js';
+import { type Choice, Evidence } from '../models/choose.js';
+import type { ModelId } from '../models/model.js';
+import type { Rule } from '../rules/rule.js';
+import { type Feeds, Tracker } from '../track/tracker.js';
+import { Conditions } from './conditions.js';
+import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummary, VcpuName } from './facts.js';
+import type { Naming } from './findings.js';
+import { Judge } from './judge.js';
+import { summarise } from './summary.js';
+import { groupVms, type VmGrouping } from './vms.js';
+
+/** Most events held back until the model is chosen: enough for a recording's first seconds, bounded for a pipe. */
+const heldBack = 4096;
+/** Trace time after which a decisive choice is not waited for any longer, nanoseconds. */
+const patience = 1_000_000_000;
+
+/** Most threads whose names are kept. */
+const mostThreads = 65536;
+
+/**
+ * The run of one trace: takes records or canonical events, holds the first ones back until the evidence has
+ * chosen the model, and passes the rest through tracker, model and rules as they come.
+ */
+export class TraceRun implements RecordSink {
+  readonly path: string;
+  readonly format: string;
+  /** Facts that wait to be yielded. */
+  readonly facts: Fact[] = [];
+  records = 0;
+  timerEvents = 0;
+  readonly #options: CheckOptions;
+  readonly #rules: readonly Rule[];
+  readonly conditions = new Conditions();
+  readonly #evidence = new Evidence();
+  readonly #seen = new Uint8Array(catalogue.events.length);
+  readonly #kinds = new Uint8Array(kindNames.length);
+  readonly #decoder: Decoder;
+  #pending: TimerEvent[] | undefined = [];
+  #tracker: Tracker | undefined;
+  #judge: Judge | undefined;
+  #choice: Choice | undefined;
+  readonly #comms = new Map<number, string>();
+  readonly #entered = new Set<number>();
+  readonly recording: RecordingFacts = {};
+  #firstTime = -1;
+  lastTime = 0;
+  #lastPosition = 0;
+  #cpus = new Set<number>();
+  #grouping: VmGrouping | undefined;
+  #contradicted = false;
+  readonly binary: boolean;
+
+  constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
+    this.path = path;
+    this.format = format;
+    this.binary = format === 'trace-dat' || format === 'perf-data';
+    this.#options = options;
+    this.#rules = rules;
+    this.#decoder = new Decoder({
+      event: (event) => this.event(event),
+      seen: (source) => {
+        this.#seen[source] = 1;
+      },
+      condition: (...condition) => this.condition(...condition),
+    });
+  }
+
+  // --- what readers deliver -----------------------------------------------
+
+  record(record: InputRecord): void {
+    this.#learnComm(record);
+    this.#decoder.record(record);
+  }
+
+  /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
+  #learnComm(record: InputRecord): void {
+    const pid = record.pid;
+    if (record.event === Source.kvm_entry && !this.#entered.has(pid)) this.#entered.add(pid);
+    else if (this.#comms.has(pid) || this.#comms.size >= mostThreads) return;
+    this.#comms.set(pid, record.comm());
+  }
+
+  counted(records: number): void {
+    this.records += records;
+  }
+
+  lost(cpu: number, count: number, position: number): void {
+    this.condition('lost-events', Math.max(1, count), position, `CPU ${cpu}`);
+    this.#decoder.lost(cpu, count, this.lastTime, position);
+  }
+
+  cpuStarted(cpu: number, position: number): void {
+    this.condition('missing-cpu-start', 1, position, `CPU ${cpu}`);
+    this.#decoder.lost(cpu, 0, this.lastTime, position);
+  }
+
+  discontinuity(position: number): void {
+    for (const cpu of this.#cpus) this.#decoder.lost(cpu, 0, this.lastTime, position);
+  }
+
+  fact(facts: RecordingFacts): void {
+    Object.assign(this.recording, facts);
+    if (facts.kernel !== undefined) this.#evidence.kernel(facts.kernel);
+    if (facts.model !== undefined || facts.host !== undefined) this.#evidence.named(facts.model, facts.host);
+  }
+
+  condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
+    this.conditions.add(kind, count, position, detail);
+  }
+
+  /** A canonical event, from the decoder or from the native notation. */
+  event(event: TimerEvent): void {
+    if (event.kind !== Kind.lost) this.timerEvents++;
+    if (this.#firstTime < 0) this.#firstTime = event.time;
+    if (event.time > this.lastTime) this.lastTime = event.time;
+    this.#lastPosition = event.position;
+    if (event.cpu >= 0) this.#cpus.add(event.cpu);
+    this.#kinds[event.kind] = 1;
+    this.#evidence.event(event);
+    if (event.kind === Kind.vtimer_irq && event.certainty === Certainty.recorded && this.#decoder.oldIrqName)
+      this.#evidence.oldIrqName();
+    if (this.#pending === undefined) {
+      if (this.#evidence.contradiction !== undefined) this.#contradict();
+      this.#tracker?.event(event);
+      return;
+    }
+    this.#pending.push(new TimerEvent().copyFrom(event));
+    const waited = event.time - this.#firstTime > patience && this.#pending.length > 256;
+    if (this.#pending.length >= heldBack || (waited && this.#evidence.decisive(this.#sources))) this.#release();
+  }
+
+  /** End of input: what is held back is judged, puts and pending rules are concluded. */
+  end(): TraceSummary {
+    if (this.#pending !== undefined) this.#release();
+    const last = new TimerEvent();
+    last.time = this.lastTime;
+    last.position = this.#lastPosition;
+    this.#judge?.end(last);
+    for (const [kind, count] of this.#tracker?.unattributed ?? [])
+      this.condition('unattributed-event', count, 0, kindNames[kind]);
+    this.#grouping = this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
+    if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
+    return summarise(this, this.#options);
+  }
+
+  // --- what the summary asks ----------------------------------------------
+
+  get cpus(): number {
+    return this.#cpus.size;
+  }
+
+  get judge(): Judge | undefined {
+    return this.#judge;
+  }
+
+  get grouping(): VmGrouping | undefined {
+    return this.#grouping;
+  }
+
+  get tracker(): Tracker | undefined {
+    return this.#tracker;
+  }
+
+  get modelChoice(): ModelChoice {
+    const candidates = this.#choice?.candidates ?? [];
+    return {
+      id: candidates.length === 1 ? (candidates[0] as ModelId) : null,
+      candidates,
+      reasons: this.#choice?.modelReasons ?? [],
+    };
+  }
+
+  get hostChoice(): HostChoice {
+    return { id: this.#choice?.host ?? null, reasons: this.#choice?.hostReasons ?? [] };
+  }
+
+  /** Seconds from the first to the last event with nine decimals. */
+  get duration(): string {
+    const nanoseconds = this.#firstTime < 0 ? 0 : Math.round(this.lastTime - this.#firstTime);
+    return `${Math.floor(nanoseconds / 1e9)}.${String(nanoseconds % 1e9).padStart(9, '0')}`;
+  }
+
+  comm(pid: number): string {
+    return this.#comms.get(pid) ?? '';
+  }
+
+  /** Whether the trace records a kind, or would if there were an occasion. */
+  hasKind(kind: KindName): boolean {
+    if (this.#kinds[Kind[kind]] === 1) return true;
+    return sourceKinds.some(([source, shown]) => shown === kind && this.#seen[Source[source]] === 1);
+  }
+
+  /** Whether the tracker derives events of a kind from what this trace records. */
+  derives(kind: KindName): boolean {
+    if (kind === 'load' || kind === 'put' || kind === 'put_end') return this.hasKind('entry') || this.hasKind('save');
+    return (kind === 'schedule' || kind === 'unschedule') && this.hasKind('wfx');
+  }
+
+  position(position: number): Position {
+    return this.binary ? { offset: position } : { line: position };
+  }
+
+  /** Seconds in the trace's clock with nine decimals. */
+  time(relative: number): string {
+    const total = (this.recording.origin ?? 0n) + BigInt(Math.round(relative));
+    const seconds = total / 1_000_000_000n;
+    return `${seconds}.${String(total % 1_000_000_000n).padStart(9, '0')}`;
+  }
+
+  // --- choosing the model ---------------------------------------------------
+
+  readonly #sources = {
+    has: (name: string): boolean => {
+      const index = catalogue.events.findIndex((spec) => spec.name === name);
+      return index >= 0 && this.#seen[index] === 1;
+    },
+  };
+
+  #release(): void {
+    const choice = this.#evidence.choose(
+      this.#sources,
+      this.#options.model as ModelId | undefined,
+      this.#options.host as Host | undefined,
+    );
+    this.#choice = choice;
+    if (choice.candidates.length !== 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or ') || 'none');
+    this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
+    const tracker = new Tracker(this.#feeds(), (event) => this.#judge?.event(event));
+    const naming: Naming = {
+      time: (relative) => this.time(relative),
+      position: (position) => this.position(position),
+      vcpu: (index) => this.#vcpuName(index),
+      comm: (pid) => this.comm(pid),
+    };
+    this.#judge = new Judge({
+      rules: this.#rules,
+      options: this.#options,
+      candidates: choice.candidates,
+      host: choice.host,
+      naming,
+      records: (kind) => this.hasKind(kind),
+      found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
+    });
+    this.#tracker = tracker;
+    const pending = this.#pending as TimerEvent[];
+    this.#pending = undefined;
+    for (const event of pending) tracker.event(event);
+  }
+
+  #contradict(): void {
+    const contradiction = this.#evidence.contradiction;
+    if (this.#contradicted || contradiction === undefined) return;
+    this.#contradicted = true;
+    this.condition('model-contradiction', 1, contradiction.position, contradiction.detail);
+  }
+
+  /** What is recorded, so that the tracker makes up for the rest. */
+  #feeds(): Feeds {
+    const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
+    return {
+      loadProbe: kind('load'),
+      putProbe: kind('put'),
+      timerLoadProbe: kind('timer_load'),
+      timerPutProbe: kind('timer_put'),
+      saveRestore: kind('save') || kind('restore'),
+      scheduleProbe: kind('schedule'),
+      irqEntry: this.#sources.has('irq_handler_entry'),
+    };
+  }
+
+  #vcpuName(index: number): VcpuName | null {
+    const vcpu = this.#tracker?.threads.vcpus[index];
+    if (vcpu === undefined) return null;
+    const grouping = this.#grouping ?? groupVms(this.#tracker?.threads.vcpus ?? [], (pid) => this.comm(pid));
+    return { vm: grouping.vmOf[index] ?? 0, id: vcpu.id, pid: vcpu.pid, comm: this.comm(vcpu.pid) };
+  }
+}
