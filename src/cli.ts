@@ -1,0 +1,83 @@
+import { Command, CommanderError } from 'commander';
+import { registerCheck } from './commands/check.js';
+import { registerExplain } from './commands/explain.js';
+import { registerRules } from './commands/rules.js';
+import { type CommandContext, processContext } from './commands/support/context.js';
+import { ExitCode } from './commands/support/exit-codes.js';
+import { UsageError } from './commands/support/usage-error.js';
+import { OutputError } from './report/output.js';
+
+const help = `
+Examples:
+  $ timervet check trace.txt
+  $ timervet check --format json=report.json --format ktap trace.dat
+  $ timervet explain restore-equals-last-save`;
+
+/** The program with all its commands; texts that commander prints are collected in `printed`. */
+function createProgram(context: CommandContext, printed: Promise<void>[]): Command {
+  const program = new Command('timervet')
+    .description('Checks recorded KVM/arm64 vcpu timer events against a model of the kernel timer code.')
+    .version(context.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .option('--color', 'use colours (default: on a terminal; NO_COLOR and FORCE_COLOR are respected)')
+    .option('--no-color', 'use no colours')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => printed.push(context.stdout().write(text)),
+      writeErr: (text) => printed.push(context.stderr().write(text)),
+    })
+    .exitOverride()
+    .addHelpText('after', help)
+    .showHelpAfterError("hint: 'timervet --help' lists commands and options")
+    .hook('preAction', (_, command) => {
+      context.color = command.optsWithGlobals<{ color?: boolean }>().color;
+    });
+  registerCheck(program, context);
+  registerExplain(program, context);
+  registerRules(program, context);
+  return program;
+}
+
+/** Reports what ended the program early; known errors in one line, unknown ones with their stack. */
+async function fail(error: unknown, context: CommandContext): Promise<number> {
+  // Commander has printed its message already; help and version arrive here as well, with code 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitCode.usage;
+  if (error instanceof UsageError) {
+    await context.stderr().write(`error: ${error.message}\nhint: ${error.hint}\n`);
+    return ExitCode.usage;
+  }
+  if (error instanceof OutputError) {
+    await context.stderr().write(`error: ${error.message}\n`);
+    return ExitCode.usage;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  await context
+    .stderr()
+    .write(
+      `${stack}\n\nThis is a bug in timervet ${context.version}. Please report it with the lines above, ` +
+        'the command line and, if possible, the trace.\n',
+    );
+  return ExitCode.internal;
+}
+
+/**
+ * Runs the program.
+ * @param argv the command line without the interpreter and the script
+ * @returns the exit code; everything has been written by then
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const context = processContext();
+  const printed: Promise<void>[] = [];
+  // An error outside of the awaited work, such as a listener's: the same answer as for any other bug.
+  process.once('uncaughtException', (error) => {
+    fail(error, context).finally(() => process.exit(ExitCode.internal));
+  });
+  try {
+    await createProgram(context, printed).parseAsync(argv, { from: 'user' });
+    return context.exitCode;
+  } catch (error) {
+    return await fail(error, context);
+  } finally {
+    await Promise.allSettled(printed);
+  }
+}

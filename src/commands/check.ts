@@ -1,0 +1,150 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { CheckOptions } from '../check/facts.js';
+import { type ModelId, modelIds } from '../models/model.js';
+import { failureLines } from '../report/failures.js';
+import { progressLine } from '../report/progress.js';
+import { createReporter, type ReporterOptions } from '../report/reporter.js';
+import { type Severity, severities } from '../rules/rule.js';
+import type { CommandContext } from './support/context.js';
+import { addDestination, type Destination, openDestination } from './support/destinations.js';
+import { endingAt } from './support/interrupt.js';
+import { addRuleOverride, findRule, type RuleOverrides } from './support/rule-options.js';
+import { type OpenReporter, runReporters } from './support/run-reporters.js';
+import { UsageError } from './support/usage-error.js';
+
+interface Options {
+  readonly format?: readonly Destination[];
+  readonly rule?: RuleOverrides;
+  readonly failOn: Severity;
+  readonly maxFindings: number;
+  readonly model?: ModelId;
+  readonly host?: 'vhe' | 'nvhe';
+  readonly inputFormat?: string;
+  readonly allowLoss?: boolean;
+  readonly verbose?: boolean;
+  readonly quiet?: boolean;
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Expected a number from 1.');
+  return value;
+}
+
+function checkOptions(options: Options): CheckOptions {
+  return {
+    failOn: options.failOn,
+    maxFindings: options.maxFindings,
+    rules: options.rule ?? {},
+    allowLoss: options.allowLoss ?? false,
+    ...(options.model !== undefined && { model: options.model }),
+    ...(options.host !== undefined && { host: options.host }),
+    ...(options.inputFormat !== undefined && { inputFormat: options.inputFormat }),
+  };
+}
+
+async function openReports(options: Options, inputs: number, context: CommandContext): Promise<OpenReporter[]> {
+  const destinations = options.format ?? [{ format: 'text', file: '-' }];
+  const settings: ReporterOptions = {
+    version: context.version,
+    inputs,
+    failOn: options.failOn,
+    detail: options.quiet ? 'quiet' : options.verbose ? 'verbose' : 'normal',
+  };
+  const reports: OpenReporter[] = [];
+  for (const destination of destinations) {
+    const output = openDestination(destination, context.stdout);
+    reports.push({ output, reporter: await createReporter(destination.format, output, settings) });
+  }
+  return reports;
+}
+
+async function runCheck(paths: readonly string[], options: Options, context: CommandContext): Promise<number> {
+  if (paths.filter((path) => path === '-').length > 1) {
+    throw new UsageError('standard input can be read only once', "give '-' once");
+  }
+  const [{ check }, { inputFormats, openSource }] = await Promise.all([
+    import('../index.js'),
+    import('../input/index.js'),
+  ]);
+  if (options.rule !== undefined) {
+    const { rules } = await import('../rules/index.js');
+    for (const id of Object.keys(options.rule)) findRule(rules, id);
+  }
+  if (options.inputFormat !== undefined && !inputFormats.includes(options.inputFormat)) {
+    throw new UsageError(`unknown input format '${options.inputFormat}'`, `formats are ${inputFormats.join(', ')}`);
+  }
+  const reports = await openReports(options, paths.length, context);
+  const readable = options.format?.some(({ format, file }) => format === 'text' && file === '-') ?? true;
+  const controller = new AbortController();
+  const interrupt = () => controller.abort();
+  // Only the first one: the next interrupt ends the process at once.
+  process.once('SIGINT', interrupt);
+  try {
+    const inputs = paths.map((path) => ({ path, open: () => openSource(path) }));
+    return await runReporters(check(endingAt(controller.signal, inputs), checkOptions(options)), {
+      reports,
+      companions: [
+        ...(context.interactive ? [progressLine(context.stderr())] : []),
+        ...(readable ? [] : [failureLines(context.stderr())]),
+      ],
+      inputs: paths.length,
+      failOn: options.failOn,
+      interrupted: controller.signal,
+    });
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+  }
+}
+
+const help = `
+A report of a file begins with its verdict. Standard input ('-') may never end: its findings are shown as they
+occur, the verdict follows at its end.
+
+Exit codes:
+  0    clean: rules were exercised, none was violated at the failing severity, nothing was lost
+  1    violations at or above the failing severity
+  2    wrong usage
+  3    an input could not be read
+  4    inconclusive: nothing was checked, or events were lost (see --allow-loss)
+  70   internal error
+  130  interrupted; the report covers what was read until then
+When the reader of the report goes away (| head), the run ends quietly with 1 if a violation had been found,
+3 if an input had been unreadable, else 4, unless every input had been read.
+
+Examples:
+  $ timervet check trace.txt
+  $ trace-cmd report -i trace.dat | timervet check -
+  $ cat /sys/kernel/tracing/trace_pipe | timervet check -
+  $ timervet check --format ktap --format json=report.json traces/*.dat
+  $ timervet check --rule ctl-bits-valid=off --fail-on error trace.txt`;
+
+/** `timervet check TRACE...` */
+export function registerCheck(program: Command, context: CommandContext): void {
+  program
+    .command('check')
+    .summary('replay recordings and check the invariants of the timer code')
+    .description('Replays recorded vcpu timer events through a model of the kernel and checks its invariants.')
+    .argument('<trace...>', "recordings in any supported format; '-' is standard input")
+    .option(
+      '--format <name[=file]>',
+      'report as text, json or ktap, to a file or stdout; repeatable (default: text)',
+      addDestination,
+    )
+    .option('--rule <id=severity>', 'set a rule to off, info, warning or error; repeatable', addRuleOverride)
+    .addOption(new Option('--fail-on <severity>', 'least severity that fails').choices(severities).default('warning'))
+    .option('--max-findings <count>', 'most distinct findings reported of a trace', positiveInteger, 100)
+    .addOption(new Option('--model <id>', 'kernel model (default: chosen by the trace)').choices(modelIds))
+    .addOption(new Option('--host <type>', 'host type (default: chosen by the trace)').choices(['vhe', 'nvhe']))
+    .option('--input-format <id>', 'format of the recordings (default: recognised by their content)')
+    .option('--allow-loss', 'accept lost events: they no longer make a trace inconclusive')
+    .addOption(
+      new Option('-v, --verbose', 'also why evaluations were undecided, and coverage by vcpu').conflicts('quiet'),
+    )
+    .option('-q, --quiet', 'verdicts only')
+    .addHelpText('after', help)
+    .showHelpAfterError("hint: 'timervet check --help' shows usage and examples")
+    .action(async (paths: string[], options: Options) => {
+      context.exitCode = await runCheck(paths, options, context);
+    });
+}

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { wantsColor } from '../../report/color.js';
+import { type Output, streamOutput } from '../../report/output.js';
+
+/** What the program lends to its commands. */
+export interface CommandContext {
+  readonly version: string;
+  /** `undefined` until the command line has been read. */
+  color: boolean | undefined;
+  /** Exit code of the command. */
+  exitCode: number;
+  stdout(): Output;
+  stderr(): Output;
+  /** Whether stderr is a terminal, so that a progress line makes sense there. */
+  readonly interactive: boolean;
+}
+
+/** Version of the package, the only copy of which is in package.json. */
+function packageVersion(): string {
+  const file = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+/** The context of this process. */
+export function processContext(): CommandContext {
+  let stdout: Output | undefined;
+  let stderr: Output | undefined;
+  const open = (stream: NodeJS.WriteStream) =>
+    streamOutput(stream, wantsColor(context.color, process.env, stream.isTTY === true));
+  const context: CommandContext = {
+    version: packageVersion(),
+    color: undefined,
+    exitCode: 0,
+    stdout: () => (stdout ??= open(process.stdout)),
+    stderr: () => (stderr ??= open(process.stderr)),
+    interactive: process.stderr.isTTY === true,
+  };
+  return context;
+}

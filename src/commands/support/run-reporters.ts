@@ -1,0 +1,65 @@
+import type { Fact } from '../../check/facts.js';
+import type { Output } from '../../report/output.js';
+import type { Reporter } from '../../report/reporter.js';
+import { type Severity, severities } from '../../rules/rule.js';
+import { ExitCode } from './exit-codes.js';
+
+/** A reporter and where it writes. */
+export interface OpenReporter {
+  readonly reporter: Reporter;
+  readonly output: Output;
+}
+
+export interface RunOptions {
+  /** The reports that were asked for: when the readers of all of them have gone away, the run ends. */
+  readonly reports: readonly OpenReporter[];
+  /** Reporters beside them that keep no run alive (progress, failures). They get each fact first. */
+  readonly companions: readonly Reporter[];
+  /** How many inputs the run has. */
+  readonly inputs: number;
+  readonly failOn: Severity;
+  /** Aborted when the user has interrupted the run. */
+  readonly interrupted: AbortSignal;
+}
+
+/**
+ * Exit code of a run whose reports nobody reads any more: what has been found counts, and what has not been
+ * read has not been checked.
+ */
+function codeOfUnfinishedRun(violated: boolean, failed: boolean): number {
+  if (violated) return ExitCode.violations;
+  return failed ? ExitCode.unreadable : ExitCode.inconclusive;
+}
+
+/**
+ * Gives every fact of a run to the reporters, one after the other.
+ * @returns the exit code of the run
+ */
+export async function runReporters(facts: AsyncIterable<Fact>, options: RunOptions): Promise<number> {
+  const { reports, companions, interrupted } = options;
+  let finished: number | undefined;
+  let unread = options.inputs;
+  let violated = false;
+  let failed = false;
+  for await (let fact of facts) {
+    if (fact.type === 'run-end') {
+      if (interrupted.aborted) fact = { ...fact, run: { ...fact.run, exitCode: ExitCode.interrupted } };
+      finished = fact.run.exitCode;
+    }
+    if (fact.type === 'trace-end' || fact.type === 'trace-failed') unread -= 1;
+    failed ||= fact.type === 'trace-failed';
+    violated ||=
+      fact.type === 'finding' && severities.indexOf(fact.finding.severity) >= severities.indexOf(options.failOn);
+    for (const companion of companions) await companion.fact(fact);
+    for (const { reporter, output } of reports) if (!output.closed) await reporter.fact(fact);
+    // With every input read, the run's own answer is about to come.
+    if (unread > 0 && reports.every(({ output }) => output.closed)) break;
+  }
+  for (const companion of companions) await companion.end();
+  for (const { reporter, output } of reports) {
+    if (!output.closed) await reporter.end();
+    await output.close();
+  }
+  if (interrupted.aborted) return ExitCode.interrupted;
+  return finished ?? codeOfUnfinishedRun(violated, failed);
+}

@@ -1,0 +1,30 @@
+import type { Position, VcpuName } from '../check/facts.js';
+
+/** A position in words: `line 12`, `offset 4096`. */
+export function positionWords(position: Position): string {
+  if (position.line !== undefined) return `line ${position.line}`;
+  if (position.offset !== undefined) return `offset ${position.offset}`;
+  return 'unknown place';
+}
+
+/** A path as people name it: `-` is standard input. */
+export function pathName(path: string): string {
+  return path === '-' ? 'standard input' : path;
+}
+
+/** A position with its file, in the form that editors open: `trace.txt:12`. */
+export function placeWords(path: string, position: Position): string {
+  if (position.line !== undefined && path !== '-') return `${path}:${position.line}`;
+  return `${pathName(path)} ${positionWords(position)}`;
+}
+
+/** A vcpu as ftrace and the kernel name it: vcpu id, VM, thread. */
+export function vcpuWords(vcpu: VcpuName | null): string {
+  if (vcpu === null) return 'no vcpu';
+  return `vcpu ${vcpu.id < 0 ? '?' : vcpu.id} of VM ${vcpu.vm}, thread ${vcpu.comm}-${vcpu.pid}`;
+}
+
+/** A number with its noun: `1 event`, `2 events`. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
+}

@@ -1,0 +1,84 @@
+import type { Finding, WitnessEvent } from '../../check/facts.js';
+import { placeWords, positionWords, vcpuWords } from '../place.js';
+import { align, labelled, paragraph } from './layout.js';
+import type { Theme } from './theme.js';
+
+/** How a text report is laid out. */
+export interface TextStyle {
+  readonly theme: Theme;
+  /** Characters a line to which prose is wrapped; event lines are left whole. */
+  readonly width: number;
+  readonly verbose: boolean;
+}
+
+/** Further occurrences that are listed before the rest is only counted. */
+const shownOccurrences = 4;
+
+function times(finding: Finding, width: number): string[] {
+  if (finding.count < 2) return [];
+  const further = finding.occurrences.slice(1, 1 + shownOccurrences);
+  const places = further.map((item) => `${item.time} (CPU ${item.cpu}, ${positionWords(item.position)})`);
+  const rest = finding.count - 1 - further.length;
+  if (rest > 0) places.push(`${rest} more`);
+  return labelled('times', `${finding.count}, also at ${places.join(', ')}`, width);
+}
+
+function eventLines(witness: readonly WitnessEvent[], theme: Theme): string[] {
+  const rows = witness.map((event) => [
+    event.decisive ? '  >' : '   ',
+    positionWords(event.position),
+    event.time,
+    `[${String(event.cpu).padStart(3, '0')}]`,
+    `${event.comm}-${event.pid}`,
+    event.certainty === 'recorded' ? event.event : `${event.event} (${event.certainty})`,
+    event.text,
+  ]);
+  return align(rows).map((cells, index) => {
+    const [mark, place, ...rest] = cells;
+    const line = `${mark} ${theme.dim(place!)}  ${rest.slice(0, -1).join('  ')}  ${rest.at(-1)}`.trimEnd();
+    return witness[index]!.decisive ? theme.bold(line) : line;
+  });
+}
+
+/** Whether a text names a field of the state as a whole word, so that `ctl` is not found in `cntv_ctl`. */
+function names(text: string, field: string): boolean {
+  const escaped = field.replace(/[^\w]/g, '\\$&');
+  return new RegExp(`(?<![\\w.])${escaped}(?![\\w.]\\w)(?!\\w)`).test(text);
+}
+
+/** The fields that changed, and those the argument speaks of; all of them when verbose. */
+function stateLines(finding: Finding, { theme, verbose }: TextStyle): string[] {
+  const argument = Object.values(finding.argument).join(' ');
+  const fields = [...new Set([...Object.keys(finding.before), ...Object.keys(finding.after)])];
+  const rows: string[][] = [];
+  for (const field of fields) {
+    const before = finding.before[field] ?? 'unknown';
+    const after = finding.after[field] ?? 'unknown';
+    if (before !== after) rows.push([`    ${field}`, before, `-> ${after}`]);
+    else if (verbose || names(argument, field)) rows.push([`    ${field}`, before, '']);
+  }
+  if (rows.length === 0) return [];
+  return [theme.dim('  state before -> after'), ...align(rows).map((cells) => cells.join('  ').trimEnd())];
+}
+
+/** One finding: what, where, the events, the state, the argument. */
+export function findingLines(finding: Finding, path: string, style: TextStyle): string[] {
+  const { theme, width } = style;
+  const name = `${finding.rule}/${finding.diagnosis}`;
+  const { given, must, but, therefore } = finding.argument;
+  const where = `${placeWords(path, finding.position)}, ${finding.time}, CPU ${finding.cpu}, ${vcpuWords(finding.vcpu)}`;
+  return [
+    `${theme.severity[finding.severity](finding.severity)}  ${theme.bold(name)}`,
+    ...paragraph(finding.message, width, '  '),
+    ...labelled('where', where, width),
+    ...times(finding, width),
+    theme.dim('  events'),
+    ...eventLines(finding.witness, theme),
+    ...stateLines(finding, style),
+    ...labelled('given', given, width),
+    ...labelled('must', must, width),
+    ...labelled('but', but, width),
+    ...labelled('therefore', therefore, width),
+    theme.dim(`  ${'see'.padEnd(11)}timervet explain ${finding.rule}; fingerprint ${finding.fingerprint}`),
+  ];
+}

@@ -1,0 +1,70 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const launcher = fileURLToPath(new URL('../../bin/timervet.js', import.meta.url));
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+
+function timervet(...args: string[]) {
+  const environment = { PATH: process.env.PATH };
+  return spawnSync(process.execPath, [launcher, ...args], { encoding: 'utf8', env: environment });
+}
+
+describe('the command line', () => {
+  test('prints its version', () => {
+    expect(timervet('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test.each([[[]], [['check']], [['explain']], [['rules']]])('prints help with examples for %j', (command) => {
+    const { status, stdout, stderr } = timervet(...command, '--help');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^Usage: timervet /);
+    expect(stdout).toContain('Examples:\n  $ timervet ');
+  });
+
+  test('documents the exit codes of check', () => {
+    for (const code of ['0 ', '1 ', '2 ', '3 ', '4 ', '70 ', '130 ']) {
+      expect(timervet('check', '--help').stdout).toContain(`\n  ${code}`);
+    }
+  });
+
+  test.each([
+    ['an unknown command', ['chek', 'x'], "unknown command 'chek'"],
+    ['an unknown option', ['check', '--formt', 'json', 'x'], 'Did you mean --format?'],
+    ['a missing file', ['check'], "missing required argument 'trace'"],
+    ['an unknown format', ['check', '--format', 'jsn', 'x'], 'Did you mean "json"?'],
+    ['a format without its file', ['check', '--format', 'json=', 'x'], 'A file name must follow'],
+    ['two reports on stdout', ['check', '--format', 'json', '--format', 'ktap', 'x'], 'cannot both go to stdout'],
+    ['two reports in a file', ['check', '--format', 'json=a', '--format', 'ktap=a', 'x'], 'cannot both go to a'],
+    ['an unknown model', ['check', '--model', 'new', 'x'], 'Allowed choices are rfc-load-put'],
+    ['an unknown host', ['check', '--host', 'hvhe', 'x'], 'Allowed choices are vhe, nvhe'],
+    ['an unknown severity', ['check', '--fail-on', 'fatal', 'x'], 'Allowed choices are info, warning, error'],
+    ['a rule without severity', ['check', '--rule', 'ctl-bits-valid', 'x'], 'Expected ID=off'],
+    ['no findings', ['check', '--max-findings', '0', 'x'], 'Expected a number from 1'],
+    ['quiet and verbose', ['check', '-q', '-v', 'x'], 'cannot be used with'],
+    ['standard input twice', ['check', '-', '-'], 'standard input can be read only once'],
+  ])('answers %s in a line with a hint, exit code 2', (_, args, message) => {
+    const { status, stdout, stderr } = timervet(...args);
+    expect(stderr).toContain(message);
+    expect(stderr).toMatch(/^error: .*\n(?:.*\n)?hint: .*\n$/);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  });
+
+  test('prints its help on stderr when nothing is asked', () => {
+    const { status, stdout, stderr } = timervet();
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toContain('Usage: timervet');
+  });
+
+  test('ends quietly when nobody reads its output', async () => {
+    const child = spawn(process.execPath, [launcher, 'check', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const status = await new Promise((resolve) => child.on('close', resolve));
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+});

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import { explainLines } from '../../src/report/text/explain.js';
+import { ruleListLines } from '../../src/report/text/rules.js';
+import { plainTheme } from '../../src/report/text/theme.js';
+import { defineRule } from '../../src/rules/rule.js';
+
+const rule = defineRule({
+  id: 'load-put-alternate',
+  statement: 'For each vcpu load and put alternate.',
+  why: 'A put without a load saves registers that another vcpu owns.',
+  models: { 'rfc-load-put': 'error', 'timer-map': 'warning' },
+  needs: ['load', ['put', 'sched_switch']],
+  source: 'kvm_arch_vcpu_load',
+  messages: {
+    'put-twice': {
+      headline: 'put without load',
+      given: 'a put at {time}',
+      must: 'a load',
+      but: 'a put',
+      therefore: 'x',
+    },
+    'load-twice': { headline: 'load without put', given: 'a', must: 'b', but: 'c', therefore: 'd' },
+  },
+  examples: {
+    legal: [{ title: 'a load and its put', model: 'timer-map', trace: 'time,event\n1,load\n2,put\n' }],
+    violating: [
+      {
+        title: 'two puts',
+        model: 'timer-map',
+        host: 'nvhe',
+        trace: 'time,event\n1,load\n2,put\n3,put\n',
+        message: 'put-twice',
+        line: 4,
+      },
+    ],
+  },
+  create: () => ({}),
+});
+
+test('a rule is explained with its examples and the argument of the finding', () => {
+  const argument = { headline: 'put', given: 'a put at 2', must: 'a load', but: 'a put at 3', therefore: 'y' };
+  expect(explainLines(rule, () => argument, plainTheme, 80).join('\n')).toMatchInlineSnapshot(`
+    "load-put-alternate
+      For each vcpu load and put alternate.
+
+      why        A put without a load saves registers that another vcpu owns.
+      needs      load, one of put | sched_switch
+      severity   rfc-load-put: error, timer-map: warning
+      source     kvm_arch_vcpu_load
+
+    diagnoses
+      put-twice: put without load
+      load-twice: load without put
+
+    legal: a load and its put
+      model timer-map
+        1  time,event
+        2  1,load
+        3  2,put
+
+    violating: two puts
+      model timer-map, host nvhe
+        1  time,event
+        2  1,load
+        3  2,put
+      > 4  3,put
+      finding    put-twice: put
+      given      a put at 2
+      must       a load
+      but        a put at 3
+      therefore  y"
+  `);
+});
+
+test('a rule is listed with its severity by model', () => {
+  expect(ruleListLines([rule], plainTheme, 80)).toEqual([
+    'load-put-alternate  rfc-load-put: error, timer-map: warning',
+    '    For each vcpu load and put alternate.',
+  ]);
+});
