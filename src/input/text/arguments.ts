@@ -1,0 +1,18 @@
+import type { EventSpec } from '../catalogue.js';
+import type { Record } from '../record.js';
+
+/** Takes the arguments of one event apart. */
+export interface ArgumentReader {
+  /** Mask of the fields that a record must have. */
+  readonly required: number;
+  /**
+   * Fills the record's fields from the arguments in [from, end). `record.present` says which were found,
+   * `record.pid` is already set.
+   */
+  read(bytes: Uint8Array, from: number, end: number, record: Record): void;
+}
+
+/** Mask of the fields that a record of this event must have. */
+export function requiredMask(spec: EventSpec): number {
+  return spec.fields.reduce((mask, field, index) => (field.required ? mask | (1 << index) : mask), 0);
+}

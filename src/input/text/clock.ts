@@ -1,0 +1,150 @@
+import { Byte, decimal, skipDigits } from './bytes.js';
+
+const { colon, dot, zero } = Byte;
+
+/** How a time is written. */
+export const TimeForm = {
+  /** `812.402115`, `10.703282688`: seconds and a fraction */
+  seconds: 0,
+  /** `19353us`: microseconds since the buffer's beginning (latency format, console) */
+  microseconds: 1,
+  /** `30`: the value of a clock that does not count nanoseconds (`counter`) */
+  counter: 2,
+} as const;
+
+const scale = [1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 100, 10, 1] as const;
+
+/** A time of the trace, its two parts apart so that nothing is lost. */
+export class TimeReader {
+  /** Whole seconds; for a counter the value without its last nine digits. */
+  seconds = 0;
+  /** 0..999999999; for a counter its last nine digits. */
+  nanoseconds = 0;
+  /** See `TimeForm`. */
+  form: number = TimeForm.seconds;
+
+  /**
+   * Reads a time and the colon behind it.
+   *
+   * @returns the position after the colon, or -1.
+   */
+  read(bytes: Uint8Array, from: number, end: number): number {
+    let at = from;
+    let value = 0;
+    while (at < end) {
+      const digit = bytes[at]! - zero;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+      at++;
+    }
+    const digits = at - from;
+    if (digits === 0 || digits > 20 || at >= end) return -1;
+    if (bytes[at] === dot) {
+      if (digits > 15) return -1;
+      return this.fraction(bytes, at + 1, end, value);
+    }
+    if (bytes[at] === 0x75) {
+      // `19353us : `, `23us+: `: the mark tells of a delay to the next event.
+      if (digits > 15 || at + 1 >= end || bytes[at + 1] !== 0x73) return -1;
+      at += 2;
+      if (at < end && bytes[at] !== colon) at++;
+      this.seconds = Math.floor(value / 1e6);
+      this.nanoseconds = (value % 1e6) * 1000;
+      this.form = TimeForm.microseconds;
+    } else {
+      const split = digits > 9 ? at - 9 : from;
+      this.seconds = decimal(bytes, from, split);
+      this.nanoseconds = decimal(bytes, split, at);
+      this.form = TimeForm.counter;
+    }
+    return at < end && bytes[at] === colon ? at + 1 : -1;
+  }
+
+  private fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
+    let at = from;
+    let value = 0;
+    while (at < end && at - from < 9) {
+      const digit = bytes[at]! - zero;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+      at++;
+    }
+    const digits = at - from;
+    if (digits === 9) at = skipDigits(bytes, at, end);
+    if (digits === 0 || at >= end || bytes[at] !== colon) return -1;
+    this.seconds = seconds;
+    this.nanoseconds = value * scale[digits]!;
+    this.form = TimeForm.seconds;
+    return at + 1;
+  }
+}
+
+/** Makes times relative to the first record. */
+export class Clock {
+  private started = false;
+  private seconds = 0;
+  private nanoseconds = 0;
+  private offset = 0;
+  private latest = 0;
+
+  /** Nanoseconds (counter: counts) since the first record; exact below 2^53. */
+  relative(time: TimeReader): number {
+    if (!this.started) {
+      this.started = true;
+      this.seconds = time.seconds;
+      this.nanoseconds = time.nanoseconds;
+    }
+    const relative = (time.seconds - this.seconds) * 1e9 + (time.nanoseconds - this.nanoseconds) + this.offset;
+    if (relative > this.latest) this.latest = relative;
+    return relative;
+  }
+
+  /** The next time begins a new count (a further dump): it is placed at the end of what came before. */
+  restart(): void {
+    this.started = false;
+    this.offset = this.latest;
+  }
+}
+
+/** Notices a CPU whose clock steps back; times of different CPUs are not compared. */
+export class CpuTimes {
+  private last = new Float64Array(64).fill(Number.NEGATIVE_INFINITY);
+  private readonly backwards = new Map<number, { count: number; position: number }>();
+
+  /** @returns true when this is the first record of the CPU. */
+  record(cpu: number, time: number, position: number): boolean {
+    if (cpu >= this.last.length) this.grow(cpu);
+    const before = this.last[cpu]!;
+    this.last[cpu] = time;
+    if (time < before) this.stepBack(cpu, position);
+    return before === Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whether the CPU has written a record. */
+  seen(cpu: number): boolean {
+    return cpu < this.last.length && this.last[cpu] !== Number.NEGATIVE_INFINITY;
+  }
+
+  /** Calls back once for every CPU whose clock stepped back. */
+  report(each: (cpu: number, count: number, position: number) => void): void {
+    for (const [cpu, { count, position }] of this.backwards) each(cpu, count, position);
+    this.backwards.clear();
+  }
+
+  /** Forgets the last times: what follows is another recording. */
+  restart(): void {
+    this.last.fill(Number.NEGATIVE_INFINITY);
+  }
+
+  private stepBack(cpu: number, position: number): void {
+    const known = this.backwards.get(cpu);
+    if (known) known.count++;
+    else this.backwards.set(cpu, { count: 1, position });
+  }
+
+  private grow(cpu: number): void {
+    const larger = new Float64Array(2 ** Math.ceil(Math.log2(cpu + 1))).fill(Number.NEGATIVE_INFINITY);
+    larger.set(this.last);
+    this.last = larger;
+  }
+}

@@ -1,0 +1,200 @@
+import { type Catalogue, type EventSpec, notWanted } from '../catalogue.js';
+import { Record, type RecordSink } from '../record.js';
+import type { ArgumentReader } from './arguments.js';
+import { ascii, Byte, matches, skipBlanks, skipWord } from './bytes.js';
+import { LabelReader } from './labels.js';
+import { NameTable } from './names.js';
+import { Probe, ProbeReader } from './probes.js';
+import { SchedSwitchReader } from './sched-switch.js';
+import { Tally } from './tally.js';
+
+const { blank, colon, comma, openRound, openSquare, underscore } = Byte;
+
+/** Value of an event name that is no tracepoint the catalogue wants; its records may still be those of a probe. */
+const unknownName = -1;
+/** trace-cmd's name for the records of the function tracer. */
+const functionTracer = -2;
+
+/** Places for guesses, less one. */
+const guessMask = 255;
+
+const functionTracerName = 'function';
+const arrow = ascii('<-');
+const rawFunction = ascii('ip=');
+
+/**
+ * From an event's name to a delivered record: what all text formats share once the columns before the name are
+ * read. The caller fills `record`'s time, cpu, pid and so on before it calls `event`.
+ */
+export class TextEvents {
+  readonly record = new Record();
+  private readonly sink: RecordSink;
+  private readonly catalogue: Catalogue;
+  private readonly readers: readonly ArgumentReader[];
+  private readonly names: NameTable;
+  private readonly functions: NameTable;
+  private readonly probes = new ProbeReader();
+  private readonly unused = new Tally('unused-event');
+  private readonly unresolved = new Tally('unresolved-function');
+  private readonly malformed = new Tally('malformed-fields');
+  private readonly pointers = { hashedPointers: 0 };
+  private firstHashed = 0;
+  private nameEnd = 0;
+  /** Entry + 1 of the name last seen with certain bytes: a right guess saves hashing it. */
+  private readonly guesses = new Int32Array(guessMask + 1);
+
+  constructor(catalogue: Catalogue, sink: RecordSink) {
+    this.sink = sink;
+    this.catalogue = catalogue;
+    this.readers = catalogue.events.map((spec) => this.argumentReader(spec));
+    this.names = new NameTable((name) => {
+      const event = catalogue.tracepoint(name);
+      if (event !== notWanted) return event;
+      return name === functionTracerName ? functionTracer : unknownName;
+    });
+    this.functions = new NameTable((name) => catalogue.functionEntry(name));
+  }
+
+  /**
+   * One event: `kvm_entry: PC: 0x…`, `kvm:kvm_entry: …`, or the function tracer's `function <-caller`.
+   *
+   * @param from position of the name
+   */
+  event(bytes: Uint8Array, from: number, end: number): void {
+    const guess = from + 12 < end ? (bytes[from + 6]! * 5 + bytes[from + 10]! * 3 + bytes[from + 12]!) & guessMask : 0;
+    let name = this.guesses[guess]! - 1;
+    let at = name >= 0 ? this.names.standsAt(name, bytes, from, end) : -1;
+    if (at < 0 || (at + 1 < end && bytes[at + 1]! > blank)) {
+      name = this.findName(bytes, from, end);
+      if (name < 0) return;
+      at = this.nameEnd;
+      this.guesses[guess] = name + 1;
+    }
+    const args = skipBlanks(bytes, at + 1, end);
+    const first = args < end ? bytes[args]! : 0;
+    if ((first === openRound || first === underscore) && this.probes.read(bytes, args, end)) {
+      this.probe(bytes, name, end);
+      return;
+    }
+    const event = this.names.values[name]!;
+    if (event >= 0) this.deliver(event, bytes, args, end);
+    else if (event === functionTracer) this.functionRecord(bytes, name, args, end);
+    else this.unused.add(name, this.record.position);
+  }
+
+  /** Entry of the name at `from`; `nameEnd` is where it ends. Without a name the record is dealt with: -1. */
+  private findName(bytes: Uint8Array, from: number, end: number): number {
+    let start = from;
+    let at = from;
+    let hash = 0;
+    for (;;) {
+      while (at < end && bytes[at] !== colon && bytes[at] !== blank) {
+        hash = (Math.imul(hash, 31) + bytes[at]!) | 0;
+        at++;
+      }
+      if (at >= end || bytes[at] !== colon) {
+        this.traced(bytes, start, at, end);
+        return -1;
+      }
+      if (start !== from || at + 1 >= end || bytes[at + 1]! <= blank) break;
+      // `system:event:`
+      start = at + 1;
+      at = start;
+      hash = 0;
+    }
+    // Behind the second colon may be perf's modifiers (`:H`).
+    this.nameEnd = skipWord(bytes, at, end);
+    return this.names.entry(bytes, start, at, hash);
+  }
+
+  /** Reports what was gathered. */
+  finish(): void {
+    this.unused.report(this.sink, (name) => this.names.names[name]!);
+    this.unresolved.report(this.sink, (name) => this.names.names[name]!);
+    this.malformed.report(this.sink, (event) => this.catalogue.events[event]!.name);
+    if (this.pointers.hashedPointers > 0) {
+      this.sink.condition('hashed-pointers', this.pointers.hashedPointers, this.firstHashed);
+      this.pointers.hashedPointers = 0;
+    }
+  }
+
+  private argumentReader(spec: EventSpec): ArgumentReader {
+    return spec.shape === 'sched_switch' ? new SchedSwitchReader(spec) : new LabelReader(spec, this.pointers);
+  }
+
+  private deliver(event: number, bytes: Uint8Array, args: number, end: number): void {
+    const record = this.record;
+    const reader = this.readers[event]!;
+    reader.read(bytes, args, end, record);
+    if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = record.position;
+    if ((record.present & reader.required) !== reader.required) {
+      this.malformed.add(event, record.position);
+      return;
+    }
+    record.event = event;
+    record.source = 'tracepoint';
+    record.isReturn = false;
+    this.sink.record(record);
+  }
+
+  /** The entry or return of a function: nothing is required of it, the user chose what it carries. */
+  private deliverFunction(
+    event: number,
+    isAlias: boolean,
+    isReturn: boolean,
+    bytes: Uint8Array,
+    args: number,
+    end: number,
+  ): void {
+    const record = this.record;
+    this.readers[event]!.read(bytes, args, end, record);
+    if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = record.position;
+    record.event = event;
+    record.source = isAlias ? 'alias' : 'function';
+    record.isReturn = isReturn;
+    this.sink.record(record);
+  }
+
+  private probe(bytes: Uint8Array, name: number, end: number): void {
+    const probe = this.probes;
+    if (probe.kind === Probe.function) {
+      const entry = this.functions.entry(bytes, probe.start, probe.end, NameTable.hash(bytes, probe.start, probe.end));
+      const event = this.functions.values[entry]!;
+      if (event === notWanted || !probe.isAtEntry) this.unused.add(name, this.record.position);
+      else this.deliverFunction(event, false, probe.isReturn, bytes, probe.args, end);
+      return;
+    }
+    const event = this.probes.alias(this.names.names[name]!, this.catalogue);
+    if (event !== notWanted) this.deliverFunction(event, true, probe.isReturn, bytes, probe.args, end);
+    else if (probe.kind === Probe.kernelAddress) this.unresolved.add(name, this.record.position);
+    else this.unused.add(name, this.record.position);
+  }
+
+  /** A record without an event name: the function tracer's `kvm_timer_vcpu_load <-kvm_arch_vcpu_load`. */
+  private traced(bytes: Uint8Array, from: number, to: number, end: number): void {
+    const next = skipBlanks(bytes, to, end);
+    const isFunction = next >= end || matches(bytes, next, end, arrow) || bytes[next] === openSquare;
+    if (!isFunction && bytes[to - 1] !== comma) {
+      this.unused.add(this.names.entry(bytes, from, to, NameTable.hash(bytes, from, to)), this.record.position);
+      return;
+    }
+    const text = ascii(functionTracerName);
+    const name = this.names.entry(text, 0, text.length, NameTable.hash(text, 0, text.length));
+    this.functionRecord(bytes, name, from, end);
+  }
+
+  /** `name <-- caller`, `name+0x0/0x80(vcpu=0x…) <-caller`, `ip=name parent_ip=caller`. */
+  private functionRecord(bytes: Uint8Array, name: number, args: number, end: number): void {
+    const from = matches(bytes, args, end, rawFunction) ? args + rawFunction.length : args;
+    const kind = this.probes.symbol(bytes, from, end);
+    if (kind === Probe.kernelAddress) {
+      this.unresolved.add(name, this.record.position);
+      return;
+    }
+    const { start, end: to } = this.probes;
+    const entry = this.functions.entry(bytes, start, to, NameTable.hash(bytes, start, to));
+    const event = this.functions.values[entry]!;
+    if (event === notWanted) this.unused.add(name, this.record.position);
+    else this.deliverFunction(event, false, false, bytes, to, end);
+  }
+}

@@ -1,0 +1,83 @@
+import type { Catalogue } from '../catalogue.js';
+import type { RecordSink } from '../record.js';
+import { textOf } from './bytes.js';
+import { Clock, CpuTimes, TimeForm } from './clock.js';
+import { TextEvents } from './events.js';
+import { Prefix } from './prefix.js';
+
+/** One line of ftrace's text as a record: the columns, the clock, the event. Shared by traces and kernel logs. */
+export class FtraceLine {
+  private readonly prefix = new Prefix();
+  private readonly events: TextEvents;
+  private readonly clock = new Clock();
+  private readonly times = new CpuTimes();
+  private readonly sink: RecordSink;
+  private readonly announced = new Set<number>();
+  private bytes: Uint8Array = new Uint8Array(0);
+  private clockIsNamed = false;
+  private isFirst = true;
+  private name = -1;
+
+  constructor(catalogue: Catalogue, sink: RecordSink) {
+    this.sink = sink;
+    this.events = new TextEvents(catalogue, sink);
+    this.events.record.comm = () => textOf(this.bytes, this.prefix.commStart, this.prefix.commEnd).trim();
+  }
+
+  /** Whether the line in [start, end) is an event; `deliver` then takes it. */
+  parse(bytes: Uint8Array, start: number, end: number): boolean {
+    this.name = this.prefix.read(bytes, start, end);
+    return this.name >= 0;
+  }
+
+  /**
+   * Delivers the event that `parse` found.
+   *
+   * @param isOverwritten the tracer said that the ring buffer was overwritten
+   */
+  deliver(bytes: Uint8Array, end: number, position: number, isOverwritten: boolean): void {
+    const prefix = this.prefix;
+    this.bytes = bytes;
+    if (!this.clockIsNamed && prefix.time.form === TimeForm.counter) {
+      this.clockIsNamed = true;
+      this.sink.fact({ clock: 'counter' });
+    }
+    const time = this.clock.relative(prefix.time);
+    const cpu = prefix.cpu;
+    if (this.times.record(cpu, time, position)) {
+      // In an overwritten ring every CPU but the one that begins the trace has lost its beginning.
+      if (isOverwritten && !this.isFirst) this.startCpu(cpu, position);
+      this.isFirst = false;
+    }
+    const record = this.events.record;
+    record.time = time;
+    record.cpu = cpu;
+    record.pid = prefix.pid;
+    record.tgid = prefix.tgid;
+    record.context = prefix.context;
+    record.position = position;
+    this.events.event(bytes, this.name, end);
+  }
+
+  /** The trace of a CPU begins here; said once for each. */
+  startCpu(cpu: number, position: number): void {
+    if (this.announced.has(cpu)) return;
+    this.announced.add(cpu);
+    this.sink.cpuStarted(cpu, position);
+    this.sink.condition('missing-cpu-start', 1, position, `CPU ${cpu}`);
+  }
+
+  /** What follows is another recording, whose times begin anew. */
+  restart(): void {
+    this.clock.restart();
+    this.times.restart();
+    this.announced.clear();
+    this.isFirst = true;
+  }
+
+  /** Reports what was gathered. */
+  finish(): void {
+    this.times.report((cpu, count, position) => this.sink.condition('time-backwards', count, position, `CPU ${cpu}`));
+    this.events.finish();
+  }
+}

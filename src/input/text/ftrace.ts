@@ -1,0 +1,33 @@
+import type { Catalogue } from '../catalogue.js';
+import type { RecordSink } from '../record.js';
+import { FtraceLine } from './ftrace-line.js';
+import { LineReader } from './lines.js';
+import { Notes } from './notes.js';
+
+/**
+ * Text of ftrace: the tracefs files `trace` and `trace_pipe`, and all forms of `trace-cmd report`
+ * (specification §3.7).
+ */
+export class FtraceReader extends LineReader {
+  private readonly event: FtraceLine;
+  private readonly notes: Notes;
+
+  constructor(catalogue: Catalogue, sink: RecordSink) {
+    super(sink);
+    this.event = new FtraceLine(catalogue, sink);
+    this.notes = new Notes(sink, (cpu, position) => this.event.startCpu(cpu, position));
+  }
+
+  protected line(bytes: Buffer, start: number, end: number): void {
+    if (this.event.parse(bytes, start, end)) {
+      this.records++;
+      this.event.deliver(bytes, end, this.lineNumber, this.notes.isOverwritten);
+    } else if (!this.notes.read(bytes, start, end, this.lineNumber)) {
+      this.notUnderstood();
+    }
+  }
+
+  protected finish(): void {
+    this.event.finish();
+  }
+}

@@ -1,0 +1,163 @@
+import type { EventSpec } from '../catalogue.js';
+import { Record } from '../record.js';
+import { type ArgumentReader, requiredMask } from './arguments.js';
+import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits } from './bytes.js';
+import { readNumber } from './numbers.js';
+
+const { blank, closeRound, closeSquare, colon, minus, nine, openRound, openSquare, underscore, zero } = Byte;
+const classes = byteClass;
+const { word } = ByteClass;
+
+const prevPid = ascii('prev_pid=');
+const prevPrio = ascii(' prev_prio=');
+const prevState = ascii(' prev_state=');
+const nextPid = ascii(' next_pid=');
+const nextPrio = ascii(' next_prio=');
+const arrow = ascii(' ==> ');
+
+/** A thread's name has at most 15 bytes (TASK_COMM_LEN). */
+const longestComm = 15;
+
+/** prev_state bits that say "preempted, still runnable": TASK_REPORT_MAX since 4.14, TASK_STATE_MAX up to 4.13. */
+const preempted = [0x100, 0x1000] as const;
+
+/** Value of prev_state in a record: 1 the thread goes to sleep, 0 it stays runnable. */
+const sleeping = 1;
+const runnable = 0;
+
+/**
+ * sched_switch in its spellings:
+ *
+ * - kernel, perf, `trace-cmd report -N`: `prev_comm=X prev_pid=1 prev_prio=120 prev_state=R+ ==> next_comm=Y …`
+ * - raw and the tracefs option `fields`: the same without the arrow, the state as a number
+ * - trace-cmd's plugin: `X:1 [120] R ==> Y:2 [120]`
+ *
+ * A thread chooses its name freely, blanks, `=` and `==>` included, so the fields are recognised together
+ * with what follows them: that is longer than any name.
+ */
+export class SchedSwitchReader implements ArgumentReader {
+  readonly required: number;
+  private readonly prevPidField: number;
+  private readonly nextPidField: number;
+  private readonly stateField: number;
+  /** The number just read; a record like every other target, so that the number reader sees one kind of object. */
+  private readonly number = new Record();
+
+  constructor(spec: EventSpec) {
+    this.required = requiredMask(spec);
+    const index = (name: string) => spec.fields.findIndex((field) => field.name === name);
+    this.prevPidField = index('prev_pid');
+    this.nextPidField = index('next_pid');
+    this.stateField = index('prev_state');
+  }
+
+  read(bytes: Uint8Array, from: number, end: number, record: Record): void {
+    record.present = 0;
+    if (!this.readLabelled(bytes, from, end, record)) this.readPlugin(bytes, from, end, record);
+  }
+
+  private readLabelled(bytes: Uint8Array, from: number, end: number, record: Record): boolean {
+    let at = from;
+    for (;;) {
+      at = find(bytes, at, end, prevPid);
+      if (at < 0) return false;
+      const after = this.pidBefore(bytes, at + prevPid.length, end, prevPrio);
+      if (after >= 0) {
+        this.store(this.prevPidField, record);
+        at = after;
+        break;
+      }
+      at++;
+    }
+    at = this.afterNumber(bytes, at, end);
+    if (at >= 0 && matches(bytes, at, end, prevState)) this.state(bytes, at + prevState.length, end, record);
+    for (at = find(bytes, Math.max(at, from), end, nextPid); at >= 0; at = find(bytes, at + 1, end, nextPid)) {
+      if (this.pidBefore(bytes, at + nextPid.length, end, nextPrio) < 0) continue;
+      this.store(this.nextPidField, record);
+      break;
+    }
+    return true;
+  }
+
+  /** A number (`12`, `0xc (12)`) that is followed by `text`. @returns the position after that text, or -1. */
+  private pidBefore(bytes: Uint8Array, from: number, end: number, text: Uint8Array): number {
+    const after = this.afterNumber(bytes, from, end);
+    return after >= 0 && matches(bytes, after, end, text) ? after + text.length : -1;
+  }
+
+  private afterNumber(bytes: Uint8Array, from: number, end: number): number {
+    let after = readNumber(bytes, from, end, this.number, 0);
+    // `0x1f (31)` of the option `fields`.
+    if (after >= 0 && after + 1 < end && bytes[after] === blank && bytes[after + 1] === openRound) {
+      const close = skipDigits(bytes, bytes[after + 2] === minus ? after + 3 : after + 2, end);
+      if (close < end && bytes[close] === closeRound) after = close + 1;
+    }
+    return after;
+  }
+
+  private readPlugin(bytes: Uint8Array, from: number, end: number, record: Record): void {
+    // The thread that is switched away wrote the record, so its pid settles which of several readings is meant.
+    let chosen = -1;
+    const last = Math.min(end, from + longestComm + 1);
+    for (let mark = from; mark < last; mark++) {
+      if (bytes[mark] !== colon || this.afterPlugin(bytes, mark, end) < 0) continue;
+      chosen = mark;
+      if (this.number.lo[0] === record.pid) break;
+    }
+    if (chosen < 0) return;
+    const state = this.afterPlugin(bytes, chosen, end);
+    this.store(this.prevPidField, record);
+    this.state(bytes, state, end, record);
+    for (let mark = end - 1; mark > state; mark--) {
+      if (bytes[mark] !== colon || this.afterPid(bytes, mark, end) < 0) continue;
+      this.store(this.nextPidField, record);
+      return;
+    }
+  }
+
+  /** `:12 [120] S ==> ` at a mark. @returns the position of the state, or -1. */
+  private afterPlugin(bytes: Uint8Array, mark: number, end: number): number {
+    const state = this.afterPid(bytes, mark, end);
+    if (state < 0) return -1;
+    let at = state;
+    while (at < end && bytes[at] !== blank) at++;
+    return at > state && matches(bytes, at, end, arrow) ? state : -1;
+  }
+
+  /** `:12 [120]` at a mark; the number is kept. @returns the position after it and its blanks, or -1. */
+  private afterPid(bytes: Uint8Array, mark: number, end: number): number {
+    const digits = skipDigits(bytes, mark + 1, end);
+    if (digits === mark + 1 || digits + 1 >= end) return -1;
+    if (bytes[digits] !== blank || bytes[digits + 1] !== openSquare) return -1;
+    const close = skipDigits(bytes, bytes[digits + 2] === minus ? digits + 3 : digits + 2, end);
+    if (close >= end || bytes[close] !== closeSquare) return -1;
+    if (readNumber(bytes, mark + 1, digits, this.number, 0) < 0) return -1;
+    return skipBlanks(bytes, close + 1, end);
+  }
+
+  private store(field: number, record: Record): void {
+    if (field < 0) return;
+    record.hi[field] = this.number.hi[0]!;
+    record.lo[field] = this.number.lo[0]!;
+    record.present |= 1 << field;
+  }
+
+  /** prev_state as letters (`S`, `R+`, `D|K`) or as a number; left absent where it says nothing. */
+  private state(bytes: Uint8Array, from: number, end: number, record: Record): void {
+    if (this.stateField < 0 || from >= end) return;
+    const first = bytes[from]!;
+    let value: number;
+    if (first >= zero && first <= nine) {
+      if (readNumber(bytes, from, end, this.number, 0) < 0) return;
+      const bits = this.number.lo[0]!;
+      value = bits === 0 || bits === preempted[0] || bits === preempted[1] ? runnable : sleeping;
+    } else if ((classes[first]! & word) !== 0 && first !== underscore) {
+      value = first === 0x52 ? runnable : sleeping;
+    } else {
+      return;
+    }
+    record.hi[this.stateField] = 0;
+    record.lo[this.stateField] = value;
+    record.present |= 1 << this.stateField;
+  }
+}

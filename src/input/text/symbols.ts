@@ -1,0 +1,100 @@
+import { otherSymbol } from '../catalogue.js';
+import { Byte, ByteClass, byteClass, hexValue } from './bytes.js';
+import { NameTable } from './names.js';
+import { type Halves, readHex, readNumber } from './numbers.js';
+
+const { blank } = Byte;
+const classes = byteClass;
+const hexDigits = hexValue;
+const { symbolEnd } = ByteClass;
+
+/** Marks a symbol that was read as a plain number. */
+const isNumber = -2;
+
+/** Digits of a kernel address as `%lx` prints it. */
+const addressDigits = 16;
+
+/** A longer value is not compared with the one before. */
+const longestKept = 64;
+
+/** Reads the values of one `symbol` field. */
+export class SymbolReader {
+  private readonly table: NameTable;
+  private readonly toEnd: boolean;
+  /** The value before this one: most often the next is the same. */
+  private last: Uint8Array = new Uint8Array(0);
+  private lastValue = 0;
+
+  /**
+   * @param symbols text to number
+   * @param toEnd   the value extends to the end of the line, blanks included
+   */
+  constructor(symbols: Readonly<Record<string, number>>, toEnd: boolean) {
+    const known = new Map(Object.entries(symbols));
+    this.table = new NameTable((name) => known.get(name) ?? (isPlainNumber(name) ? isNumber : otherSymbol));
+    this.toEnd = toEnd;
+  }
+
+  /**
+   * Reads the symbol that begins at `from` into slot `slot`.
+   *
+   * @returns the position after it, or -1 when nothing stands there.
+   */
+  read(bytes: Uint8Array, from: number, end: number, into: Halves, slot: number): number {
+    const last = this.last;
+    const guess = from + last.length;
+    if (
+      last.length > 0 &&
+      guess <= end &&
+      (guess === end || (!this.toEnd && (classes[bytes[guess]!]! & symbolEnd) !== 0))
+    ) {
+      let same = 0;
+      while (same < last.length && last[same] === bytes[from + same]) same++;
+      if (same === last.length) {
+        into.hi[slot] = 0;
+        into.lo[slot] = this.lastValue;
+        return guess;
+      }
+    }
+    let to = from;
+    let hash = 0;
+    if (this.toEnd) {
+      to = end;
+      while (to > from && bytes[to - 1]! <= blank) to--;
+      hash = NameTable.hash(bytes, from, to);
+    } else {
+      while (to < end && (classes[bytes[to]!]! & symbolEnd) === 0) {
+        hash = (Math.imul(hash, 31) + bytes[to]!) | 0;
+        to++;
+      }
+    }
+    if (to === from) return -1;
+    return this.store(bytes, from, to, hash, into, slot);
+  }
+
+  /** Reads exactly [from, to) as a symbol; see `read`. */
+  readExactly(bytes: Uint8Array, from: number, to: number, into: Halves, slot: number): number {
+    if (to === from) return -1;
+    return this.store(bytes, from, to, NameTable.hash(bytes, from, to), into, slot);
+  }
+
+  private store(bytes: Uint8Array, from: number, to: number, hash: number, into: Halves, slot: number): number {
+    const entry = this.table.entry(bytes, from, to, hash);
+    const value = this.table.values[entry]!;
+    if (value === isNumber) {
+      const isAddress = to - from === addressDigits && hexDigits[bytes[from + 1]!] !== 255;
+      return isAddress ? readHex(bytes, from, to, into, slot) : readNumber(bytes, from, to, into, slot);
+    }
+    if (to - from <= longestKept) {
+      this.last = this.table.bytes[entry]!;
+      this.lastValue = value;
+    }
+    into.hi[slot] = 0;
+    into.lo[slot] = value;
+    return to;
+  }
+}
+
+function isPlainNumber(name: string): boolean {
+  return /^(-?\d{1,15}|0[xX][0-9a-fA-F]{1,16}|[0-9a-f]{16})$/.test(name);
+}

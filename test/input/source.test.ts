@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSource } from '../../src/input/index.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'timervet-source-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What a source gives, and the message of the error that ends it. */
+async function read(path: string): Promise<{ text: string; error?: string }> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of openSource(path)) chunks.push(Buffer.from(chunk));
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'InputError' });
+    return { text: Buffer.concat(chunks).toString(), error: (error as Error).message };
+  }
+  return { text: Buffer.concat(chunks).toString() };
+}
+
+function file(content: Uint8Array | string): string {
+  const path = join(folder, 'input');
+  writeFileSync(path, content);
+  return path;
+}
+
+const lines = Array.from({ length: 60_000 }, (_, i) => `line ${(i * 2_654_435_761) % 4_294_967_296}\n`).join('');
+
+describe('a source', () => {
+  it.each([0, 1, 2, 100])('gives a file of %i bytes', async (length) => {
+    expect(await read(file('x'.repeat(length)))).toEqual({ text: 'x'.repeat(length) });
+  });
+
+  it('gives a file of many blocks', async () => {
+    expect((await read(file(lines))).text).toBe(lines);
+  });
+
+  it('opens gzip', async () => {
+    expect(await read(file(gzipSync(lines)))).toEqual({ text: lines });
+  });
+
+  it('opens gzip of several members', async () => {
+    expect(await read(file(Buffer.concat([gzipSync('one\n'), gzipSync(lines), gzipSync('three\n')])))).toEqual({
+      text: `one\n${lines}three\n`,
+    });
+  });
+
+  it('gives what is whole of truncated gzip, then says so', async () => {
+    const whole = gzipSync(lines);
+    const { text, error } = await read(file(whole.subarray(0, whole.length / 2)));
+    expect(text.length).toBeGreaterThan(lines.length / 3);
+    expect(lines.startsWith(text)).toBe(true);
+    expect(error).toMatch(/gzip data ends in the middle/);
+  });
+
+  it('says so when gzip is damaged', async () => {
+    const damaged = gzipSync(lines);
+    damaged.fill(0x55, 50_000, 50_100);
+    expect((await read(file(damaged))).error).toMatch(/gzip data is damaged/);
+  });
+
+  it('can be left early', async () => {
+    for await (const chunk of openSource(file(gzipSync(lines)))) {
+      expect(chunk.length).toBeGreaterThan(0);
+      break;
+    }
+  });
+
+  it('refuses what is not there, and directories, in plain words', async () => {
+    expect((await read(join(folder, 'absent'))).error).toMatch(/no such file/);
+    expect((await read(folder)).error).toMatch(/this is a directory/);
+  });
+});
