@@ -27,7 +27,10 @@ const detectBytes = 64 * 1024;
  *
  * @throws nothing of its own: an error of the program itself passes through
  */
-export async function* check(inputs: readonly Input[], options: CheckOptions = {}): AsyncGenerator<Fact, void, undefined> {
+export async function* check(
+  inputs: readonly Input[],
+  options: CheckOptions = {},
+): AsyncGenerator<Fact, void, undefined> {
   const traces: TraceSummary[] = [];
   const failures: TraceFailure[] = [];
   for (const input of inputs) {
@@ -43,7 +46,11 @@ export async function* check(inputs: readonly Input[], options: CheckOptions = {
   yield { type: 'run-end', run: summariseRun(traces, failures) };
 }
 
-async function* checkTrace(input: Input, options: CheckOptions, traces: TraceSummary[]): AsyncGenerator<Fact, void, undefined> {
+async function* checkTrace(
+  input: Input,
+  options: CheckOptions,
+  traces: TraceSummary[],
+): AsyncGenerator<Fact, void, undefined> {
   let head: Uint8Array | undefined = new Uint8Array(0);
   let run: TraceRun | undefined;
   let reader: Reader | undefined;
@@ -101,7 +108,8 @@ function summariseRun(traces: readonly TraceSummary[], failures: readonly TraceF
       sum.held += rule.held;
       sum.violated += rule.violated;
       sum.undecided += rule.undecided;
-      for (const [reason, count] of Object.entries(rule.reasons)) sum.reasons[reason] = (sum.reasons[reason] ?? 0) + count;
+      for (const [reason, count] of Object.entries(rule.reasons))
+        sum.reasons[reason] = (sum.reasons[reason] ?? 0) + count;
     }
   }
   const verdicts = new Set(traces.map((trace) => trace.verdict));

@@ -92,7 +92,9 @@ export function describeEvent(event: TimerEvent): string {
     case Kind.irq_line:
       return `kvm_irq_line: num: ${event.irq}, level: ${event.level}`;
     case Kind.lost:
-      return event.lostCount > 0 ? `CPU:${event.cpu} [LOST ${event.lostCount} EVENTS]` : `CPU:${event.cpu} [LOST EVENTS]`;
+      return event.lostCount > 0
+        ? `CPU:${event.cpu} [LOST ${event.lostCount} EVENTS]`
+        : `CPU:${event.cpu} [LOST EVENTS]`;
     default:
       return functionNames[kindNames[event.kind] as string] ?? (kindNames[event.kind] as string);
   }

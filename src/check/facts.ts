@@ -52,7 +52,12 @@ export interface Finding {
   /** One sentence. */
   readonly message: string;
   /** The argument: these events, then this must hold, but that happened, therefore this follows. */
-  readonly argument: { readonly given: string; readonly must: string; readonly but: string; readonly therefore: string };
+  readonly argument: {
+    readonly given: string;
+    readonly must: string;
+    readonly but: string;
+    readonly therefore: string;
+  };
   readonly witness: readonly WitnessEvent[];
   /** State of the vcpu and CPU before and after the decisive event, in the kernel's field names. */
   readonly before: Readonly<Record<string, string>>;
@@ -62,7 +67,12 @@ export interface Finding {
   /** How often this finding occurred; final only in the trace's summary. */
   count: number;
   /** Where the first occurrences were (bounded), the first one included. */
-  readonly occurrences: { readonly time: string; readonly cpu: number; readonly pid: number; readonly position: Position }[];
+  readonly occurrences: {
+    readonly time: string;
+    readonly cpu: number;
+    readonly pid: number;
+    readonly position: Position;
+  }[];
 }
 
 /** How often a rule was decided, and why not. */

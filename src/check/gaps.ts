@@ -1,4 +1,4 @@
-import type { TimerEvent } from '../events/event.js';
+import { Certainty, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 
 /** Something that waits until no CPU can turn out to have lost records before it. */
@@ -17,6 +17,8 @@ interface Entry {
   lost: boolean;
 }
 
+/** Trace time in which the first record of every CPU that takes part is expected, nanoseconds. */
+const beginning = 1_000_000_000;
 /** Trace time after which a silent CPU is taken for idle, nanoseconds. */
 const patience = 10_000_000_000;
 
@@ -28,6 +30,10 @@ const patience = 10_000_000_000;
 export class Gaps {
   readonly #queue: Entry[] = [];
   readonly #cpus = new Set<number>();
+  /** Time of the trace's first event; until `beginning` later a CPU may still turn up with a loss before its first record. */
+  #first = Number.NaN;
+  #now = 0;
+  #ended = false;
 
   /** Adds something that waits, in the order of the trace. */
   add(waiting: Waiting): void {
@@ -39,11 +45,15 @@ export class Gaps {
 
   /** Must be called with every event, before what it causes is added. */
   event(event: TimerEvent): void {
+    if (Number.isNaN(this.#first)) this.#first = event.time;
+    this.#now = event.time;
+    const isNew = !this.#cpus.has(event.cpu);
     this.#cpus.add(event.cpu);
     if (this.#queue.length === 0) return;
-    const lost = event.kind === Kind.lost && event.lostCount !== 0;
+    // A loss that the tracker assumes before a CPU's first record is none that the recorder has told of.
+    const lost = event.kind === Kind.lost && event.certainty === Certainty.recorded;
     for (const entry of this.#queue) {
-      if (entry.cpus.delete(event.cpu) && lost) entry.lost = true;
+      if ((entry.cpus.delete(event.cpu) || isNew) && lost) entry.lost = true;
       else if (event.time - entry.waiting.event.time > patience) entry.cpus.clear();
     }
     this.#release();
@@ -51,11 +61,13 @@ export class Gaps {
 
   /** The trace has ended: nothing more can be reported lost. */
   end(): void {
+    this.#ended = true;
     for (const entry of this.#queue) entry.cpus.clear();
     this.#release();
   }
 
   #release(): void {
+    if (this.#now - this.#first < beginning && !this.#ended) return;
     let done = 0;
     for (; done < this.#queue.length; done++) {
       const entry = this.#queue[done] as Entry;

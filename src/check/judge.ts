@@ -124,7 +124,8 @@ export class Judge {
       [this.#before, handlers.before],
       [this.#after, handlers.after],
     ] as const) {
-      for (const [name, handler] of Object.entries(part ?? {})) (table[kindNames.indexOf(name as KindName)] as Handler[]).push(handler);
+      for (const [name, handler] of Object.entries(part ?? {}))
+        (table[kindNames.indexOf(name as KindName)] as Handler[]).push(handler);
     }
     if (handlers.end !== undefined) this.#ends.push(handlers.end);
   }

@@ -26,7 +26,8 @@ function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: number): RuleSumm
   const byVcpu = Array.from({ length: vcpus }, (_, index) => active.coverage.byVcpu(index));
   const base = { ...coverage, byVcpu };
   if (active.severity === undefined) {
-    const reason = run.modelChoice.id === null ? 'no single model is known' : `not an invariant of model ${run.modelChoice.id}`;
+    const reason =
+      run.modelChoice.id === null ? 'no single model is known' : `not an invariant of model ${run.modelChoice.id}`;
     return { ...base, status: 'not-applicable', severity: 'off', reason };
   }
   if (active.severity === 'off') return { ...base, status: 'off', severity: 'off', reason: 'switched off' };
@@ -42,7 +43,11 @@ function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: number): RuleSumm
   return { ...base, status: 'not-exercised', severity, reason };
 }
 
-function verdictOf(run: TraceRun, options: CheckOptions, rules: Readonly<Record<string, RuleSummary>>): { verdict: Verdict; because: string[] } {
+function verdictOf(
+  run: TraceRun,
+  options: CheckOptions,
+  rules: Readonly<Record<string, RuleSummary>>,
+): { verdict: Verdict; because: string[] } {
   const failOn = options.failOn ?? defaultFailOn;
   const violated = (run.judge?.findings.list ?? []).filter((finding) => atLeast(finding.severity, failOn));
   if (violated.length > 0) {
@@ -51,9 +56,10 @@ function verdictOf(run: TraceRun, options: CheckOptions, rules: Readonly<Record<
   }
   const decided = Object.values(rules).filter((rule) => rule.held > 0);
   if (decided.length === 0) {
-    const because = run.modelChoice.candidates.length === 0
-      ? 'no model of this version fits the kernel: nothing was checked'
-      : 'no rule was decided: nothing was checked';
+    const because =
+      run.modelChoice.candidates.length === 0
+        ? 'no model of this version fits the kernel: nothing was checked'
+        : 'no rule was decided: nothing was checked';
     return { verdict: 'inconclusive', because: [because] };
   }
   if (run.conditions.loss && options.allowLoss !== true)

@@ -92,12 +92,12 @@ export class TraceRun implements RecordSink {
   }
 
   lost(cpu: number, count: number, position: number): void {
-    this.condition('lost-events', Math.max(1, count), position, `CPU ${cpu}`);
-    this.#decoder.lost(cpu, count, this.lastTime, position);
+    // A CPU that the trace does not name (a console that dropped lines) may be any of them.
+    if (cpu >= 0) this.#decoder.lost(cpu, count, this.lastTime, position);
+    else for (const each of this.#cpus) this.#decoder.lost(each, count, this.lastTime, position);
   }
 
   cpuStarted(cpu: number, position: number): void {
-    this.condition('missing-cpu-start', 1, position, `CPU ${cpu}`);
     this.#decoder.lost(cpu, 0, this.lastTime, position);
   }
 
@@ -145,7 +145,8 @@ export class TraceRun implements RecordSink {
     this.#judge?.end(last);
     for (const [kind, count] of this.#tracker?.unattributed ?? [])
       this.condition('unattributed-event', count, 0, kindNames[kind]);
-    this.#grouping = this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
+    this.#grouping =
+      this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
     return summarise(this, this.#options);
   }
@@ -230,7 +231,8 @@ export class TraceRun implements RecordSink {
       this.#options.host as Host | undefined,
     );
     this.#choice = choice;
-    if (choice.candidates.length !== 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or ') || 'none');
+    if (choice.candidates.length !== 1)
+      this.condition('model-undecided', 1, 0, choice.candidates.join(' or ') || 'none');
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
     const tracker = new Tracker(this.#feeds(), (event) => this.#judge?.event(event));
     const naming: Naming = {
@@ -271,6 +273,7 @@ export class TraceRun implements RecordSink {
       timerPutProbe: kind('timer_put'),
       saveRestore: kind('save') || kind('restore'),
       scheduleProbe: kind('schedule'),
+      hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),
     };
   }

@@ -48,7 +48,11 @@ export function groupVms(vcpus: readonly Vcpu[], comm: (pid: number) => string):
 }
 
 /** Equal offsets, unless ids repeat within them: then the offset was changed by userspace and says nothing. */
-function groupByOffset(vcpus: readonly Vcpu[], keys: Map<number, string>, certainty: ('recorded' | 'derived' | 'assumed')[]): void {
+function groupByOffset(
+  vcpus: readonly Vcpu[],
+  keys: Map<number, string>,
+  certainty: ('recorded' | 'derived' | 'assumed')[],
+): void {
   const byOffset = new Map<string, Vcpu[]>();
   for (const vcpu of vcpus) {
     if (vcpu.offset === undefined) return;

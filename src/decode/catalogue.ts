@@ -75,8 +75,14 @@ const tracepoints = [
       number('esr_ec', 'HSR_EC:'),
     ],
   },
-  { name: 'kvm_timer_update_irq', fields: [required('vcpu_id', 'VCPU:'), required('irq', 'IRQ'), required('level', 'level')] },
-  { name: 'vgic_update_irq_pending', fields: [required('vcpu_id', 'VCPU:'), required('irq', 'IRQ'), required('level', 'level:')] },
+  {
+    name: 'kvm_timer_update_irq',
+    fields: [required('vcpu_id', 'VCPU:'), required('irq', 'IRQ'), required('level', 'level')],
+  },
+  {
+    name: 'vgic_update_irq_pending',
+    fields: [required('vcpu_id', 'VCPU:'), required('irq', 'IRQ'), required('level', 'level:')],
+  },
   {
     name: 'kvm_get_timer_map',
     fields: [
@@ -90,17 +96,26 @@ const tracepoints = [
   { name: 'kvm_timer_save_state', fields: timerState },
   { name: 'kvm_timer_restore_state', fields: timerState },
   { name: 'kvm_timer_hrtimer_expire', fields: [required('timer_idx', 'arch_timer_ctx_index:')] },
-  { name: 'kvm_timer_emulate', fields: [required('timer_idx', 'arch_timer_ctx_index:'), number('should_fire', '(should_fire:')] },
+  {
+    name: 'kvm_timer_emulate',
+    fields: [required('timer_idx', 'arch_timer_ctx_index:'), number('should_fire', '(should_fire:')],
+  },
   {
     name: 'kvm_wfx_arm64',
     // trace-cmd prints `wf>c<` where the kernel prints the letter: then it is not known which of the two.
     fields: [{ name: 'is_wfe', type: 'symbol', labels: ['guest executed '], symbols: { wfi: 0, wfe: 1 } }],
   },
-  { name: 'kvm_vcpu_wakeup', fields: [{ name: 'waited', type: 'symbol', before: ' time', symbols: { wait: 1, poll: 0 } }] },
+  {
+    name: 'kvm_vcpu_wakeup',
+    fields: [{ name: 'waited', type: 'symbol', before: ' time', symbols: { wait: 1, poll: 0 } }],
+  },
   { name: 'kvm_userspace_exit', fields: [] },
   { name: 'kvm_irq_line', fields: [required('irq_num', 'num:', 'irq='), required('level', 'level:')] },
   { name: 'kvm_arm_setup_debug', fields: [] },
-  { name: 'kvm_sys_access', fields: [{ name: 'name', type: 'symbol', before: ' (', symbols: accessed }, number('is_write')] },
+  {
+    name: 'kvm_sys_access',
+    fields: [{ name: 'name', type: 'symbol', before: ' (', symbols: accessed }, number('is_write')],
+  },
   {
     name: 'irq_handler_entry',
     fields: [required('irq'), { name: 'name', type: 'symbol', toEnd: true, symbols: irqNames }],
@@ -116,7 +131,11 @@ const tracepoints = [
     fields: [pointer('hrtimer'), { name: 'function', type: 'symbol', symbols: callbacks }, number('now')],
   },
   { name: 'hrtimer_expire_exit', fields: [pointer('hrtimer')] },
-  { name: 'sched_switch', shape: 'sched_switch', fields: [number('prev_pid'), number('next_pid'), number('prev_state')] },
+  {
+    name: 'sched_switch',
+    shape: 'sched_switch',
+    fields: [number('prev_pid'), number('next_pid'), number('prev_state')],
+  },
   { name: 'sched_waking', fields: [required('pid')] },
   { name: 'sched_wakeup', fields: [required('pid')] },
   // Evidence only: which of these a kernel has tells its generation (specification §3.3).
@@ -144,8 +163,14 @@ const functions = [
   { name: 'kvm_timer_sync_user', fields: vcpuProbe },
   { name: 'kvm_timer_sync_nested', fields: vcpuProbe },
   { name: 'kvm_vcpu_block', fields: vcpuProbe },
-  { name: 'kvm_arch_timer_handler', fields: [pointer('vcpu', 'kvm_vcpu='), number('id', 'vcpu_id='), number('irq', 'arg1=')] },
-  { name: 'kvm_arm_timer_set_reg', fields: [...vcpuProbe, number('reg', 'regid=', 'arg2='), number('val', 'value=', 'arg3=')] },
+  {
+    name: 'kvm_arch_timer_handler',
+    fields: [pointer('vcpu', 'kvm_vcpu='), number('id', 'vcpu_id='), number('irq', 'arg1=')],
+  },
+  {
+    name: 'kvm_arm_timer_set_reg',
+    fields: [...vcpuProbe, number('reg', 'regid=', 'arg2='), number('val', 'value=', 'arg3=')],
+  },
   { name: 'kvm_bg_timer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
   { name: 'kvm_hrtimer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
   { name: 'kvm_timer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },

@@ -334,7 +334,14 @@ export class Decoder {
   }
 
   /** hrtimer records: a start or an expiry names the callback, the others only the pointer. */
-  #hrtimer(record: Record, event: TimerEvent, background: number, soft: number, callbackField: number, timeField: number): boolean {
+  #hrtimer(
+    record: Record,
+    event: TimerEvent,
+    background: number,
+    soft: number,
+    callbackField: number,
+    timeField: number,
+  ): boolean {
     const known = record.has(0);
     let class_ = 0;
     if (callbackField >= 0) {
@@ -363,4 +370,3 @@ export class Decoder {
     return true;
   }
 }
-

@@ -8,20 +8,59 @@
  * `--allow-loss`).
  */
 export const conditions = {
-  'lost-events': { severity: 'loss', sentence: 'the recorder lost records of a CPU; what they would have shown is unknown' },
-  'missing-cpu-start': { severity: 'info', sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then" },
-  'time-backwards': { severity: 'warning', sentence: 'the clock of a CPU stepped back between two records; record order is kept' },
-  'unparsed-line': { severity: 'warning', sentence: 'a line is neither an event nor a known note of the tracer; skipped' },
+  'lost-events': {
+    severity: 'loss',
+    sentence: 'the recorder lost records of a CPU; what they would have shown is unknown',
+  },
+  'missing-cpu-start': {
+    severity: 'info',
+    sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then",
+  },
+  'possible-gap': {
+    severity: 'info',
+    sentence:
+      'an idle CPU of an overwritten buffer was silent for long; records may be missing, so its state is not trusted',
+  },
+  'time-backwards': {
+    severity: 'warning',
+    sentence: 'the clock of a CPU stepped back between two records; record order is kept',
+  },
+  'unparsed-line': {
+    severity: 'warning',
+    sentence: 'a line is neither an event nor a known note of the tracer; skipped',
+  },
   'truncated-line': { severity: 'warning', sentence: 'the input ends inside a line; that line is not used' },
-  'malformed-fields': { severity: 'warning', sentence: 'a known event lacks a field that it must have; the event is not used' },
-  'unresolved-function': { severity: 'info', sentence: 'a probe shows an address instead of its function, and its name is not known either; not used' },
-  'hashed-pointers': { severity: 'info', sentence: 'pointers are printed as (____ptrval____): hrtimers and vcpus cannot be told apart by them' },
+  'malformed-fields': {
+    severity: 'warning',
+    sentence: 'a known event lacks a field that it must have; the event is not used',
+  },
+  'unresolved-function': {
+    severity: 'info',
+    sentence: 'a probe shows an address instead of its function, and its name is not known either; not used',
+  },
+  'hashed-pointers': {
+    severity: 'info',
+    sentence: 'pointers are printed as (____ptrval____): hrtimers and vcpus cannot be told apart by them',
+  },
   'unused-event': { severity: 'info', sentence: 'records of event kinds that no model or rule uses' },
   'surrounding-text': { severity: 'info', sentence: 'lines around a dump in a kernel log, passed over' },
-  'extra-dump': { severity: 'info', sentence: 'a further ftrace dump in the same log; each dump is read as a recording of its own, with unknown state' },
-  'unattributed-event': { severity: 'info', sentence: 'timer events that cannot be given to one vcpu; no rule judges them' },
-  'vm-grouping-assumed': { severity: 'info', sentence: 'which vcpus form a VM is assumed from thread names, vcpu ids and thread order; record with record-tgid to know' },
-  'model-undecided': { severity: 'warning', sentence: 'no evidence decides between kernel models; only rules common to the candidates run' },
+  'extra-dump': {
+    severity: 'info',
+    sentence: 'a further ftrace dump in the same log; each dump is read as a recording of its own, with unknown state',
+  },
+  'unattributed-event': {
+    severity: 'info',
+    sentence: 'timer events that cannot be given to one vcpu; no rule judges them',
+  },
+  'vm-grouping-assumed': {
+    severity: 'info',
+    sentence:
+      'which vcpus form a VM is assumed from thread names, vcpu ids and thread order; record with record-tgid to know',
+  },
+  'model-undecided': {
+    severity: 'warning',
+    sentence: 'no evidence decides between kernel models; only rules common to the candidates run',
+  },
   'model-contradiction': { severity: 'warning', sentence: 'a record contradicts the chosen kernel model' },
 } as const satisfies Record<string, { severity: 'info' | 'warning' | 'loss'; sentence: string }>;
 

@@ -1,5 +1,18 @@
-import { Ctl, Register, type TimerEvent, TimerEvent as Event } from '../events/event.js';
-import { CpuState, contextCount, type Known, no, noEvent, nowhere, somewhere, type TimerContext, unknown, VcpuState, yes } from './state.js';
+import { Ctl, TimerEvent as Event, Register, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import {
+  CpuState,
+  contextCount,
+  type Known,
+  no,
+  noEvent,
+  nowhere,
+  somewhere,
+  type TimerContext,
+  unknown,
+  VcpuState,
+  yes,
+} from './state.js';
 
 /** Which kind of VM host the kernel is. */
 export type Host = 'vhe' | 'nvhe';
@@ -55,7 +68,11 @@ export class Machine {
   /** Keeps a copy of the event as the last of its kind of its vcpu and CPU. */
   remember(event: TimerEvent): void {
     this.now = event.time;
-    if (event.cpu >= 0) keep(this.cpu(event.cpu).last, event);
+    if (event.cpu >= 0) {
+      const cpu = this.cpu(event.cpu);
+      cpu.lastTime = event.time;
+      keep(cpu.last, event);
+    }
     if (event.vcpu >= 0) keep(this.vcpu(event.vcpu).last, event);
   }
 
@@ -211,21 +228,51 @@ export class Machine {
 
   // --- what is not known any more -----------------------------------------
 
-  /** Records of a CPU were lost: all that they could have changed is unknown (specification §4.0, M2). */
+  /**
+   * Records of a CPU were lost between its last record and now: all that they could have changed is unknown
+   * (specification §4.0, M2). What other CPUs have recorded since the gap began stays known.
+   */
   forgetCpu(index: number): void {
     const cpu = this.cpu(index);
+    const gapStart = cpu.lastTime;
     cpu.running = somewhere;
     cpu.owner.fill(somewhere);
     cpu.active.fill(unknown);
     cpu.inTimerIrq = unknown;
     cpu.last.fill(noEvent);
     for (const vcpu of this.vcpus) {
+      // An idle CPU's hrtimers move to another (get_nohz_timer_target): any armed one may have fired in the gap.
+      if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
+      const putting = (vcpu.last[Kind.put] as Event).serial > (vcpu.last[Kind.load] as Event).serial;
+      const elsewhere = vcpu.cpu >= 0 && vcpu.cpu !== index && !putting;
       // Loaded on this CPU, or possibly loaded here in the gap.
-      if (vcpu.cpu === index || vcpu.cpu < 0) this.forgetVcpu(vcpu);
+      if (!elsewhere) this.forgetVcpu(vcpu);
+      // Loaded on another CPU since before the gap: nothing of it can have been recorded here.
+      else if ((vcpu.last[Kind.load] as Event).time > gapStart) this.#forgetBefore(vcpu, gapStart);
+    }
+  }
+
+  /** Forgets what was known of a vcpu before a time; it may have been on the CPU whose records are lost since. */
+  #forgetBefore(vcpu: VcpuState, time: number): void {
+    const endedSince = [Kind.bg_cancel, Kind.bg_expire].some((kind) => (vcpu.last[kind] as Event).time > time);
+    if (!endedSince) vcpu.bgArmed = unknown;
+    vcpu.resetPending = false;
+    for (const context of vcpu.contexts) {
+      if (context.save.time <= time) context.forgetMemory();
+      if (context.update.time <= time) context.level = unknown;
+      if (context.restore.time <= time) {
+        context.loaded = unknown;
+        context.forgetHardware();
+      }
     }
   }
 
   forgetVcpu(vcpu: VcpuState): void {
+    for (const cpu of this.cpus) {
+      if (cpu.running === vcpu.index) cpu.running = somewhere;
+      for (let timer = 0; timer < contextCount; timer++)
+        if (cpu.owner[timer] === vcpu.index) cpu.owner[timer] = somewhere;
+    }
     vcpu.cpu = somewhere;
     vcpu.inGuest = unknown;
     vcpu.blocked = unknown;

@@ -145,6 +145,8 @@ export class CpuState {
   readonly owner = new Int32Array(contextCount).fill(somewhere);
   /** Physical active state of the timer PPIs, by context. */
   readonly active: Known[] = Array.from({ length: contextCount }, () => unknown as Known);
+  /** Time of its last event, nanoseconds since the trace began. */
+  lastTime = Number.NEGATIVE_INFINITY;
   /** Inside the handler of a guest timer PPI. */
   inTimerIrq: Known = unknown;
   /** Last event of each kind on this CPU, `serial` 0 when there was none. */

@@ -27,7 +27,8 @@ const save: Step = (machine, cpu, vcpu, event) => {
 export const offsetModel: Model = {
   id: 'offset',
   kernels: '6.4 to 6.13',
-  summary: 'as timer-map, with offsets per VM, CNTVOFF written in save and restore, and nested maps (ev: in the timer map)',
+  summary:
+    'as timer-map, with offsets per VM, CNTVOFF written in save and restore, and nested maps (ev: in the timer map)',
   recordsSaveRestore: true,
   steps: { ...timerMapModel.steps, timer_load: timerLoad, timer_put: timerPut, restore, save },
 };

@@ -1,7 +1,7 @@
-import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { Timer } from '../events/event.js';
-import type { CpuState } from '../machine/state.js';
 import type { Machine } from '../machine/machine.js';
+import type { CpuState } from '../machine/state.js';
+import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import type { Model, Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
 

@@ -27,7 +27,8 @@ const putEnd: Step = (machine, cpu, vcpu) => {
   machine.clearRunning(vcpu, cpu);
   // A put that is complete leaves the registers saved or the trace has shown otherwise; it is judged before.
   for (const context of vcpu.contexts) if (context.loaded === yes) context.loaded = unknown;
-  for (let timer = 0; timer < cpu.owner.length; timer++) if (cpu.owner[timer] === vcpu.index) cpu.owner[timer] = somewhere;
+  for (let timer = 0; timer < cpu.owner.length; timer++)
+    if (cpu.owner[timer] === vcpu.index) cpu.owner[timer] = somewhere;
 };
 
 /** kvm_arch_vcpu_ioctl_run, at trace_kvm_entry: interrupts off, immediately before the world switch. */

@@ -14,11 +14,13 @@ export default defineRule({
   source: 'irq_set_vcpu_affinity in kvm_timer_vcpu_load and _put of the RFC; weak point W1; specification §4.5',
   messages: {
     cleared: {
-      headline: "the put of {vcpu} on CPU {cpu} clears the timer interrupt's forwarded flag while {other} is loaded on CPU {otherCpu}",
+      headline:
+        "the put of {vcpu} on CPU {cpu} clears the timer interrupt's forwarded flag while {other} is loaded on CPU {otherCpu}",
       given: '{other} was loaded on CPU {otherCpu}',
       must: 'the flag stays set until nobody is loaded',
       but: 'CPU {cpu} cleared it for all CPUs',
-      therefore: 'the next timer interrupt on CPU {otherCpu} is deactivated by the host while its line is high: an interrupt storm',
+      therefore:
+        'the next timer interrupt on CPU {otherCpu} is deactivated by the host while its line is high: an interrupt storm',
     },
   },
   examples: {

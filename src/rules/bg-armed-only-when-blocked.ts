@@ -15,7 +15,8 @@ export default defineRule({
   why: 'The background timer stands in for the hardware while the vcpu sleeps; beside a loaded timer it wakes and kicks for nothing, or its arming is a BUG.',
   models: everyModel('error'),
   needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch']],
-  source: 'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
+  source:
+    'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
   messages: {
     'not-waiting': {
       headline: 'the background timer of {vcpu} is armed on CPU {cpu} although the vcpu does not wait',
@@ -108,7 +109,8 @@ export default defineRule({
             return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
           }
           const putting = (vcpu.last[Kind.put] as TimerEvent).serial > (vcpu.last[Kind.load] as TimerEvent).serial;
-          if (vcpu.cpu >= 0 && !putting && vcpu.vtimer.loaded === yes && !vcpu.cpuApproximate) return violate(event, vcpu, 'loaded');
+          if (vcpu.cpu >= 0 && !putting && vcpu.vtimer.loaded === yes && !vcpu.cpuApproximate)
+            return violate(event, vcpu, 'loaded');
           const waiting = waits(vcpu);
           if (waiting === yes) context.hold(event);
           else if (waiting === unknown) context.undecided(event, because.initial);

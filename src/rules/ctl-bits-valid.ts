@@ -28,7 +28,11 @@ export default defineRule({
         model: 'timer-map',
         trace: 'event,vcpu,cpu,timer,ctl,cval\nsave,0,0,vtimer,5,0x1000\nrestore,0,0,vtimer,5,0x1000\n',
       },
-      { title: 'ISTATUS without ENABLE', model: 'timer-map', trace: 'event,vcpu,cpu,timer,ctl,cval\nsave,0,0,vtimer,4,0x1000\n' },
+      {
+        title: 'ISTATUS without ENABLE',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu,timer,ctl,cval\nsave,0,0,vtimer,4,0x1000\n',
+      },
     ],
     violating: [
       {

@@ -1,5 +1,5 @@
 import type { TimerEvent } from '../events/event.js';
-import { kindNames, type KindName } from '../events/kinds.js';
+import { type KindName, kindNames } from '../events/kinds.js';
 import { because, type Handler } from './context.js';
 import { defineRule } from './rule.js';
 import { everyTracedModel, Slots, vcpuName } from './support.js';
@@ -13,7 +13,8 @@ export default defineRule({
   why: 'Before that the vgic may not exist and the interrupt numbers are not assigned.',
   models: everyTracedModel('warning'),
   needs: ['enable'],
-  source: '`if (unlikely(!timer->enabled)) return` in kvm_timer_vcpu_load and _put; RFC weak point W10; specification §4.7',
+  source:
+    '`if (unlikely(!timer->enabled)) return` in kvm_timer_vcpu_load and _put; RFC weak point W10; specification §4.7',
   messages: {
     noise: {
       headline: 'a {kind} of {vcpu} happens before its timer is enabled',
@@ -35,7 +36,8 @@ export default defineRule({
       {
         title: 'restored before the enable',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,0,0\nput,0,0\nsave,0,0,vtimer,0,0\nenable,0,0\n',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,0,0\nput,0,0\nsave,0,0,vtimer,0,0\nenable,0,0\n',
         message: 'noise',
         line: 3,
       },
@@ -48,7 +50,8 @@ export default defineRule({
     /** Vcpus that have run or been judged: an enable of them is a repetition. */
     const settled: boolean[] = [];
     const keep: Handler = (event: TimerEvent) => {
-      if (event.vcpu >= 0 && settled[event.vcpu] !== true && noise.get(event.vcpu) === undefined) noise.set(event.vcpu, event);
+      if (event.vcpu >= 0 && settled[event.vcpu] !== true && noise.get(event.vcpu) === undefined)
+        noise.set(event.vcpu, event);
     };
     const settle: Handler = (event) => {
       if (event.vcpu >= 0) settled[event.vcpu] = true;

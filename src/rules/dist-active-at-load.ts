@@ -20,18 +20,23 @@ export default defineRule({
     "A load that finds a timer's level high sets the physical interrupt active at the distributor before it restores the timer.",
   why: 'Otherwise the restored timer interrupts the host at once, for an expiry that the guest already knows.',
   models: everyModel('error'),
-  needs: [['update_irq', 'set_active'], ['restore', 'load']],
+  needs: [
+    ['update_irq', 'set_active'],
+    ['restore', 'load'],
+  ],
   source: 'kvm_timer_vcpu_load_gic; bae561c0cff7; kvm_timer_vcpu_load of the RFC; specification §4.5, §4.8 point 12',
   messages: {
     inactive: {
-      headline: 'the load of {vcpu} clears the active state of its {timer} interrupt on CPU {cpu} although the level is high',
+      headline:
+        'the load of {vcpu} clears the active state of its {timer} interrupt on CPU {cpu} although the level is high',
       given: 'the load found the {timer} of {vcpu} pending',
       must: 'the physical interrupt is set active',
       but: 'its active state was cleared',
       therefore: 'the interrupt fires as soon as the timer is restored: one useless exit at every load',
     },
     'not-written': {
-      headline: 'the load of {vcpu} restores its {timer} on CPU {cpu} without writing the active state, although the level is high',
+      headline:
+        'the load of {vcpu} restores its {timer} on CPU {cpu} without writing the active state, although the level is high',
       given: 'the load found the {timer} of {vcpu} pending',
       must: 'the physical interrupt is set active before the restore',
       but: 'the timer was restored without such a write',
@@ -165,7 +170,13 @@ export default defineRule({
           const loaded = timers[vcpu * contextCount + event.timer];
           if (loaded === undefined || loaded.level !== 1 || !loaded.restored) return;
           const { restore } = machine.vcpu(vcpu).contexts[event.timer] ?? {};
-          violate(event, 'interrupt-before-entry', vcpu, event.timer, restore === undefined ? [loaded.report] : [loaded.report, restore]);
+          violate(
+            event,
+            'interrupt-before-entry',
+            vcpu,
+            event.timer,
+            restore === undefined ? [loaded.report] : [loaded.report, restore],
+          );
         },
         lost() {
           for (const loaded of timers) if (loaded !== undefined) loaded.level = -1;

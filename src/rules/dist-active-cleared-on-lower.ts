@@ -1,4 +1,4 @@
-import { canFire, Context, Ctl, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -54,7 +54,8 @@ export default defineRule({
         update_irq(event) {
           if (event.vcpu < 0 || event.timer !== Timer.vtimer) return;
           if (event.level === 1) lowered.clear(event.vcpu);
-          else if (event.context !== Context.softirq && machine.vcpu(event.vcpu).cpu === event.cpu) lowered.set(event.vcpu, event);
+          else if (event.context !== Context.softirq && machine.vcpu(event.vcpu).cpu === event.cpu)
+            lowered.set(event.vcpu, event);
         },
         set_active(event) {
           const running = machine.cpu(event.cpu).running;

@@ -7,7 +7,7 @@ import { everyModel, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'first-entry-restores-user-state',
-  statement: 'Between the enabling of a vcpu\'s timer and its first entry there is a restore of its virtual timer.',
+  statement: "Between the enabling of a vcpu's timer and its first entry there is a restore of its virtual timer.",
   why: 'Values that userspace set before the first run, as at a migration target, reach the hardware only by a restore.',
   models: everyModel('error'),
   needs: ['enable', 'entry'],
@@ -18,7 +18,8 @@ export default defineRule({
       given: 'the timer of {vcpu} was enabled, while its load had already run and restored nothing',
       must: 'a restore comes between the enabling and the first entry',
       but: '{vcpu} was entered without one',
-      therefore: 'the guest starts with CTL 0 and the CVAL of another vcpu, and the first save overwrites what userspace had set',
+      therefore:
+        'the guest starts with CTL 0 and the CVAL of another vcpu, and the first save overwrites what userspace had set',
     },
   },
   examples: {
@@ -33,7 +34,8 @@ export default defineRule({
       {
         title: 'enabled while loaded (W5)',
         model: 'rfc-load-put',
-        trace: 'event,vcpu,cpu,timer,register,value\nuser_write,0,0,vtimer,cval,0x5000\nload,0,0\nenable,0,0\nentry,0,0\n',
+        trace:
+          'event,vcpu,cpu,timer,register,value\nuser_write,0,0,vtimer,cval,0x5000\nload,0,0\nenable,0,0\nentry,0,0\n',
         message: 'not-restored',
         line: 5,
       },

@@ -8,7 +8,7 @@ const silence = 10_000_000;
 
 export default defineRule({
   id: 'irq-handler-returns',
-  statement: 'Every call of a guest timer\'s interrupt handler ends, on the same CPU.',
+  statement: "Every call of a guest timer's interrupt handler ends, on the same CPU.",
   why: 'A handler that does not return has oopsed, or waits for a lock that the interrupted code holds.',
   models: everyModel('error'),
   needs: ['vtimer_irq', 'vtimer_irq_end'],
@@ -34,7 +34,8 @@ export default defineRule({
       {
         title: 'the handler ends',
         model: 'rfc-load-put',
-        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
       },
     ],
     violating: [

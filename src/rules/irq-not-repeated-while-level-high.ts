@@ -107,7 +107,8 @@ export default defineRule({
           if (current.count === 0 || current.vcpu !== vcpu) {
             current.count = 1;
             current.vcpu = vcpu;
-            current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && !context.model.recordsSaveRestore;
+            current.raised =
+              machine.vcpu(vcpu).contexts[event.timer]?.level === yes && !context.model.recordsSaveRestore;
             current.deactivated = false;
             current.first.copyFrom(event);
             current.previous.copyFrom(event);
@@ -121,7 +122,12 @@ export default defineRule({
           if (storm || repeated) {
             context.violate(event, {
               message: repeated ? 'repeated' : 'storm',
-              data: { timer: timerText(event.timer), vcpu: vcpuName(machine, vcpu), cpu: event.cpu, count: current.count },
+              data: {
+                timer: timerText(event.timer),
+                vcpu: vcpuName(machine, vcpu),
+                cpu: event.cpu,
+                count: current.count,
+              },
               // A storm of thousands has one fingerprint: its witness is always the first and the present one.
               witness: witness.slice(0, 1),
             });

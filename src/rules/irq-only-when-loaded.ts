@@ -68,7 +68,8 @@ export default defineRule({
       {
         title: 'two interrupts after one put',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu\nload,0,0\nput,0,0\nsched_switch,0,0\nvtimer_irq,,0\nvtimer_irq_end,,0\nvtimer_irq,,0\nvtimer_irq_end,,0\n',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nput,0,0\nsched_switch,0,0\nvtimer_irq,,0\nvtimer_irq_end,,0\nvtimer_irq,,0\nvtimer_irq_end,,0\n',
         message: 'again',
         line: 7,
       },

@@ -11,7 +11,8 @@ const interruptsPerMiss = 1000;
 
 export default defineRule({
   id: 'irq-raises-level',
-  statement: 'A timer interrupt taken while a vcpu is loaded raises the level in its handler, unless the timer was cancelled just then.',
+  statement:
+    'A timer interrupt taken while a vcpu is loaded raises the level in its handler, unless the timer was cancelled just then.',
   why: 'The interrupt is the only sign of expiry that the host gets: ignored, the guest never hears of it.',
   models: everyModel('warning'),
   needs: ['vtimer_irq', 'update_irq'],
@@ -30,7 +31,8 @@ export default defineRule({
       {
         title: 'the handler raises the level',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
       },
     ],
     violating: [

@@ -1,4 +1,4 @@
-import { canFire, Context, type TimerEvent } from '../events/event.js';
+import { Context, canFire, type TimerEvent } from '../events/event.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -33,7 +33,8 @@ export default defineRule({
       {
         title: 'raised right after a masked timer was restored',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nrestore,0,0,vtimer,3,0x1000\nupdate_irq,0,0,,,,27,1\n',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nrestore,0,0,vtimer,3,0x1000\nupdate_irq,0,0,,,,27,1\n',
         message: 'cannot-fire',
         line: 4,
       },

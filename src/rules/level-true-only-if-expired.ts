@@ -10,7 +10,8 @@ export default defineRule({
   why: 'A guest that re-armed its timer in the last moment would take an interrupt that it no longer expects.',
   models: { 'rfc-load-put': 'warning', ...everyTracedModel('error') },
   needs: ['vtimer_irq', 'update_irq', 'save'],
-  source: 'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
+  source:
+    'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
   messages: {
     'not-expired': {
       headline: 'the {timer} of {vcpu} raises its interrupt although its deadline {cval} has not passed',
@@ -66,10 +67,15 @@ export default defineRule({
           waiting.clear(key);
           if (level === undefined) return;
           if ((event.ctl & Ctl.istatus) !== 0) return context.hold(level);
-          if ((event.ctl & Ctl.enable) === 0) return context.undecided(level, 'the timer is disabled: level-true-only-if-can-fire judges it');
+          if ((event.ctl & Ctl.enable) === 0)
+            return context.undecided(level, 'the timer is disabled: level-true-only-if-can-fire judges it');
           context.violate(event, {
             message: 'not-expired',
-            data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), cval: cvalText(event as TimerEvent) },
+            data: {
+              timer: timerText(event.timer),
+              vcpu: vcpuName(machine, event.vcpu),
+              cval: cvalText(event as TimerEvent),
+            },
             witness: [event],
             at: level,
           });

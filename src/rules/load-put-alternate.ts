@@ -16,7 +16,10 @@ export default defineRule({
   statement: 'Loads and puts of a vcpu alternate, and a put runs on the CPU of its load.',
   why: 'Each load must find what the put before it left; one of them missing leaves registers, offset and pointers behind.',
   models: everyModel('warning'),
-  needs: [['load', 'restore'], ['put', 'save']],
+  needs: [
+    ['load', 'restore'],
+    ['put', 'save'],
+  ],
   source: 'kvm_arch_vcpu_load and kvm_arch_vcpu_put under preempt notifiers and vcpu_load/vcpu_put; specification §4.1',
   messages: {
     'load-while-loaded': {
@@ -42,7 +45,13 @@ export default defineRule({
     },
   },
   examples: {
-    legal: [{ title: 'load, put, load, put', model: 'timer-map', trace: 'event,vcpu,cpu\nload,0,0\nput,0,0\nload,0,0\nput,0,0\n' }],
+    legal: [
+      {
+        title: 'load, put, load, put',
+        model: 'timer-map',
+        trace: 'event,vcpu,cpu\nload,0,0\nput,0,0\nload,0,0\nput,0,0\n',
+      },
+    ],
     violating: [
       {
         title: 'two puts in a row',
@@ -71,7 +80,8 @@ export default defineRule({
     const { machine } = context;
 
     function violate(event: TimerEvent, message: string, vcpu: VcpuState): void {
-      if (vcpu.cpuApproximate || event.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
+      if (vcpu.cpuApproximate || event.certainty >= Certainty.approximate)
+        return context.undecided(event, because.approximate);
       context.violate(event, {
         message,
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: vcpu.cpu },

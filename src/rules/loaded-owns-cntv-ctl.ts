@@ -1,6 +1,6 @@
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { no, nowhere, somewhere, yes, type TimerContext } from '../machine/state.js';
+import { no, nowhere, somewhere, type TimerContext, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
@@ -15,7 +15,7 @@ export default defineRule({
   source: 'timer_save_state and timer_restore_state, field `loaded` (RFC hunk of arch_timer.c); specification §4.1',
   messages: {
     'restore-over-another': {
-      headline: "the {timer} of {vcpu} is restored on CPU {cpu} over that of {other}, which was not saved",
+      headline: 'the {timer} of {vcpu} is restored on CPU {cpu} over that of {other}, which was not saved',
       given: 'the {timer} of {other} was restored on CPU {cpu} and not saved since',
       must: 'the registers belong to nobody when a timer is restored',
       but: 'the {timer} of {vcpu} was restored there',

@@ -7,7 +7,8 @@ import { everyModel, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'no-put-in-guest',
-  statement: 'Between entry and exit a vcpu is not put, loaded, scheduled out, blocked, saved, restored, written or reset.',
+  statement:
+    'Between entry and exit a vcpu is not put, loaded, scheduled out, blocked, saved, restored, written or reset.',
   why: 'Preemption and interrupts are off across the world switch: the guest would lose its timer while it runs.',
   models: everyModel('error'),
   needs: ['entry', 'exit', ['put', 'save', 'sched_switch']],
@@ -59,7 +60,20 @@ export default defineRule({
         witness: [entry],
       });
     }
-    const kinds = ['put', 'load', 'schedule', 'unschedule', 'enable', 'reset', 'user_write', 'sched_switch', 'save', 'restore'] as const;
-    return { before: Object.fromEntries(kinds.map((kind) => [kind, judge])) as Record<(typeof kinds)[number], Handler> };
+    const kinds = [
+      'put',
+      'load',
+      'schedule',
+      'unschedule',
+      'enable',
+      'reset',
+      'user_write',
+      'sched_switch',
+      'save',
+      'restore',
+    ] as const;
+    return {
+      before: Object.fromEntries(kinds.map((kind) => [kind, judge])) as Record<(typeof kinds)[number], Handler>,
+    };
   },
 });

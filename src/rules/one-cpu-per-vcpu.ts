@@ -11,7 +11,8 @@ export default defineRule({
   why: "Two CPUs would count down the same guest timer, and the later save overwrites the earlier one's registers.",
   models: everyModel('error'),
   needs: [['load', 'entry']],
-  source: 'preempt notifiers kvm_sched_in and kvm_sched_out, vcpu->cpu = -1 at put (RFC hunk of arm.c); specification §4.1',
+  source:
+    'preempt notifiers kvm_sched_in and kvm_sched_out, vcpu->cpu = -1 at put (RFC hunk of arm.c); specification §4.1',
   messages: {
     elsewhere: {
       headline: '{vcpu} is loaded on CPU {cpu} while it still is on CPU {before}',
@@ -48,7 +49,8 @@ export default defineRule({
       if (vcpu.cpu === event.cpu || (vcpu.cpu === nowhere && event.kind === Kind.load)) return context.hold(event);
       // An entry of a vcpu that is nowhere is what entry-only-when-loaded judges.
       if (vcpu.cpu === nowhere) return;
-      if (vcpu.cpuApproximate || event.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
+      if (vcpu.cpuApproximate || event.certainty >= Certainty.approximate)
+        return context.undecided(event, because.approximate);
       context.violate(event, {
         message: 'elsewhere',
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: vcpu.cpu },

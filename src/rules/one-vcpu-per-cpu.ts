@@ -49,7 +49,8 @@ export default defineRule({
       // An entry with nobody loaded is what entry-only-when-loaded judges.
       if (running === nowhere) return;
       const other = machine.vcpu(running);
-      if (other.cpuApproximate || event.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
+      if (other.cpuApproximate || event.certainty >= Certainty.approximate)
+        return context.undecided(event, because.approximate);
       context.violate(event, {
         message: 'second',
         data: { vcpu: vcpuName(machine, event.vcpu), other: vcpuName(machine, running), cpu: event.cpu },

@@ -8,7 +8,8 @@ import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'reset-clears-timer',
-  statement: 'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised before the first entry.',
+  statement:
+    'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised before the first entry.',
   why: 'A guest that reboots must not be interrupted by the timer that it programmed before.',
   models: everyModel('error'),
   needs: ['reset', ['restore', 'update_irq']],
@@ -69,7 +70,8 @@ export default defineRule({
           // inside KVM_RUN.
           const vcpu = machine.vcpu(event.vcpu);
           const exited = (vcpu.last[Kind.exit] as TimerEvent).serial;
-          const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > (vcpu.last[Kind.userspace_exit] as TimerEvent).serial);
+          const insideRun =
+            vcpu.cpu >= 0 || (exited > 0 && exited > (vcpu.last[Kind.userspace_exit] as TimerEvent).serial);
           writable[event.vcpu] = !insideRun;
         },
         userspace_exit(event) {
@@ -84,7 +86,8 @@ export default defineRule({
           const reset = resets.get(key);
           if (reset === undefined) return;
           if ((event.ctl & writableCtl) === 0) context.hold(event);
-          else if (writable[event.vcpu] === true && !context.records('user_write')) context.undecided(event, because.userspace);
+          else if (writable[event.vcpu] === true && !context.records('user_write'))
+            context.undecided(event, because.userspace);
           else
             context.violate(event, {
               message: 'ctl-survives',
@@ -99,7 +102,8 @@ export default defineRule({
           const reset = resets.get(event.vcpu * contextCount + event.timer);
           if (reset === undefined) return;
           if (event.level === 0) return context.hold(event);
-          if (writable[event.vcpu] === true && !context.records('user_write')) return context.undecided(event, because.userspace);
+          if (writable[event.vcpu] === true && !context.records('user_write'))
+            return context.undecided(event, because.userspace);
           context.violate(event, {
             message: 'level-raised',
             data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu) },

@@ -18,17 +18,21 @@ export default defineRule({
   why: 'A guest whose deadline changes while it is not running misses its interrupt, or gets it at the wrong time.',
   models: everyModel('error'),
   needs: ['save', 'restore'],
-  source: 'timer_save_state and timer_restore_state; RFC weak point W3, fixed by 36e5cfd410ad; specification §4.2, §4.8 point 18',
+  source:
+    'timer_save_state and timer_restore_state; RFC weak point W3, fixed by 36e5cfd410ad; specification §4.2, §4.8 point 18',
   messages: {
     'ctl-clobbered-by-irq': {
-      headline: 'the {timer} of {vcpu} is restored with CTL {restored}, but {saved} was saved: an interrupt came in between',
+      headline:
+        'the {timer} of {vcpu} is restored with CTL {restored}, but {saved} was saved: an interrupt came in between',
       given: 'CTL {saved} was saved, then the handler of the timer interrupt ran on that CPU',
       must: 'the restore writes CTL {saved}',
       but: 'it wrote CTL {restored}',
-      therefore: 'the handler has overwritten the saved CTL from the stopped hardware: the timer of the guest stays off',
+      therefore:
+        'the handler has overwritten the saved CTL from the stopped hardware: the timer of the guest stays off',
     },
     'stale-restore': {
-      headline: 'the {timer} of {vcpu} is restored with CVAL {restoredCval}, which is older than the last save of {savedCval}',
+      headline:
+        'the {timer} of {vcpu} is restored with CVAL {restoredCval}, which is older than the last save of {savedCval}',
       given: 'CVAL {savedCval} was saved last',
       must: 'the restore writes CVAL {savedCval}',
       but: 'it wrote CVAL {restoredCval}, the value of an earlier save',

@@ -7,7 +7,7 @@ import { everyModel, timerText, vcpuName } from './support.js';
 export default defineRule({
   id: 'save-requires-restore',
   statement: 'A timer context is saved only when loaded and restored only when not: saves and restores alternate.',
-  why: 'A second save stores the stopped hardware over the guest\'s values; a second restore undoes what the guest wrote.',
+  why: "A second save stores the stopped hardware over the guest's values; a second restore undoes what the guest wrote.",
   models: everyModel('error'),
   needs: ['save', 'restore'],
   source: 'the `loaded` guard of timer_save_state and timer_restore_state; specification §4.2',
@@ -48,8 +48,7 @@ export default defineRule({
       {
         title: 'two restores in one load',
         model: 'timer-map',
-        trace:
-          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nrestore,0,0,vtimer,1,0x1000\n',
+        trace: 'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nrestore,0,0,vtimer,1,0x1000\n',
         message: 'restore-while-loaded',
         line: 4,
       },

@@ -15,14 +15,16 @@ export default defineRule({
   source: 'timer_save_state and timer_restore_state; specification §4.8 point 11',
   messages: {
     'cval-changed': {
-      headline: 'the {timer} of {vcpu} is saved with CVAL {saved}, but {restored} was restored and the guest did not run',
+      headline:
+        'the {timer} of {vcpu} is saved with CVAL {saved}, but {restored} was restored and the guest did not run',
       given: 'CVAL {restored} was restored, and the vcpu was not entered since',
       must: 'the save finds CVAL {restored}',
       but: 'it found {saved}',
       therefore: 'the restore did not reach the hardware, or something else wrote the register',
     },
     'ctl-changed': {
-      headline: 'the {timer} of {vcpu} is saved with CTL {saved}, but {restored} was restored and the guest did not run',
+      headline:
+        'the {timer} of {vcpu} is saved with CTL {saved}, but {restored} was restored and the guest did not run',
       given: 'CTL {restored} was restored, and the vcpu was not entered since',
       must: 'the save finds the same ENABLE and IMASK',
       but: 'it found CTL {saved}',

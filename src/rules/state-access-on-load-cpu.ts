@@ -11,7 +11,10 @@ export default defineRule({
     'Code that reads or writes the hardware timer for a vcpu runs on the CPU on which the vcpu is loaded, or while it is not loaded.',
   why: "On another CPU the registers are another vcpu's: its deadline ends up in this vcpu's memory.",
   models: everyModel('error'),
-  needs: [['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq'], ['load', 'restore']],
+  needs: [
+    ['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq'],
+    ['load', 'restore'],
+  ],
   source: 'RFC weak point W8 (should_fire reads the current CPU); fixed for reset by e761a927bc9a; specification §4.1',
   messages: {
     elsewhere: {
@@ -55,7 +58,12 @@ export default defineRule({
       if (cpuApproximate) return context.undecided(event, because.approximate);
       context.violate(event, {
         message: 'elsewhere',
-        data: { kind: kindNames[event.kind] as string, vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, loaded: cpu },
+        data: {
+          kind: kindNames[event.kind] as string,
+          vcpu: vcpuName(machine, event.vcpu),
+          cpu: event.cpu,
+          loaded: cpu,
+        },
         witness: [last[Kind.load] as TimerEvent],
         distrustOwnership: true,
       });

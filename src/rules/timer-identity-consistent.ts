@@ -70,7 +70,8 @@ export default defineRule({
       {
         title: 'one map, one interrupt',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,dv,dp,ep,irq,level\ntimer_map,0,0,1,0,-1\nvtimer_irq,,0,,,,12\nupdate_irq,0,0,,,,27,1\ntimer_map,1,0,1,0,-1\n',
+        trace:
+          'event,vcpu,cpu,dv,dp,ep,irq,level\ntimer_map,0,0,1,0,-1\nvtimer_irq,,0,,,,12\nupdate_irq,0,0,,,,27,1\ntimer_map,1,0,1,0,-1\n',
       },
     ],
     violating: [
@@ -84,8 +85,7 @@ export default defineRule({
       {
         title: 'two interrupts for the virtual timer of one VM',
         model: 'timer-map',
-        trace:
-          'event,vcpu,cpu,irq,level,timer\nupdate_irq,0,0,27,0,vtimer\nupdate_irq,1,1,19,0,vtimer\n',
+        trace: 'event,vcpu,cpu,irq,level,timer\nupdate_irq,0,0,27,0,vtimer\nupdate_irq,1,1,19,0,vtimer\n',
         message: 'guest-irq-changed',
         line: 3,
       },

@@ -50,7 +50,13 @@ export default defineRule({
     /** By vcpu: whether the guest ran since the write. */
     const entered: boolean[] = [];
 
-    function judge(event: TimerEvent, write: TimerEvent | undefined, same: boolean, written: string, restored: string): void {
+    function judge(
+      event: TimerEvent,
+      write: TimerEvent | undefined,
+      same: boolean,
+      written: string,
+      restored: string,
+    ): void {
       if (write === undefined) return;
       if (same) return context.hold(event);
       if (entered[event.vcpu] === true) return context.undecided(event, because.entered);

@@ -40,14 +40,16 @@ export default defineRule({
       {
         title: 'reported and injected, with a host interrupt in between',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nirq_begin,,0,3\nirq_end,,0,3\nvgic_inject,0,0,27,1\nentry,0,0\n',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nirq_begin,,0,3\nirq_end,,0,3\nvgic_inject,0,0,27,1\nentry,0,0\n',
       },
     ],
     violating: [
       {
         title: 'the second level is not injected',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nvgic_inject,0,0,27,0\nentry,0,0\nexit,0,0\nupdate_irq,0,0,27,1\nentry,0,0\n',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nvgic_inject,0,0,27,0\nentry,0,0\nexit,0,0\nupdate_irq,0,0,27,1\nentry,0,0\n',
         message: 'not-injected',
         line: 7,
       },
@@ -72,6 +74,18 @@ export default defineRule({
     const injected = new Set<number>();
     /** By CPU: whether a report was seen since the start or the last gap. */
     const reported: boolean[] = [];
+
+    /** The report that an injection answers: that of its own context, unless only the other one fits. */
+    function match(event: TimerEvent): number {
+      const own = slot(event);
+      const fits = (key: number, level: boolean) => {
+        const report = waiting.get(key);
+        return report !== undefined && report.irq === event.irq && (!level || report.level === event.level);
+      };
+      if (fits(own, true)) return own;
+      if (fits(own ^ 1, true)) return own ^ 1;
+      return fits(own, false) ? own : fits(own ^ 1, false) ? own ^ 1 : -1;
+    }
 
     function missing(key: number, event: TimerEvent): void {
       const report = waiting.get(key);
@@ -104,9 +118,9 @@ export default defineRule({
           reported[event.cpu] = true;
         },
         vgic_inject(event) {
-          const key = slot(event);
-          const report = waiting.get(key);
-          if (report !== undefined && report.irq === event.irq) {
+          const key = match(event);
+          const report = key < 0 ? undefined : waiting.get(key);
+          if (report !== undefined) {
             waiting.clear(key);
             injected.add(report.vcpu);
             if (report.level === event.level) return context.hold(report);

@@ -18,6 +18,8 @@ export interface Feeds {
   saveRestore: boolean;
   /** The blocking hooks are probed. */
   scheduleProbe: boolean;
+  /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
+  hrtimerExpiry: boolean;
   /** irq_handler_entry is recorded, so that a handler probe repeats it. */
   irqEntry: boolean;
 }
@@ -278,7 +280,8 @@ export class Tracker {
     else if (event.timer === Timer.unknown) {
       // A handler probe shows the irq number only; the first guest timer to fire is the virtual one.
       const known = this.#timerIrqs.get(event.irq);
-      if (known === undefined && this.#timerIrqs.size === 0 && event.irq >= 0) this.#timerIrqs.set(event.irq, Timer.vtimer);
+      if (known === undefined && this.#timerIrqs.size === 0 && event.irq >= 0)
+        this.#timerIrqs.set(event.irq, Timer.vtimer);
       event.timer = this.#timerIrqs.get(event.irq) ?? Timer.vtimer;
     }
     if (cpu.known) return this.#attribute(event, cpu.running, Certainty.derived);
@@ -296,7 +299,8 @@ export class Tracker {
 
   #timerOf(event: TimerEvent): void {
     if (event.timer !== Timer.unknown && event.timer !== Timer.none) return;
-    if (event.irq < 0 && (event.kind === Kind.vtimer_irq || event.kind === Kind.vtimer_irq_end)) event.timer = Timer.vtimer;
+    if (event.irq < 0 && (event.kind === Kind.vtimer_irq || event.kind === Kind.vtimer_irq_end))
+      event.timer = Timer.vtimer;
     else if (event.irq === defaultPpi.vtimer) event.timer = Timer.vtimer;
     else if (event.irq === defaultPpi.ptimer) event.timer = Timer.ptimer;
     else event.timer = this.#guestIrqs.get(event.irq) ?? Timer.unknown;
@@ -334,7 +338,8 @@ export class Tracker {
         if (vcpu !== undefined) this.#loaded(cpu, vcpu, event.time);
         return;
       case Kind.timer_load:
-        if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe) this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+        if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe)
+          this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
         break;
       case Kind.restore:
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe && !feeds.timerLoadProbe)
@@ -350,7 +355,13 @@ export class Tracker {
         break;
       case Kind.save:
         // A save of the physical timer alone is a trapped access of 6.3 and later, not a put.
-        if (vcpu !== undefined && vcpu.cpu === cpu.index && vcpu.putCpu < 0 && isVirtual(event.timer) && this.#derivesPut())
+        if (
+          vcpu !== undefined &&
+          vcpu.cpu === cpu.index &&
+          vcpu.putCpu < 0 &&
+          isVirtual(event.timer) &&
+          this.#derivesPut()
+        )
           this.#derivePut(cpu, vcpu, event, Certainty.derived);
         break;
       case Kind.sched_switch:
@@ -381,7 +392,13 @@ export class Tracker {
         if (vcpu !== undefined && event.level !== 1) {
           vcpu.waiting = true;
           if (!feeds.scheduleProbe)
-            this.#derive(Kind.schedule, cpu, vcpu, event, event.level === 0 ? Certainty.derived : Certainty.approximate);
+            this.#derive(
+              Kind.schedule,
+              cpu,
+              vcpu,
+              event,
+              event.level === 0 ? Certainty.derived : Certainty.approximate,
+            );
         }
         return;
       case Kind.halt_end:
@@ -414,14 +431,11 @@ export class Tracker {
         cpu.callbackOpen = false;
         return;
       case Kind.bg_expire:
-        if (event.certainty !== Certainty.recorded && cpu.callbackOpen) return;
-        cpu.callbackOpen = true;
-        cpu.callback = vcpu;
+        // A probe on the callback repeats what hrtimer_expire_entry has said.
+        if (event.certainty !== Certainty.recorded && feeds.hrtimerExpiry) return;
         break;
       case Kind.soft_expire:
-        if (!event.hasTimerPointer || event.certainty !== Certainty.recorded) {
-          if (cpu.callbackOpen) return;
-        }
+        if ((event.certainty !== Certainty.recorded || !event.hasTimerPointer) && feeds.hrtimerExpiry) return;
         cpu.callbackOpen = true;
         cpu.callback = vcpu;
         break;
@@ -453,8 +467,13 @@ export class Tracker {
 
   /** sched_switch precedes the put that it causes, always (§0.5, point 3). */
   #switched(cpu: CpuTrack, vcpu: Vcpu | undefined, event: TimerEvent): void {
-    if (vcpu === undefined || vcpu.cpu !== cpu.index || vcpu.putCpu >= 0 ) return;
-    if (!vcpu.waiting && event.sleeping === 1 && waitingClasses.includes(vcpu.exitClass) && !this.#feeds.scheduleProbe) {
+    if (vcpu === undefined || vcpu.cpu !== cpu.index || vcpu.putCpu >= 0) return;
+    if (
+      !vcpu.waiting &&
+      event.sleeping === 1 &&
+      waitingClasses.includes(vcpu.exitClass) &&
+      !this.#feeds.scheduleProbe
+    ) {
       vcpu.waiting = true;
       this.#derive(Kind.schedule, cpu, vcpu, event, Certainty.approximate);
     }
@@ -575,7 +594,13 @@ export class Tracker {
 
   #forget(cpu: CpuTrack): void {
     for (const vcpu of this.threads.vcpus) {
-      if (vcpu.cpu === cpu.index || vcpu.cpu < 0) {
+      if (vcpu.cpu === cpu.index || vcpu.cpu < 0 || vcpu.putCpu >= 0) {
+        if (vcpu.putCpu >= 0) {
+          const putting = this.#cpu(vcpu.putCpu);
+          putting.putting = undefined;
+          putting.running = undefined;
+          putting.known = false;
+        }
         vcpu.cpu = -2;
         vcpu.inGuest = -1;
         vcpu.putCpu = -1;

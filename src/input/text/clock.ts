@@ -87,12 +87,16 @@ export class Clock {
   private offset = 0;
   private latest = 0;
 
+  /** Called with the time of the first record, in the unit of the trace's clock: nanoseconds, or counts. */
+  onStart: (origin: bigint) => void = () => {};
+
   /** Nanoseconds (counter: counts) since the first record; exact below 2^53. */
   relative(time: TimeReader): number {
     if (!this.started) {
       this.started = true;
       this.seconds = time.seconds;
       this.nanoseconds = time.nanoseconds;
+      if (this.offset === 0) this.onStart(BigInt(time.seconds) * 1_000_000_000n + BigInt(time.nanoseconds));
     }
     const relative = (time.seconds - this.seconds) * 1e9 + (time.nanoseconds - this.nanoseconds) + this.offset;
     if (relative > this.latest) this.latest = relative;
@@ -118,6 +122,11 @@ export class CpuTimes {
     this.last[cpu] = time;
     if (time < before) this.stepBack(cpu, position);
     return before === Number.NEGATIVE_INFINITY;
+  }
+
+  /** Time since the CPU's last record, as `record` is about to replace it; infinite for its first. */
+  since(cpu: number, time: number): number {
+    return cpu < this.last.length ? time - this.last[cpu]! : Number.POSITIVE_INFINITY;
   }
 
   /** Whether the CPU has written a record. */

@@ -3,7 +3,11 @@ import type { RecordSink } from '../record.js';
 import { textOf } from './bytes.js';
 import { Clock, CpuTimes, TimeForm } from './clock.js';
 import { TextEvents } from './events.js';
+import { reportLoss } from './notes.js';
 import { Prefix } from './prefix.js';
+
+/** Nanoseconds without a record after which a CPU of an overwritten ring may have lost some. */
+const longSilence = 50_000_000;
 
 /** One line of ftrace's text as a record: the columns, the clock, the event. Shared by traces and kernel logs. */
 export class FtraceLine {
@@ -21,6 +25,7 @@ export class FtraceLine {
   constructor(catalogue: Catalogue, sink: RecordSink) {
     this.sink = sink;
     this.events = new TextEvents(catalogue, sink);
+    this.clock.onStart = (origin) => sink.fact({ origin });
     this.events.record.comm = () => textOf(this.bytes, this.prefix.commStart, this.prefix.commEnd).trim();
   }
 
@@ -44,6 +49,7 @@ export class FtraceLine {
     }
     const time = this.clock.relative(prefix.time);
     const cpu = prefix.cpu;
+    if (isOverwritten) this.checkGap(cpu, time, position);
     if (this.times.record(cpu, time, position)) {
       // In an overwritten ring every CPU but the one that begins the trace has lost its beginning.
       if (isOverwritten && !this.isFirst) this.startCpu(cpu, position);
@@ -57,6 +63,22 @@ export class FtraceLine {
     record.context = prefix.context;
     record.position = position;
     this.events.event(bytes, this.name, end);
+  }
+
+  /**
+   * A ring that was overwritten while it was read begins with an old page: between that page and the next one
+   * records are missing, and the kernel does not mark the place. A thread that goes on after a long silence is the
+   * sign of it; where the CPU was idle, nothing tells a gap from idleness, so the state is not trusted either.
+   */
+  private checkGap(cpu: number, time: number, position: number): void {
+    const silence = this.times.since(cpu, time);
+    if (!(silence > longSilence) || silence === Number.POSITIVE_INFINITY) return;
+    if (this.prefix.pid !== 0) {
+      reportLoss(this.sink, cpu, -1, position);
+      return;
+    }
+    this.sink.cpuStarted(cpu, position);
+    this.sink.condition('possible-gap', 1, position, `CPU ${cpu}`);
   }
 
   /** The trace of a CPU begins here; said once for each. */
