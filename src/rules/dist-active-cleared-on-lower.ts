@@ -88,7 +88,7 @@ export default defineRule({
           if (event.vcpu >= 0) lowered.clear(event.vcpu);
         },
         lost() {
-          lowered.forEach((_, key) => lowered.clear(key));
+          lowered.each((_, key) => lowered.clear(key));
         },
       },
     };

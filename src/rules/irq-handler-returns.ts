@@ -87,7 +87,7 @@ export default defineRule({
       },
       end(event) {
         if (!context.records('vtimer_irq_end')) return;
-        open.forEach((irq) => {
+        open.each((irq) => {
           const gap = machine.now - irq.time;
           if (gap < silence) return context.undecided(irq, because.ends);
           context.violate(event, {

@@ -115,7 +115,7 @@ export default defineRule({
           if (event.vcpu >= 0) clear(event.vcpu);
         },
         lost() {
-          resets.forEach((_, key) => resets.clear(key));
+          resets.each((_, key) => resets.clear(key));
         },
       },
     };

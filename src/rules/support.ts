@@ -73,7 +73,7 @@ export class Slots {
   }
 
   /** Calls back with every kept event. */
-  forEach(callback: (event: TimerEvent, key: number) => void): void {
+  each(callback: (event: TimerEvent, key: number) => void): void {
     this.#kept.forEach((kept, key) => {
       if (kept) callback(this.#slots[key] as TimerEvent, key);
     });

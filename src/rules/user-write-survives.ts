@@ -90,10 +90,10 @@ export default defineRule({
           for (let timer = 0; timer < contextCount; timer++) ctlWrites.clear(event.vcpu * contextCount + timer);
         },
         lost() {
-          ctlWrites.forEach((write) => context.undecided(write, because.initial));
-          cvalWrites.forEach((write) => context.undecided(write, because.initial));
-          ctlWrites.forEach((_, key) => ctlWrites.clear(key));
-          cvalWrites.forEach((_, key) => cvalWrites.clear(key));
+          ctlWrites.each((write) => context.undecided(write, because.initial));
+          cvalWrites.each((write) => context.undecided(write, because.initial));
+          ctlWrites.each((_, key) => ctlWrites.clear(key));
+          cvalWrites.each((_, key) => cvalWrites.clear(key));
         },
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0 || !event.hasCval) return;

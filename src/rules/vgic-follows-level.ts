@@ -161,7 +161,7 @@ export default defineRule({
         },
       },
       end() {
-        waiting.forEach((report) => context.undecided(report, because.ends));
+        waiting.each((report) => context.undecided(report, because.ends));
       },
     };
   },
