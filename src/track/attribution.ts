@@ -1,0 +1,248 @@
+import { Certainty, Context, defaultPpi, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { formatU64, keyU64 } from '../events/u64.js';
+import type { CpuTrack } from './cpu-track.js';
+import { irqKinds, taskKinds } from './kinds.js';
+import { type Thread, Threads, type Vcpu } from './threads.js';
+
+/** Tells to which vcpu an event belongs, and learns from it who is who (specification §3.5). */
+export class Attribution {
+  readonly threads = new Threads();
+  /** hrtimer pointer to its vcpu. */
+  readonly #bgTimers = new Map<number | string, Vcpu>();
+  readonly #softTimers = new Map<number | string, { vcpu: Vcpu; timer: number }>();
+  /** Linux irq number to timer context. */
+  readonly #timerIrqs = new Map<number, number>();
+  /** Guest INTID to timer context, where userspace chose other PPIs than 27 and 30. */
+  readonly #guestIrqs = new Map<number, number>();
+
+  /** An event whose notation names its vcpu by VM and id. */
+  named(thread: Thread, event: TimerEvent, inTask: boolean): Vcpu {
+    const vcpu = this.threads.ofName(event.vm, event.vcpuId, event.pid);
+    if (inTask && taskKinds.has(event.kind)) {
+      vcpu.pid = event.pid;
+      thread.vcpu = vcpu;
+    }
+    this.attribute(event, vcpu, Certainty.recorded);
+    if (event.timer === Timer.unknown) this.#timerOf(event);
+    this.#learnTimers(event, vcpu);
+    return vcpu;
+  }
+
+  /** What the CPU was doing, when the flags column does not tell: from handler brackets and entry..exit. */
+  context(cpu: CpuTrack, thread: Thread, event: TimerEvent): number {
+    if (taskKinds.has(event.kind)) return Context.task;
+    if (irqKinds.has(event.kind)) return Context.hardirq;
+    if (cpu.irqDepth > 0 || cpu.timerIrq >= 0 || cpu.callbackOpen) return Context.hardirq;
+    // Between entry and exit a vcpu thread runs nothing but interrupts (§0.5, point 1).
+    return thread.vcpu?.inGuest === 1 ? Context.hardirq : Context.unknown;
+  }
+
+  /** The vcpu of any other event; sets the event's vcpu, its certainty, and the timer where it can be told. */
+  who(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    switch (event.kind) {
+      case Kind.entry:
+      case Kind.exit:
+      case Kind.save:
+      case Kind.restore:
+      case Kind.wfx:
+      case Kind.halt_end:
+      case Kind.emulate: {
+        const vcpu = this.threads.ofThread(thread);
+        if (vcpu.id < 0) vcpu.id = thread.mapId;
+        if (event.kind === Kind.emulate) thread.emulated = event.timer;
+        return this.attribute(event, vcpu, event.kind === Kind.entry ? Certainty.recorded : Certainty.derived);
+      }
+      case Kind.userspace_exit:
+      case Kind.trapped_access:
+      case Kind.sched_switch:
+        return this.attribute(event, thread.vcpu, Certainty.derived);
+      case Kind.load:
+      case Kind.put:
+      case Kind.timer_load:
+      case Kind.timer_put:
+      case Kind.schedule:
+      case Kind.unschedule:
+      case Kind.flush:
+      case Kind.sync:
+      case Kind.enable:
+      case Kind.vcpu_pointer:
+        return this.#ownCall(thread, event);
+      case Kind.reset:
+      case Kind.user_write:
+        return this.#foreignCall(thread, event);
+      case Kind.timer_map:
+        return this.#timerMap(cpu, thread, event, inTask);
+      case Kind.update_irq:
+        return this.#updateIrq(cpu, thread, event, inTask);
+      case Kind.vgic_inject:
+        return this.#vgicInject(cpu, thread, event, inTask);
+      case Kind.bg_arm:
+      case Kind.bg_cancel:
+      case Kind.bg_expire:
+        return this.#background(thread, event, inTask);
+      case Kind.soft_arm:
+      case Kind.soft_cancel:
+      case Kind.soft_expire:
+      case Kind.timer_callback_end:
+        return this.#soft(cpu, thread, event, inTask);
+      case Kind.vtimer_irq:
+      case Kind.vtimer_irq_end:
+        return this.#timerIrq(cpu, thread, event);
+      case Kind.wakeup:
+        return this.attribute(event, this.threads.find(event.otherPid)?.vcpu, Certainty.derived);
+      case Kind.set_active:
+      case Kind.mask_irq:
+      case Kind.set_affinity:
+        if (event.timer === Timer.unknown) event.timer = this.#timerIrqs.get(event.irq) ?? Timer.unknown;
+        return this.attribute(event, inTask ? thread.vcpu : cpu.running, Certainty.derived);
+      case Kind.set_cntvoff:
+        if (inTask && thread.vcpu !== undefined && event.hasValue) this.#learnOffset(thread.vcpu, event);
+        return this.attribute(event, inTask ? thread.vcpu : undefined, Certainty.derived);
+      default:
+        return undefined;
+    }
+  }
+
+  /** A function that runs in the vcpu's own thread; a probe's pointer binds the two. */
+  #ownCall(thread: Thread, event: TimerEvent): Vcpu | undefined {
+    let vcpu: Vcpu;
+    if (event.hasVcpuPointer) vcpu = this.threads.bind(thread, event.vcpuPointerHi, event.vcpuPointerLo);
+    else if (event.kind === Kind.schedule || event.kind === Kind.unschedule || event.kind === Kind.sync) {
+      if (thread.vcpu === undefined) return undefined;
+      vcpu = thread.vcpu;
+    } else vcpu = this.threads.ofThread(thread);
+    if (vcpu.id < 0) vcpu.id = event.vcpuId >= 0 ? event.vcpuId : thread.mapId;
+    if (event.hasValue) this.#learnOffset(vcpu, event);
+    return this.attribute(event, vcpu, event.hasVcpuPointer ? Certainty.recorded : Certainty.derived);
+  }
+
+  /** A function that any thread may call for a vcpu: only a pointer tells which, else it is taken for the thread's own. */
+  #foreignCall(thread: Thread, event: TimerEvent): Vcpu | undefined {
+    if (!event.hasVcpuPointer) return this.attribute(event, thread.vcpu, Certainty.approximate);
+    const vcpu = this.threads.ofPointer(event.vcpuPointerHi, event.vcpuPointerLo);
+    if (vcpu.id < 0) vcpu.id = event.vcpuId;
+    return this.attribute(event, vcpu, Certainty.recorded);
+  }
+
+  #timerMap(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    if (!inTask) return this.attribute(event, this.#byId(cpu, event.vcpuId), Certainty.derived);
+    thread.mapId = event.vcpuId;
+    const vcpu = thread.vcpu;
+    if (vcpu === undefined) return this.attribute(event, undefined, Certainty.unknown);
+    // A main thread prints maps of vcpus that it does not run; a vcpu thread prints its own.
+    if (vcpu.id < 0) vcpu.id = event.vcpuId;
+    return this.attribute(event, vcpu.id === event.vcpuId ? vcpu : undefined, Certainty.derived);
+  }
+
+  #updateIrq(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    let vcpu: Vcpu | undefined;
+    if (!inTask) vcpu = cpu.callbackOpen ? cpu.callback : this.#byId(cpu, event.vcpuId);
+    else if (thread.vcpu !== undefined) {
+      if (thread.vcpu.id < 0 && event.context === Context.task) thread.vcpu.id = event.vcpuId;
+      if (thread.vcpu.id === event.vcpuId) vcpu = thread.vcpu;
+    }
+    if (vcpu !== undefined && vcpu.id >= 0 && vcpu.id !== event.vcpuId) vcpu = undefined;
+    if (cpu.timerIrq === Timer.vtimer && event.irq !== defaultPpi.vtimer && event.irq !== defaultPpi.ptimer)
+      this.#guestIrqs.set(event.irq, Timer.vtimer);
+    this.#timerOf(event);
+    cpu.updated = vcpu;
+    cpu.updatedIrq = event.irq;
+    return this.attribute(event, vcpu, Certainty.derived);
+  }
+
+  #vgicInject(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    this.#timerOf(event);
+    if (cpu.updatedIrq === event.irq && cpu.updated !== undefined)
+      return this.attribute(event, cpu.updated, Certainty.derived);
+    const vcpu = inTask ? thread.vcpu : this.#byId(cpu, event.vcpuId);
+    return this.attribute(event, vcpu?.id === event.vcpuId ? vcpu : undefined, Certainty.derived);
+  }
+
+  #background(thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    const key = event.hasTimerPointer ? keyU64(event.timerPointerHi, event.timerPointerLo) : undefined;
+    const known = key === undefined ? undefined : this.#bgTimers.get(key);
+    const own = thread.vcpu;
+    if (event.kind === Kind.bg_arm && inTask && own !== undefined) {
+      // Only a thread that puts or blocks its vcpu arms that vcpu's timer; a callback that re-arms borrows its pid.
+      const arming = own.putCpu >= 0 || own.waiting;
+      if (arming || (known === undefined && own.cpu !== -1)) {
+        if (key !== undefined && known !== own) this.#bgTimers.set(key, own);
+        return this.attribute(event, own, Certainty.derived);
+      }
+    }
+    return this.attribute(event, known, Certainty.derived);
+  }
+
+  #soft(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    if (!event.hasTimerPointer) {
+      // kvm_timer_hrtimer_expire: inside the callback, and the only sign of it where hrtimers are not recorded.
+      const vcpu = cpu.callbackOpen ? cpu.callback : undefined;
+      return this.attribute(event, vcpu, Certainty.derived);
+    }
+    const key = keyU64(event.timerPointerHi, event.timerPointerLo);
+    if (event.kind === Kind.timer_callback_end) return this.attribute(event, cpu.callback, Certainty.derived);
+    let known = this.#softTimers.get(key);
+    const own = thread.vcpu;
+    if (event.kind === Kind.soft_arm && inTask && own !== undefined && own.cpu === event.cpu && known?.vcpu !== own) {
+      known = { vcpu: own, timer: thread.emulated };
+      this.#softTimers.set(key, known);
+    }
+    if (known !== undefined && event.timer === Timer.unknown) event.timer = known.timer;
+    return this.attribute(event, known?.vcpu, Certainty.derived);
+  }
+
+  #timerIrq(cpu: CpuTrack, thread: Thread, event: TimerEvent): Vcpu | undefined {
+    if (event.irq >= 0 && event.timer >= 0) this.#timerIrqs.set(event.irq, event.timer);
+    else if (event.timer === Timer.unknown) {
+      // A handler probe shows the irq number only; the first guest timer to fire is the virtual one.
+      const known = this.#timerIrqs.get(event.irq);
+      if (known === undefined && this.#timerIrqs.size === 0 && event.irq >= 0)
+        this.#timerIrqs.set(event.irq, Timer.vtimer);
+      event.timer = this.#timerIrqs.get(event.irq) ?? Timer.vtimer;
+    }
+    if (cpu.known) return this.attribute(event, cpu.running, Certainty.derived);
+    if (thread.vcpu?.inGuest === 1) return this.attribute(event, thread.vcpu, Certainty.derived);
+    return this.attribute(event, undefined, Certainty.unknown);
+  }
+
+  /** In interrupt context an id means the vcpu that is loaded on the CPU, if it has that id. */
+  #byId(cpu: CpuTrack, id: number): Vcpu | undefined {
+    const vcpu = cpu.running;
+    if (vcpu === undefined) return undefined;
+    if (vcpu.id < 0) vcpu.id = id;
+    return vcpu.id === id ? vcpu : undefined;
+  }
+
+  #timerOf(event: TimerEvent): void {
+    if (event.timer !== Timer.unknown && event.timer !== Timer.none) return;
+    if (event.irq < 0 && (event.kind === Kind.vtimer_irq || event.kind === Kind.vtimer_irq_end))
+      event.timer = Timer.vtimer;
+    else if (event.irq === defaultPpi.vtimer) event.timer = Timer.vtimer;
+    else if (event.irq === defaultPpi.ptimer) event.timer = Timer.ptimer;
+    else event.timer = this.#guestIrqs.get(event.irq) ?? Timer.unknown;
+  }
+
+  #learnTimers(event: TimerEvent, vcpu: Vcpu): void {
+    if (!event.hasTimerPointer) return;
+    const key = keyU64(event.timerPointerHi, event.timerPointerLo);
+    if (event.kind === Kind.bg_arm) this.#bgTimers.set(key, vcpu);
+    else if (event.kind === Kind.soft_arm) this.#softTimers.set(key, { vcpu, timer: event.timer });
+  }
+
+  #learnOffset(vcpu: Vcpu, event: TimerEvent): void {
+    if (event.valueHi !== 0 || event.valueLo !== 0) vcpu.offset = formatU64(event.valueHi, event.valueLo);
+  }
+
+  /** Gives the event a vcpu, or none. */
+  attribute(event: TimerEvent, vcpu: Vcpu | undefined, certainty: number): Vcpu | undefined {
+    if (vcpu === undefined) {
+      event.vcpu = -1;
+      event.attribution = Certainty.unknown;
+      return undefined;
+    }
+    event.vcpu = vcpu.index;
+    event.attribution = certainty;
+    return vcpu;
+  }
+}

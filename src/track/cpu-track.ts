@@ -1,0 +1,26 @@
+import type { Vcpu } from './threads.js';
+
+/** What a CPU is doing, from the brackets that records make. */
+export class CpuTrack {
+  readonly index: number;
+  /** Depth of interrupt handlers known to be running. */
+  irqDepth = 0;
+  /** The guest timer whose PPI is being handled, -1 none. */
+  timerIrq = -1;
+  /** The vcpu loaded here, or none; `known` tells none from not known. */
+  running: Vcpu | undefined;
+  known = false;
+  /** A put of this vcpu is under way. */
+  putting: Vcpu | undefined;
+  /** Vcpu and timer of the hrtimer callback that runs here. */
+  callback: Vcpu | undefined;
+  callbackOpen = false;
+  /** Vcpu and interrupt of the last update_irq, for the vgic record that follows. */
+  updated: Vcpu | undefined;
+  updatedIrq = -1;
+  started = false;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+}
