@@ -21,6 +21,9 @@ const heldBack = 4096;
 /** Trace time after which a decisive choice is not waited for any longer, nanoseconds. */
 const patience = 1_000_000_000;
 
+/** Kinds whose absence from a native trace means that they did not happen. */
+const completeKinds: readonly KindName[] = ['userspace_exit', 'bg_cancel', 'soft_cancel'];
+
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
 
@@ -56,10 +59,12 @@ export class TraceRun implements RecordSink {
   #grouping: VmGrouping | undefined;
   #contradicted = false;
   readonly binary: boolean;
+  readonly #native: boolean;
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     this.path = path;
     this.format = format;
+    this.#native = format === 'native-csv' || format === 'native-jsonl';
     this.binary = format === 'trace-dat' || format === 'perf-data';
     this.#options = options;
     this.#rules = rules;
@@ -195,6 +200,12 @@ export class TraceRun implements RecordSink {
   /** Whether the trace records a kind, or would if there were an occasion. */
   hasKind(kind: KindName): boolean {
     if (this.#kinds[Kind[kind]] === 1) return true;
+    if (this.#native) {
+      // What somebody writes by hand is meant to be the whole story: what is not there did not happen.
+      if (kind === 'save') return this.#kinds[Kind.restore] === 1;
+      if (kind === 'restore') return this.#kinds[Kind.save] === 1;
+      return completeKinds.includes(kind);
+    }
     return sourceKinds.some(([source, shown]) => shown === kind && this.#seen[Source[source]] === 1);
   }
 
@@ -267,10 +278,11 @@ export class TraceRun implements RecordSink {
   #feeds(): Feeds {
     const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
     return {
-      loadProbe: kind('load'),
-      putProbe: kind('put'),
+      loadProbe: kind('load') || (this.#native && kind('put')),
+      putProbe: kind('put') || (this.#native && kind('load')),
       timerLoadProbe: kind('timer_load'),
       timerPutProbe: kind('timer_put'),
+      ringBuffers: !this.#native,
       saveRestore: kind('save') || kind('restore'),
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),

@@ -243,8 +243,7 @@ export class Machine {
     for (const vcpu of this.vcpus) {
       // An idle CPU's hrtimers move to another (get_nohz_timer_target): any armed one may have fired in the gap.
       if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
-      const putting = (vcpu.last[Kind.put] as Event).serial > (vcpu.last[Kind.load] as Event).serial;
-      const elsewhere = vcpu.cpu >= 0 && vcpu.cpu !== index && !putting;
+      const elsewhere = vcpu.cpu >= 0 && vcpu.cpu !== index && !vcpu.putting;
       // Loaded on this CPU, or possibly loaded here in the gap.
       if (!elsewhere) this.forgetVcpu(vcpu);
       // Loaded on another CPU since before the gap: nothing of it can have been recorded here.

@@ -1,5 +1,5 @@
 import { Timer, TimerEvent } from '../events/event.js';
-import { kindNames } from '../events/kinds.js';
+import { Kind, kindNames } from '../events/kinds.js';
 
 /** A boolean that may not be known. `unknown` never satisfies and never falsifies a predicate (specification §4.0). */
 export type Known = 0 | 1 | -1;
@@ -125,6 +125,12 @@ export class VcpuState {
 
   constructor(index: number) {
     this.index = index;
+  }
+
+  /** A put has begun whose end has not been seen: the vcpu still counts as loaded, but not for long. */
+  get putting(): boolean {
+    const put = (this.last[Kind.put] as TimerEvent).serial;
+    return put > (this.last[Kind.load] as TimerEvent).serial && put > (this.last[Kind.put_end] as TimerEvent).serial;
   }
 
   /** The direct virtual timer's context: the hvtimer under a nested hypervisor, the vtimer otherwise. */

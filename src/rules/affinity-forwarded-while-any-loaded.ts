@@ -48,7 +48,7 @@ export default defineRule({
       let known = true;
       for (const cpu of machine.cpus) {
         if (cpu.index === event.cpu || cpu.running === nowhere) continue;
-        if (cpu.running === somewhere) {
+        if (cpu.running === somewhere || machine.vcpu(cpu.running).putting) {
           known = false;
           continue;
         }

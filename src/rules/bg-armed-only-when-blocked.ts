@@ -58,7 +58,7 @@ export default defineRule({
       {
         title: 'armed without schedule',
         model: 'rfc-load-put',
-        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nunschedule,0,0\nbg_arm,0,0\nentry,0,0\n',
+        trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nunschedule,0,0\nbg_arm,0,0\n',
         message: 'not-waiting',
         line: 5,
       },
@@ -66,9 +66,9 @@ export default defineRule({
         title: 'preempted, not waiting',
         model: 'timer-map',
         trace:
-          'event,vcpu,cpu,timer,ctl,cval,next,state\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nsched_switch,0,0,,,,1,R\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nwfx,0,0\n',
+          'event,vcpu,cpu,timer,ctl,cval,next,state\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nwfx,0,0\nhalt_end,0,0\nentry,0,0\nexit,0,0\nsched_switch,0,0,,,,1,R\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\n',
         message: 'not-waiting',
-        line: 9,
+        line: 13,
       },
     ],
   },

@@ -151,8 +151,9 @@ export default defineRule({
           loaded.written = true;
           // The RFC reports no level in its load: it uses the one it has cached.
           const cached = !model.recordsSaveRestore && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
-          if (loaded.level !== 1 && !cached) return;
-          if (event.level === 1) context.hold(event);
+          if (loaded.level < 0 && !cached) return;
+          // With the level low the state is that of the virtual interrupt, which leaves no record: both are right.
+          if (event.level === 1 || (loaded.level === 0 && !cached)) context.hold(event);
           else violate(event, 'inactive', event.vcpu, timer, loaded.level === 1 ? [loaded.report] : []);
         },
         restore(event) {

@@ -41,7 +41,7 @@ export default defineRule({
         model: 'timer-map',
         trace: `event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\n${'entry,0,0\nvtimer_irq,,0\nvtimer_irq_end,,0\nexit,0,0\n'.repeat(3)}`,
         message: 'ignored',
-        line: 14,
+        line: 13,
       },
     ],
   },
@@ -59,10 +59,11 @@ export default defineRule({
       open.clear(event.cpu);
       const running = machine.cpu(event.cpu).running;
       if (running === nowhere) return;
-      if (running === somewhere || machine.vcpu(running).contexts[irq.timer]?.loaded === unknown)
-        return context.undecided(irq, because.initial);
+      if (running === somewhere) return context.undecided(irq, because.initial);
+      const loaded = machine.vcpu(running).contexts[irq.timer]?.loaded;
+      if (loaded === unknown && context.records('restore')) return context.undecided(irq, because.initial);
       // The handler asks the memory copy of a timer that is not loaded.
-      if (machine.vcpu(running).contexts[irq.timer]?.loaded === no) return;
+      if (loaded === no) return;
       const total = (totals[running] ?? 0) + 1;
       totals[running] = total;
       if (raised[event.cpu] === true) return context.hold(irq);

@@ -30,9 +30,10 @@ export default defineRule({
         trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nupdate_irq,0,0,27,0\nupdate_irq,0,0,27,1\n',
       },
       {
-        title: 'a load reports whatever it finds',
+        title: 'an emulated timer reports changes, a load whatever it finds',
         model: 'timer-map',
-        trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nput,0,0\nload,0,0\nupdate_irq,0,0,27,0\n',
+        trace:
+          'event,vcpu,cpu,irq,level,timer\nload,0,0\nupdate_irq,0,0,27,0\nemulate,0,0,,1,ptimer\nupdate_irq,0,0,30,1\nput,0,0\nload,0,0\nupdate_irq,0,0,27,0\nemulate,0,0,,0,ptimer\nupdate_irq,0,0,30,0\n',
       },
     ],
     violating: [

@@ -5,12 +5,6 @@ import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
-/** A put whose end has not been seen yet. */
-function isPutting(vcpu: VcpuState): boolean {
-  const put = (vcpu.last[Kind.put] as TimerEvent).serial;
-  return put > (vcpu.last[Kind.load] as TimerEvent).serial && put > (vcpu.last[Kind.put_end] as TimerEvent).serial;
-}
-
 export default defineRule({
   id: 'load-put-alternate',
   statement: 'Loads and puts of a vcpu alternate, and a put runs on the CPU of its load.',
@@ -102,7 +96,7 @@ export default defineRule({
         put(event) {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
-          if (vcpu.cpu === nowhere || isPutting(vcpu)) return violate(event, 'put-while-out', vcpu);
+          if (vcpu.cpu === nowhere || vcpu.putting) return violate(event, 'put-while-out', vcpu);
           if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);
           if (vcpu.cpu === event.cpu) return context.hold(event);
           violate(event, 'put-elsewhere', vcpu);

@@ -78,7 +78,9 @@ export default defineRule({
       if (owner === somewhere) return context.undecided(event, because.initial);
       if (owner === event.vcpu || owner === nowhere) {
         // Saving what is not loaded, restoring what is: save-requires-restore judges that.
-        if ((owner === event.vcpu) === mine) context.hold(event);
+        // What the model has implied its record only confirms.
+        const { implied } = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
+        if ((owner === event.vcpu) === mine || implied) context.hold(event);
         return;
       }
       const other = machine.vcpu(owner);

@@ -65,7 +65,7 @@ export default defineRule({
         title: 'a trapped access writes the register between save and restore',
         model: 'timer-map',
         trace:
-          'event,vcpu,cpu,timer,ctl,cval,code,ec\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0,,,,TRAP,SYS64\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x2000\n',
+          'event,vcpu,cpu,timer,ctl,cval,code,ec\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0,,,,TRAP,SYS64\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x2000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x3000\nload,0,0\nrestore,0,0,vtimer,1,0x3000\n',
       },
     ],
     violating: [
@@ -102,6 +102,8 @@ export default defineRule({
     function userspaceMayHaveWritten(vcpu: VcpuState, state: TimerContext): number {
       if (context.records('user_write')) return no;
       if (state.writable !== no || context.records('userspace_exit')) return state.writable;
+      // Whoever was not put since has not left KVM_RUN.
+      if ((vcpu.last[Kind.put] as TimerEvent).serial < (vcpu.last[Kind.entry] as TimerEvent).serial) return no;
       // Without kvm_userspace_exit only a put by the scheduler is known to stay inside KVM_RUN.
       const switched = (vcpu.last[Kind.sched_switch] as TimerEvent).serial;
       return switched > (vcpu.last[Kind.exit] as TimerEvent).serial && switched < state.save.serial ? no : unknown;

@@ -52,10 +52,10 @@ export default defineRule({
     const { machine } = context;
     function judge(event: TimerEvent): void {
       if (event.vcpu < 0) return context.undecided(event, because.unattributed);
-      const { cpu, last, cpuApproximate } = machine.vcpu(event.vcpu);
+      const { cpu, last, cpuApproximate, putting } = machine.vcpu(event.vcpu);
       if (cpu === somewhere) return context.undecided(event, because.initial);
       if (cpu === nowhere || cpu === event.cpu) return context.hold(event);
-      if (cpuApproximate) return context.undecided(event, because.approximate);
+      if (cpuApproximate || putting) return context.undecided(event, because.approximate);
       context.violate(event, {
         message: 'elsewhere',
         data: {

@@ -27,6 +27,8 @@ export class Vcpu {
   inGuest = -1;
   /** The put that is under way, or none: the thread's next event that is no part of it ends it. */
   putCpu = -1;
+  /** The put under way has saved the virtual timer. */
+  saved = false;
   /** In WFI or another wait of the vcpu, as derived. */
   waiting = false;
   /** Exception class of the last exit, -1 for interrupts. */

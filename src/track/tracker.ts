@@ -16,6 +16,8 @@ export interface Feeds {
   /** kvm_timer_vcpu_load and kvm_timer_vcpu_put are probed. */
   timerLoadProbe: boolean;
   timerPutProbe: boolean;
+  /** Each CPU recorded into a buffer of its own, whose beginning may be missing; a native trace is one story. */
+  ringBuffers: boolean;
   /** Saves and restores are recorded. */
   saveRestore: boolean;
   /** The blocking hooks are probed. */
@@ -61,7 +63,7 @@ export class Tracker {
     if (!cpu.started) {
       // Before the first record of a CPU anything may have happened there (specification §4.0, M2).
       cpu.started = true;
-      if (this.threads.vcpus.length > 0) this.#bufferStart(cpu, event);
+      if (this.#feeds.ringBuffers && this.threads.vcpus.length > 0) this.#bufferStart(cpu, event);
     }
     const thread = this.threads.get(event.pid);
     if (taskKinds.has(event.kind) || event.context === Context.task) this.#closeBrackets(cpu, event);
@@ -111,6 +113,7 @@ export class Tracker {
           this.#derivesPut()
         )
           this.#derivePut(cpu, vcpu, event, Certainty.derived);
+        if (vcpu !== undefined && isVirtual(event.timer)) vcpu.saved = true;
         break;
       case Kind.sched_switch:
         this.#send(event, vcpu);
@@ -164,6 +167,7 @@ export class Tracker {
       case Kind.vtimer_irq:
         // A probe on the handler repeats what irq_handler_entry has said, and shows no end.
         if (event.certainty !== Certainty.recorded && feeds.irqEntry) return;
+        this.#interruptsPut(cpu, event);
         cpu.timerIrq = event.timer;
         cpu.callbackOpen = false;
         break;
@@ -243,6 +247,7 @@ export class Tracker {
   }
 
   #putting(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
+    vcpu.saved = false;
     vcpu.putCpu = cpu.index;
     cpu.putting = vcpu;
     if (vcpu.knownSince < 0) vcpu.knownSince = time;
@@ -261,11 +266,29 @@ export class Tracker {
   /** A put is over with the first event of its thread, or of another thread on its CPU, that is no part of it. */
   #closePut(cpu: CpuTrack, event: TimerEvent, own: Vcpu | undefined): void {
     const part = putKinds.has(event.kind);
+    // A native trace is one story: whatever comes next on any CPU comes after the put.
+    if (!this.#feeds.ringBuffers) {
+      for (const other of this.#cpus) {
+        const { putting } = other;
+        if (putting !== undefined && !(part && event.pid === putting.pid)) this.#emitPutEnd(other, putting, event);
+      }
+      return;
+    }
     if (!part && !taskKinds.has(event.kind)) return;
     const putting = cpu.putting;
     if (putting !== undefined && !(part && event.pid === putting.pid)) this.#emitPutEnd(cpu, putting, event);
     if (own !== undefined && own.putCpu >= 0 && own.putCpu !== cpu.index && own.pid === event.pid)
       this.#emitPutEnd(this.#cpu(own.putCpu), own, event);
+  }
+
+  /**
+   * An interrupt inside a put comes before its save, with the vcpu still running and its timer loaded; after the
+   * save (or where saves are not recorded) it is a late one.
+   */
+  #interruptsPut(cpu: CpuTrack, event: TimerEvent): void {
+    const { putting } = cpu;
+    if (putting === undefined || (this.#feeds.saveRestore && !putting.saved)) return;
+    this.#emitPutEnd(cpu, putting, event);
   }
 
   #emitPutEnd(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
