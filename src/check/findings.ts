@@ -135,7 +135,8 @@ function fill(template: string, data: Readonly<Record<string, string | number>>)
 const known = (value: number): string => (value < 0 ? '?' : String(value));
 
 /** The state of an event's vcpu and CPU in the kernel's field names; what is not known is `?`. */
-export function snapshot(machine: Machine, event: TimerEvent): Record<string, string> {
+export function snapshot(machine: Machine, event: TimerEvent, naming: Naming): Record<string, string> {
+  const reference = (index: number) => vcpuReference(naming, index);
   const state: Record<string, string> = {};
   if (event.vcpu >= 0) {
     const vcpu = machine.vcpu(event.vcpu);
@@ -162,9 +163,9 @@ export function snapshot(machine: Machine, event: TimerEvent): Record<string, st
   }
   if (event.cpu >= 0) {
     const cpu = machine.cpu(event.cpu);
-    state['cpu.running_vcpu'] = cpu.running === nowhere ? 'none' : reference(machine, cpu.running);
+    state['cpu.running_vcpu'] = cpu.running === nowhere ? 'none' : reference(cpu.running);
     const owner = cpu.owner[1] as number;
-    state['cpu.cntv_owner'] = owner === nowhere ? 'none' : reference(machine, owner);
+    state['cpu.cntv_owner'] = owner === nowhere ? 'none' : reference(owner);
   }
   return state;
 }
@@ -174,6 +175,7 @@ function pair(ctl: number, cvalKnown: boolean, hi: number, lo: number): string {
   return `CTL ${ctl < 0 ? '?' : `0x${ctl.toString(16)}`} CVAL ${cvalKnown ? formatU64(hi, lo) : '?'}`;
 }
 
-function reference(machine: Machine, index: number): string {
-  return index < 0 ? '?' : `vcpu#${machine.vcpu(index).index}`;
+function vcpuReference(naming: Naming, index: number): string {
+  const name = index < 0 ? null : naming.vcpu(index);
+  return name === null ? '?' : `vcpu ${name.id < 0 ? '?' : name.id} of VM ${name.vm}`;
 }

@@ -30,6 +30,7 @@ const patience = 10_000_000_000;
 export class Gaps {
   readonly #queue: Entry[] = [];
   readonly #cpus = new Set<number>();
+  readonly #seen: boolean[] = [];
   /** Time of the trace's first event; until `beginning` later a CPU may still turn up with a loss before its first record. */
   #first = Number.NaN;
   #now = 0;
@@ -47,8 +48,11 @@ export class Gaps {
   event(event: TimerEvent): void {
     if (Number.isNaN(this.#first)) this.#first = event.time;
     this.#now = event.time;
-    const isNew = !this.#cpus.has(event.cpu);
-    this.#cpus.add(event.cpu);
+    const isNew = this.#seen[event.cpu] !== true;
+    if (isNew) {
+      this.#seen[event.cpu] = true;
+      this.#cpus.add(event.cpu);
+    }
     if (this.#queue.length === 0) return;
     // A loss that the tracker assumes before a CPU's first record is none that the recorder has told of.
     const lost = event.kind === Kind.lost && event.certainty === Certainty.recorded;

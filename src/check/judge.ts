@@ -115,7 +115,7 @@ export class Judge {
       hold: (event) => coverage.hold(event),
       undecided: (event, reason) => coverage.undecide(event, reason),
       violate: (event, violation) => {
-        this.#stateBefore ??= snapshot(this.machine, violation.at ?? event);
+        this.#stateBefore ??= snapshot(this.machine, violation.at ?? event, this.#setup.naming);
         this.#pending.push({ active, violation: keepEvents(violation) });
       },
     };
@@ -138,7 +138,7 @@ export class Judge {
     let distrusted = false;
     for (const { active, violation } of this.#pending) {
       const at = violation.at ?? decisive;
-      const after = snapshot(this.machine, at);
+      const after = snapshot(this.machine, at, this.#setup.naming);
       this.#gaps.add({
         event: decisive,
         settle: () => {

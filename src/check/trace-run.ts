@@ -148,8 +148,8 @@ export class TraceRun implements RecordSink {
     last.time = this.lastTime;
     last.position = this.#lastPosition;
     this.#judge?.end(last);
-    for (const [kind, count] of this.#tracker?.unattributed ?? [])
-      this.condition('unattributed-event', count, 0, kindNames[kind]);
+    for (const [kind, { count, position }] of this.#tracker?.unattributed ?? [])
+      this.condition('unattributed-event', count, position, kindNames[kind]);
     this.#grouping =
       this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);

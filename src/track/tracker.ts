@@ -40,7 +40,7 @@ export class Tracker {
   readonly #cpus: CpuTrack[] = [];
   readonly #derived = new TimerEvent();
   /** Timer events without a vcpu, by kind. */
-  readonly unattributed = new Map<number, number>();
+  readonly unattributed = new Map<number, { count: number; position: number }>();
 
   constructor(feeds: Feeds, emit: (event: TimerEvent) => void) {
     this.#feeds = feeds;
@@ -93,6 +93,11 @@ export class Tracker {
         break;
       case Kind.restore:
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe && !feeds.timerLoadProbe)
+          this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+        break;
+      case Kind.update_irq:
+        // Outside interrupts a vcpu thread reports its level in the load (5.2 and later), before the restore.
+        if (vcpu !== undefined && vcpu.cpu === -1 && event.pid === vcpu.pid && event.context !== Context.hardirq && this.#derivesLoad())
           this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
         break;
       case Kind.put:
@@ -201,6 +206,11 @@ export class Tracker {
     this.#send(event, vcpu);
   }
 
+  /** No probe shows the load: bursts do. */
+  #derivesLoad(): boolean {
+    return this.#feeds.saveRestore && !this.#feeds.loadProbe && !this.#feeds.timerLoadProbe;
+  }
+
   /** No probe shows the put: bursts, switches and userspace exits do. */
   #derivesPut(): boolean {
     return !this.#feeds.putProbe && !this.#feeds.timerPutProbe;
@@ -214,7 +224,8 @@ export class Tracker {
     vcpu.inGuest = 1;
     vcpu.waiting = false;
     vcpu.exitClass = -1;
-    if (vcpu.cpu === -2) this.#loaded(cpu, vcpu, event.time);
+    // Entered means loaded, whatever the trace has shown of the load.
+    if (vcpu.cpu !== cpu.index) this.#loaded(cpu, vcpu, event.time);
   }
 
   /** sched_switch precedes the put that it causes, always (§0.5, point 3). */
@@ -338,7 +349,11 @@ export class Tracker {
 
   #send(event: TimerEvent, vcpu: Vcpu | undefined): void {
     if (vcpu !== undefined) vcpu.events++;
-    else if (vcpuKinds.has(event.kind)) this.unattributed.set(event.kind, (this.unattributed.get(event.kind) ?? 0) + 1);
+    else if (vcpuKinds.has(event.kind)) {
+      const known = this.unattributed.get(event.kind);
+      if (known === undefined) this.unattributed.set(event.kind, { count: 1, position: event.position });
+      else known.count++;
+    }
     this.#emit(event);
   }
 
