@@ -74,7 +74,7 @@ export class Tracker {
     const vcpu = named ? this.#who.named(thread, event, inTask) : this.#who.who(cpu, thread, event, inTask);
     if (thread.vcpu !== undefined && event.tgid >= 0) thread.vcpu.tgid = event.tgid;
 
-    if (inTask) this.#closePut(cpu, event, vcpu ?? thread.vcpu);
+    this.#closePut(cpu, event, inTask, vcpu ?? thread.vcpu);
     this.#dispatch(cpu, event, vcpu);
   }
 
@@ -97,7 +97,13 @@ export class Tracker {
         break;
       case Kind.update_irq:
         // Outside interrupts a vcpu thread reports its level in the load (5.2 and later), before the restore.
-        if (vcpu !== undefined && vcpu.cpu === -1 && event.pid === vcpu.pid && event.context !== Context.hardirq && this.#derivesLoad())
+        if (
+          vcpu !== undefined &&
+          vcpu.cpu === -1 &&
+          event.pid === vcpu.pid &&
+          event.context !== Context.hardirq &&
+          this.#derivesLoad()
+        )
           this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
         break;
       case Kind.put:
@@ -275,20 +281,21 @@ export class Tracker {
   }
 
   /** A put is over with the first event of its thread, or of another thread on its CPU, that is no part of it. */
-  #closePut(cpu: CpuTrack, event: TimerEvent, own: Vcpu | undefined): void {
-    const part = putKinds.has(event.kind);
-    // A native trace is one story: whatever comes next on any CPU comes after the put.
+  #closePut(cpu: CpuTrack, event: TimerEvent, inTask: boolean, own: Vcpu | undefined): void {
+    const { putting } = cpu;
+    const part = inTask && putKinds.has(event.kind);
+    // A native trace is one story: whatever a thread does next on any CPU comes after the put.
     if (!this.#feeds.ringBuffers) {
-      for (const other of this.#cpus) {
-        const { putting } = other;
-        if (putting !== undefined && !(part && event.pid === putting.pid)) this.#emitPutEnd(other, putting, event);
+      for (const other of inTask ? this.#cpus : []) {
+        if (other.putting !== undefined && !(part && event.pid === other.putting.pid))
+          this.#emitPutEnd(other, other.putting, event);
       }
       return;
     }
-    if (!part && !taskKinds.has(event.kind)) return;
-    const putting = cpu.putting;
-    if (putting !== undefined && !(part && event.pid === putting.pid)) this.#emitPutEnd(cpu, putting, event);
-    if (own !== undefined && own.putCpu >= 0 && own.putCpu !== cpu.index && own.pid === event.pid)
+    // With another thread current, even in an interrupt, the one that was put is gone.
+    const over = putting !== undefined && (event.pid !== putting.pid || (taskKinds.has(event.kind) && !part));
+    if (over) this.#emitPutEnd(cpu, putting, event);
+    if (inTask && own !== undefined && own.putCpu >= 0 && own.putCpu !== cpu.index && own.pid === event.pid)
       this.#emitPutEnd(this.#cpu(own.putCpu), own, event);
   }
 
