@@ -16,6 +16,9 @@ export interface EventSink extends ConditionSink {
 /** `which` of irq_set_irqchip_state that means the active state (enum irqchip_irq_state, IRQCHIP_STATE_ACTIVE). */
 const stateActive = 1;
 
+/** enum kvm_arch_timer_regs: CNT, CVAL, TVAL, CTL. */
+const sysregs: readonly number[] = [Register.cnt, Register.cval, Register.tval, Register.ctl];
+
 /** Low sixteen bits of the ONE_REG ids of the timer registers: (timer, register), see `KVM_REG_ARM_TIMER_*`. */
 const oneRegs = new Map<number, readonly [timer: number, register: number]>([
   [0xdf19, [Timer.vtimer, Register.ctl]],
@@ -213,6 +216,18 @@ export class Decoder {
       case Source.kvm_timer_sync_user:
       case Source.kvm_timer_sync_nested:
         return this.#vcpuProbe(Kind.sync, record, event);
+      case Source.kvm_vcpu_wake_up:
+        event.kind = Kind.wakeup;
+        return this.#vcpuPointer(record, VcpuProbe.vcpu, event);
+      case Source.kvm_arm_timer_write_sysreg:
+      case Source.kvm_arm_timer_read_sysreg:
+        this.#vcpuProbe(Kind.trapped_access, record, event);
+        event.write = source === Source.kvm_arm_timer_write_sysreg ? 1 : 0;
+        event.timer = record.int(5, Timer.unknown);
+        event.register = sysregs[record.int(6)] ?? Register.unknown;
+        return true;
+      case Source.kvm_vcpu_halt:
+      case Source.kvm_vcpu_wfi:
       case Source.kvm_vcpu_block:
         event.kind = Kind.vcpu_pointer;
         return this.#vcpuPointer(record, 0, event);

@@ -90,6 +90,12 @@ export class Attribution {
       case Kind.vtimer_irq_end:
         return this.#timerIrq(cpu, thread, event);
       case Kind.wakeup:
+        if (event.hasVcpuPointer)
+          return this.attribute(
+            event,
+            this.threads.byPointer(event.vcpuPointerHi, event.vcpuPointerLo),
+            Certainty.recorded,
+          );
         return this.attribute(event, this.threads.find(event.otherPid)?.vcpu, Certainty.derived);
       case Kind.set_active:
       case Kind.mask_irq:

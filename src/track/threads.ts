@@ -84,6 +84,11 @@ export class Threads {
     return thread.vcpu;
   }
 
+  /** The vcpu of a `struct kvm_vcpu` pointer that was seen before. */
+  byPointer(hi: number, lo: number): Vcpu | undefined {
+    return this.#byPointer.get(keyU64(hi, lo));
+  }
+
   /** The vcpu of a `struct kvm_vcpu` pointer; made when it is the first time. */
   ofPointer(hi: number, lo: number): Vcpu {
     const key = keyU64(hi, lo);
