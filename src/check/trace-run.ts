@@ -1,7 +1,7 @@
 import { catalogue, Source, sourceKinds } from '../decode/catalogue.js';
 import { Decoder } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
-import { Certainty, TimerEvent } from '../events/event.js';
+import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import type { Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
@@ -129,8 +129,7 @@ export class TraceRun implements RecordSink {
     if (event.cpu >= 0) this.#cpus.add(event.cpu);
     this.#kinds[event.kind] = 1;
     this.#evidence.event(event);
-    if (event.kind === Kind.vtimer_irq && event.certainty === Certainty.recorded && this.#decoder.oldIrqName)
-      this.#evidence.oldIrqName();
+    if (this.#decoder.oldNames) this.#evidence.oldNames();
     if (this.#pending === undefined) {
       if (this.#evidence.contradiction !== undefined) this.#contradict();
       this.#tracker?.event(event);

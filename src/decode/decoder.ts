@@ -39,8 +39,11 @@ export class Decoder {
   readonly #event = new TimerEvent();
   /** Which kind of timer an hrtimer pointer is: 1 background, 2 soft. */
   readonly #hrtimers = new Map<number | string, number>();
-  /** The virtual timer's interrupt is named "kvm guest timer", as up to 5.0 (specification §3.2). */
-  oldIrqName = false;
+  /**
+   * The virtual timer's interrupt is named "kvm guest timer", or an hrtimer's callback is kvm_timer_expire or
+   * kvm_phys_timer_expire: 5.0 or earlier (specification §2, §3.2).
+   */
+  oldNames = false;
   /** Linux irq number of the guest timers' PPIs, once their name was seen: irq to context. */
   readonly #timerIrqs = new Map<number, number>();
   /** Event name through which a probed function is read: a second probe of it repeats what the first said. */
@@ -329,7 +332,7 @@ export class Decoder {
   #irqEntry(record: Record, event: TimerEvent): boolean {
     event.irq = record.int(0);
     const name = record.int(1, otherSymbol);
-    if (name === IrqName.guestTimer) this.oldIrqName = true;
+    if (name === IrqName.guestTimer) this.oldNames = true;
     switch (name) {
       case IrqName.guestTimer:
       case IrqName.guestVtimer:
@@ -362,11 +365,17 @@ export class Decoder {
     if (callbackField >= 0) {
       switch (record.int(callbackField, otherSymbol)) {
         case Callback.background:
+          class_ = 1;
+          break;
         case Callback.worldSwitch:
+          this.oldNames = true;
           class_ = 1;
           break;
         case Callback.soft:
+          class_ = 2;
+          break;
         case Callback.physical:
+          this.oldNames = true;
           class_ = 2;
           break;
         default:

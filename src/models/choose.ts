@@ -35,7 +35,7 @@ export class Evidence {
   #shapePosition = 0;
   #host: Host | undefined;
   #hostPosition = 0;
-  #guestTimerName = false;
+  #oldNames = false;
   #loadHooks = false;
   #affinityByLoad = 0;
   #entries = 0;
@@ -74,9 +74,9 @@ export class Evidence {
     }
   }
 
-  /** The irq name of the virtual timer up to 5.0: "kvm guest timer". */
-  oldIrqName(): void {
-    this.#guestTimerName = true;
+  /** Names of the virtual timer's interrupt and callbacks up to 5.0 were seen. */
+  oldNames(): void {
+    this.#oldNames = true;
   }
 
   #timerMap(event: TimerEvent): void {
@@ -133,7 +133,7 @@ export class Evidence {
       reasons.push('load hooks, irq_set_vcpu_affinity at every load, and no timer map: the RFC of December 2016');
       return ['rfc-load-put'];
     }
-    if (this.#guestTimerName || seen.has('kvm_timer_expire')) {
+    if (this.#oldNames || seen.has('kvm_timer_expire')) {
       reasons.push('the timer interrupt is named "kvm guest timer" or its hrtimer kvm_timer_expire: 5.0 or earlier');
       return [];
     }
@@ -162,7 +162,7 @@ export class Evidence {
   }
 
   #isRfc(seen: SeenSources): boolean {
-    return this.#loadHooks && this.#affinityByLoad >= 2 && (this.#guestTimerName || !seen.has('kvm_timer_save_state'));
+    return this.#loadHooks && this.#affinityByLoad >= 2 && (this.#oldNames || !seen.has('kvm_timer_save_state'));
   }
 
   #byKernel(reasons: string[]): readonly ModelId[] {

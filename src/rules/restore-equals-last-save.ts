@@ -113,7 +113,8 @@ export default defineRule({
     function trapMayHaveWritten(vcpu: VcpuState, timer: number): boolean {
       if (!accessClasses.includes(vcpu.exitClass)) return false;
       const access = vcpu.last[Kind.trapped_access] as TimerEvent;
-      if (access.serial > (vcpu.last[Kind.exit] as TimerEvent).serial) return access.timer === timer;
+      if (access.serial > (vcpu.last[Kind.exit] as TimerEvent).serial)
+        return access.timer === timer && access.write !== 0;
       // Where accesses are recorded, one without a record has not been emulated yet.
       return !context.records('trapped_access') || access.serial === 0;
     }
