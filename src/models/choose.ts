@@ -137,6 +137,13 @@ export class Evidence {
       reasons.push('the timer interrupt is named "kvm guest timer" or its hrtimer kvm_timer_expire: 5.0 or earlier');
       return [];
     }
+    const others = otherKvmEvents.filter((name) => seen.has(name));
+    if (others.length > 1 && this.#entries >= enoughEntries && seen.has('kvm_timer_update_irq')) {
+      reasons.push(
+        `${others.join(' and ')} show that all kvm events were recorded, and kvm_get_timer_map, which 5.1 brought, is not among them: 5.0 or earlier`,
+      );
+      return [];
+    }
     return this.#byKernel(reasons);
   }
 
