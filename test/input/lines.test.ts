@@ -57,6 +57,7 @@ describe('columns before the event', () => {
   it('names the counter clock', () => {
     expect(readText('ftrace', `             vmm-685     [000] d....          191: ${rest}\n`).facts).toEqual({
       clock: 'counter',
+      origin: 191n,
     });
   });
 });

@@ -215,7 +215,7 @@ export function report(collector: Collector): string {
   const unused = collector.of('unused-event').reduce((sum, text) => sum + Number.parseInt(text, 10), 0);
   return [
     `events ${collector.count}, delivered ${collector.records.length}, unused ${unused}`,
-    `facts ${JSON.stringify(collector.facts)}`,
+    `facts ${JSON.stringify(collector.facts, (_, value) => (typeof value === 'bigint' ? String(value) : value))}`,
     ...collector.records,
     ...collector.notes,
     ...conditions,
