@@ -77,11 +77,9 @@ export class Judge {
     this.#gaps.event(event);
     const kind = event.kind;
     for (const handler of this.#before[kind] as Handler[]) handler(event);
-    const step = this.#steps[kind];
-    if (step !== undefined && event.cpu >= 0) {
-      const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
-      step(this.machine, this.machine.cpu(event.cpu), vcpu, event);
-    }
+    const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
+    this.#steps[kind]?.(this.machine, this.machine.cpu(event.cpu), vcpu, event);
+    if (vcpu?.distrusted === true) this.machine.settleDistrust(vcpu, event);
     this.machine.remember(event);
     for (const handler of this.#after[kind] as Handler[]) handler(event);
     if (this.#pending.length > 0) this.#report(event);

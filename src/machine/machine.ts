@@ -267,11 +267,8 @@ export class Machine {
   }
 
   forgetVcpu(vcpu: VcpuState): void {
-    for (const cpu of this.cpus) {
-      if (cpu.running === vcpu.index) cpu.running = somewhere;
-      for (let timer = 0; timer < contextCount; timer++)
-        if (cpu.owner[timer] === vcpu.index) cpu.owner[timer] = somewhere;
-    }
+    this.#release(vcpu);
+    vcpu.distrusted = false;
     vcpu.cpu = somewhere;
     vcpu.inGuest = unknown;
     vcpu.blocked = unknown;
@@ -284,20 +281,25 @@ export class Machine {
   }
 
   /**
-   * After a violation of ownership nothing about who is loaded where can be trusted: the next records define it
-   * anew, so that one fault gives one finding and not a chain of consequences.
+   * After a violation of ownership nothing about who is loaded where can be trusted: not the vcpu, not the CPU, and
+   * nobody whom they may have displaced. Each is believed again from its next put on, so that one fault gives one
+   * finding and not a chain of consequences.
    */
   distrustOwnership(vcpu: VcpuState | undefined, cpu: CpuState | undefined): void {
     if (vcpu !== undefined) this.#distrust(vcpu);
-    if (cpu !== undefined) {
-      if (cpu.running >= 0) this.#distrust(this.vcpu(cpu.running));
-      cpu.running = somewhere;
-      for (let timer = 0; timer < contextCount; timer++) {
-        const owner = cpu.owner[timer] as number;
-        if (owner >= 0) this.#distrust(this.vcpu(owner));
-      }
-      cpu.owner.fill(somewhere);
-    }
+    if (cpu === undefined) return;
+    if (cpu.running >= 0) this.#distrust(this.vcpu(cpu.running));
+    for (const owner of cpu.owner) if (owner >= 0) this.#distrust(this.vcpu(owner));
+    cpu.running = somewhere;
+    cpu.owner.fill(somewhere);
+  }
+
+  /** What an event of a distrusted vcpu has changed is not believed; its put ends that. */
+  settleDistrust(vcpu: VcpuState, event: TimerEvent): void {
+    if (event.kind !== Kind.put) return this.#distrust(vcpu);
+    vcpu.distrusted = false;
+    vcpu.cpu = event.cpu;
+    vcpu.inGuest = no;
   }
 
   /** After a violation of a context's values neither copy of its registers can be trusted. */
@@ -306,12 +308,18 @@ export class Machine {
     vcpu.contexts[timer]?.forgetHardware();
   }
 
-  #distrust(vcpu: VcpuState): void {
-    if (vcpu.cpu >= 0) {
-      const cpu = this.cpu(vcpu.cpu);
-      cpu.running = somewhere;
-      cpu.owner.fill(somewhere);
+  /** Whatever CPU the vcpu was thought to hold may be anybody's. */
+  #release(vcpu: VcpuState): void {
+    for (const cpu of this.cpus) {
+      if (cpu.running === vcpu.index) cpu.running = somewhere;
+      for (let timer = 0; timer < contextCount; timer++)
+        if (cpu.owner[timer] === vcpu.index) cpu.owner[timer] = somewhere;
     }
+  }
+
+  #distrust(vcpu: VcpuState): void {
+    vcpu.distrusted = true;
+    this.#release(vcpu);
     vcpu.cpu = somewhere;
     vcpu.inGuest = unknown;
     for (const context of vcpu.contexts) {

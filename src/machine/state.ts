@@ -57,7 +57,7 @@ export class TimerContext {
 
   /** Remembers the memory copy as an earlier save before a new one replaces it. */
   rememberSave(): void {
-    if (!this.cvalKnown) return;
+    if (!this.cvalKnown || this.isEarlierSave(this.cvalHi, this.cvalLo)) return;
     this.earlierHi[this.#earlier % remembered] = this.cvalHi;
     this.earlierLo[this.#earlier % remembered] = this.cvalLo;
     this.#earlier++;
@@ -101,6 +101,8 @@ export class VcpuState {
   cpu = somewhere;
   /** True when `cpu` was only placed by a neighbouring record. */
   cpuApproximate = false;
+  /** A violation has left it open where this vcpu is loaded; nothing of its ownership is believed until its next put. */
+  distrusted = false;
   /** Between kvm_entry and kvm_exit. */
   inGuest: Known = unknown;
   /** arch_timer_cpu.enabled: the vcpu has run before. */

@@ -58,6 +58,7 @@ export default defineRule({
         message: 'inside',
         data: { kind: kindNames[event.kind] as string, vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
         witness: [entry],
+        distrustOwnership: true,
       });
     }
     const kinds = [

@@ -143,7 +143,9 @@ export default defineRule({
           if (trapMayHaveWritten(vcpu, event.timer)) return context.undecided(event, trapped);
 
           const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq] as TimerEvent;
-          const clobbered = !cvalDiffers && (event.ctl & writableCtl) === 0 && irq.serial > save.serial;
+          // An interrupt of a vcpu that was loaded there meanwhile is not that vcpu's matter.
+          const ownIrq = irq.serial > save.serial && (irq.vcpu === event.vcpu || irq.vcpu < 0);
+          const clobbered = !cvalDiffers && (event.ctl & writableCtl) === 0 && ownIrq;
           const message = clobbered
             ? 'ctl-clobbered-by-irq'
             : !cvalDiffers

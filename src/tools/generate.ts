@@ -7,6 +7,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
 import { reportJsonSchema } from '../report/json/schema.js';
+import { withGeneratedParts } from './readme.js';
+
+/** The project's root, seen from `src/tools` as from `dist/tools`. */
+export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
 
 /** A file that is made from the code. */
 export interface GeneratedFile {
@@ -23,10 +27,11 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/native-event.schema.json', content: () => json(jsonlJsonSchema()) },
   { file: 'schemas/native-csv.schema.json', content: () => json(csvJsonSchema()) },
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
+  {
+    file: 'README.md',
+    content: async () => withGeneratedParts(await readFile(join(projectRoot, 'README.md'), 'utf8')),
+  },
 ];
-
-/** The project's root, seen from `src/tools` as from `dist/tools`. */
-export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The generated files that are missing or differ from what the code makes, as paths from the root. */
 export async function outOfStep(root: string = projectRoot): Promise<string[]> {

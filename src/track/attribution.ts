@@ -138,7 +138,9 @@ export class Attribution {
     if (vcpu === undefined) return this.attribute(event, undefined, Certainty.unknown);
     // A main thread prints maps of vcpus that it does not run; a vcpu thread prints its own.
     if (vcpu.id < 0) vcpu.id = event.vcpuId;
-    return this.attribute(event, vcpu.id === event.vcpuId ? vcpu : undefined, Certainty.derived);
+    if (vcpu.id !== event.vcpuId) return this.attribute(event, undefined, Certainty.unknown);
+    vcpu.hasDirectPhysical = event.directPtimer >= 0;
+    return this.attribute(event, vcpu, Certainty.derived);
   }
 
   #updateIrq(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
@@ -152,6 +154,13 @@ export class Attribution {
     if (cpu.timerIrq === Timer.vtimer && event.irq !== defaultPpi.vtimer && event.irq !== defaultPpi.ptimer)
       this.#guestIrqs.set(event.irq, Timer.vtimer);
     this.#timerOf(event);
+    if (inTask && vcpu !== undefined) {
+      // A load reports its direct timers in a fixed order, whatever interrupts userspace has chosen for them.
+      if (event.timer === Timer.unknown && vcpu.reports === 0) event.timer = Timer.vtimer;
+      else if (event.timer === Timer.unknown && vcpu.reports === 1 && vcpu.hasDirectPhysical)
+        event.timer = Timer.ptimer;
+      vcpu.reports++;
+    }
     cpu.updated = vcpu;
     cpu.updatedIrq = event.irq;
     return this.attribute(event, vcpu, Certainty.derived);

@@ -27,8 +27,13 @@ export class Vcpu {
   inGuest = -1;
   /** The put that is under way, or none: the thread's next event that is no part of it ends it. */
   putCpu = -1;
-  /** The put under way has saved the virtual timer. */
-  saved = false;
+  /** The put under way has saved the virtual and the physical timer. */
+  savedVirtual = false;
+  savedPhysical = false;
+  /** Its timer map has a direct physical timer, which a put saves as well. */
+  hasDirectPhysical = false;
+  /** Levels that the load under way has reported: the first is the virtual timer's. */
+  reports = 0;
   /** In WFI or another wait of the vcpu, as derived. */
   waiting = false;
   /** Exception class of the last exit, -1 for interrupts. */

@@ -124,7 +124,11 @@ export class Tracker {
           this.#derivesPut()
         )
           this.#derivePut(cpu, vcpu, event, Certainty.derived);
-        if (vcpu !== undefined && isVirtual(event.timer)) vcpu.saved = true;
+        if (vcpu !== undefined) {
+          vcpu.reports = 0;
+          if (isVirtual(event.timer)) vcpu.savedVirtual = true;
+          else vcpu.savedPhysical = true;
+        }
         break;
       case Kind.sched_switch:
         this.#send(event, vcpu);
@@ -264,7 +268,8 @@ export class Tracker {
   }
 
   #putting(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
-    vcpu.saved = false;
+    vcpu.savedVirtual = false;
+    vcpu.savedPhysical = false;
     vcpu.putCpu = cpu.index;
     cpu.putting = vcpu;
     if (vcpu.knownSince < 0) vcpu.knownSince = time;
@@ -305,12 +310,15 @@ export class Tracker {
    */
   #interruptsPut(cpu: CpuTrack, event: TimerEvent): void {
     const { putting } = cpu;
-    if (putting === undefined || (this.#feeds.saveRestore && !putting.saved)) return;
+    if (putting === undefined) return;
+    const saved = putting.savedVirtual && (putting.savedPhysical || !putting.hasDirectPhysical);
+    if (this.#feeds.saveRestore && !saved) return;
     this.#emitPutEnd(cpu, putting, event);
   }
 
   #emitPutEnd(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
     cpu.putting = undefined;
+    vcpu.reports = 0;
     vcpu.putCpu = -1;
     vcpu.cpu = -1;
     if (cpu.running === vcpu) cpu.running = undefined;

@@ -1,0 +1,41 @@
+/** The parts of README.md that are made from the code: each between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
+import { models } from '../models/index.js';
+import { modelIds } from '../models/model.js';
+import { rules } from '../rules/index.js';
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+const parts: Readonly<Record<string, () => string>> = {
+  rules: () =>
+    table(
+      ['rule', 'what must hold', ...modelIds.map((id) => `\`${id}\``)],
+      rules.map(({ id, statement, models: severities }) => [
+        `[\`${id}\`](src/rules/${id}.ts)`,
+        statement,
+        ...modelIds.map((model) => severities[model] ?? '–'),
+      ]),
+    ),
+  models: () =>
+    table(
+      ['model', 'kernels', 'what distinguishes it'],
+      modelIds.map((id) => [`[\`${id}\`](src/models/${id}.ts)`, models[id].kernels, models[id].summary]),
+    ),
+};
+
+/**
+ * A text with its generated parts renewed.
+ *
+ * @throws Error when the markers of a part are missing
+ */
+export function withGeneratedParts(text: string): string {
+  return Object.entries(parts).reduce((current, [name, part]) => {
+    const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+    const from = current.indexOf(begin);
+    const to = current.indexOf(end);
+    if (from < 0 || to < from) throw new Error(`README.md: expected ${begin} and, after it, ${end}`);
+    return `${current.slice(0, from + begin.length)}\n\n${part()}\n\n${current.slice(to)}`;
+  }, text);
+}
