@@ -12,73 +12,100 @@ export interface Waiting {
 
 interface Entry {
   readonly waiting: Waiting;
-  /** CPUs that have not recorded anything since. */
-  readonly cpus: Set<number>;
+  /** Position in the order of all events. */
+  readonly sequence: number;
   lost: boolean;
 }
 
-/** Trace time in which the first record of every CPU that takes part is expected, nanoseconds. */
+/** Trace time in which the first record of every CPU that takes part is expected, where their number is not known; nanoseconds. */
 const beginning = 1_000_000_000;
 /** Trace time after which a silent CPU is taken for idle, nanoseconds. */
 const patience = 10_000_000_000;
 
 /**
  * A loss is reported with the first record after the gap, while other CPUs' records of the same time have been read
- * before (specification §4.0, M2). So a violation is told only when every other CPU has recorded something later:
- * if that CPU reports a loss first, its gap reaches back before the violation, which is then not decided.
+ * before (specification §4.0, M2). So a violation is told only when every CPU has recorded something later: if that
+ * CPU reports a loss first, its gap reaches back before the violation, which is then not decided.
  */
 export class Gaps {
+  /** In the order of the trace; settled from the front. */
   readonly #queue: Entry[] = [];
-  readonly #cpus = new Set<number>();
-  readonly #seen: boolean[] = [];
-  /** Time of the trace's first event; until `beginning` later a CPU may still turn up with a loss before its first record. */
+  /** By CPU: sequence of its last record. */
+  readonly #recorded: number[] = [];
+  /** The CPU that the front of the queue waits for. */
+  #blockedBy = -1;
+  #sequence = 0;
   #first = Number.NaN;
   #now = 0;
-  #ended = false;
+  readonly #cpus: () => number;
+
+  /** @param cpus number of CPUs that the recording says it has; 0 when it does not say */
+  constructor(cpus: () => number) {
+    this.#cpus = cpus;
+  }
 
   /** Adds something that waits, in the order of the trace. */
   add(waiting: Waiting): void {
-    const cpus = new Set(this.#cpus);
-    cpus.delete(waiting.event.cpu);
-    this.#queue.push({ waiting, cpus, lost: false });
-    this.#release();
+    this.#queue.push({ waiting, sequence: this.#sequence, lost: false });
+    if (this.#queue.length === 1) this.#release();
   }
 
   /** Must be called with every event, before what it causes is added. */
   event(event: TimerEvent): void {
     if (Number.isNaN(this.#first)) this.#first = event.time;
     this.#now = event.time;
-    const isNew = this.#seen[event.cpu] !== true;
-    if (isNew) {
-      this.#seen[event.cpu] = true;
-      this.#cpus.add(event.cpu);
-    }
+    this.#sequence++;
+    // A derived event says nothing of its CPU's buffer: it follows from a record that may be another's.
+    if (event.certainty !== Certainty.recorded) return;
+    const before = this.#recorded[event.cpu] ?? 0;
+    this.#recorded[event.cpu] = this.#sequence;
     if (this.#queue.length === 0) return;
-    // A loss that the tracker assumes before a CPU's first record is none that the recorder has told of.
-    const lost = event.kind === Kind.lost && event.certainty === Certainty.recorded;
-    for (const entry of this.#queue) {
-      if ((entry.cpus.delete(event.cpu) || isNew) && lost) entry.lost = true;
-      else if (event.time - entry.waiting.event.time > patience) entry.cpus.clear();
-    }
-    this.#release();
+    if (event.kind === Kind.lost) {
+      for (const entry of this.#queue) if (entry.sequence > before) entry.lost = true;
+      this.#release();
+    } else if (this.#blockedBy === event.cpu || this.#blockedBy < 0 || this.#isPatient()) this.#release();
   }
 
   /** The trace has ended: nothing more can be reported lost. */
   end(): void {
-    this.#ended = true;
-    for (const entry of this.#queue) entry.cpus.clear();
-    this.#release();
+    for (const { waiting, lost } of this.#queue) {
+      if (lost) waiting.retract();
+      else waiting.settle();
+    }
+    this.#queue.length = 0;
+  }
+
+  #isPatient(): boolean {
+    const front = this.#queue[0];
+    return front !== undefined && this.#now - front.waiting.event.time > patience;
   }
 
   #release(): void {
-    if (this.#now - this.#first < beginning && !this.#ended) return;
     let done = 0;
     for (; done < this.#queue.length; done++) {
       const entry = this.#queue[done] as Entry;
-      if (entry.lost) entry.waiting.retract();
-      else if (entry.cpus.size === 0) entry.waiting.settle();
-      else break;
+      if (entry.lost) {
+        entry.waiting.retract();
+        continue;
+      }
+      this.#blockedBy = this.#silent(entry);
+      if (this.#blockedBy !== -1 && this.#now - entry.waiting.event.time <= patience) break;
+      entry.waiting.settle();
     }
     if (done > 0) this.#queue.splice(0, done);
+  }
+
+  /** A CPU that has recorded nothing since; -2 when one that is not known yet may still turn up; -1 none. */
+  #silent(entry: Entry): number {
+    const { event } = entry.waiting;
+    const known = this.#cpus();
+    if (known === 0 && this.#now - this.#first < beginning) return -2;
+    for (let cpu = 0; cpu < Math.max(known, this.#recorded.length); cpu++) {
+      const recorded = this.#recorded[cpu] ?? (cpu < known ? 0 : Number.POSITIVE_INFINITY);
+      // The CPU's own buffer is whole up to the record at hand.
+      if (cpu === event.cpu && event.certainty === Certainty.recorded) continue;
+      if (recorded <= entry.sequence) return cpu;
+    }
+    return -1;
   }
 }

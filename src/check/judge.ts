@@ -9,6 +9,7 @@ import { Coverage } from './coverage.js';
 import type { CheckOptions, Finding } from './facts.js';
 import { Findings, type Naming, snapshot } from './findings.js';
 import { Gaps } from './gaps.js';
+import { Needs } from './needs.js';
 
 /** Most distinct findings kept unless the user says otherwise. */
 const defaultMaxFindings = 100;
@@ -21,6 +22,8 @@ export interface JudgeSetup {
   readonly naming: Naming;
   /** Whether the trace records a kind of event. */
   records(kind: KindName): boolean;
+  /** Number of CPUs that the recording says it has; 0 when it does not say. */
+  cpus(): number;
   /** Called with the first occurrence of every finding. */
   found(finding: Finding): void;
 }
@@ -55,7 +58,7 @@ export class Judge {
   readonly #before: Handler[][] = kindNames.map(() => []);
   readonly #after: Handler[][] = kindNames.map(() => []);
   readonly #ends: Handler[] = [];
-  readonly #gaps = new Gaps();
+  readonly #gaps: Gaps;
   #serial = 0;
   /** Violations of the event at hand, reported once the model has applied it. */
   readonly #pending: Pending[] = [];
@@ -63,6 +66,7 @@ export class Judge {
 
   constructor(setup: JudgeSetup) {
     this.#setup = setup;
+    this.#gaps = new Gaps(setup.cpus);
     this.findings = new Findings(setup.naming, setup.options.maxFindings ?? defaultMaxFindings);
     // With several candidates the newest drives the machine; only rules that all of them have are asked.
     const driver = setup.candidates[setup.candidates.length - 1];
@@ -105,14 +109,19 @@ export class Judge {
   #activate(active: ActiveRule, model: Model): void {
     if (active.severity === undefined || active.severity === 'off') return;
     const { coverage } = active;
+    const needs = new Needs(active.rule, (kind) => this.#setup.records(kind));
     const context: RuleContext = {
       machine: this.machine,
       model,
       host: this.#setup.host,
       records: (kind) => this.#setup.records(kind),
-      hold: (event) => coverage.hold(event),
+      hold: (event) => {
+        if (needs.met()) coverage.hold(event);
+        else coverage.undecide(event, needs.reason());
+      },
       undecided: (event, reason) => coverage.undecide(event, reason),
       violate: (event, violation) => {
+        if (!needs.met()) return coverage.undecide(event, needs.reason());
         this.#stateBefore ??= snapshot(this.machine, violation.at ?? event, this.#setup.naming);
         this.#pending.push({ active, violation: keepEvents(violation) });
       },

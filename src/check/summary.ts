@@ -1,7 +1,7 @@
-import type { KindName } from '../events/kinds.js';
 import { type Severity, severities } from '../rules/rule.js';
 import type { CheckOptions, RuleSummary, TraceSummary, VcpuSummary, Verdict } from './facts.js';
 import type { ActiveRule } from './judge.js';
+import { Needs } from './needs.js';
 import type { TraceRun } from './trace-run.js';
 
 /** Least severity that makes a run fail, unless the user says otherwise. */
@@ -9,16 +9,6 @@ const defaultFailOn: Severity = 'warning';
 
 function atLeast(severity: Severity, least: Severity): boolean {
   return severities.indexOf(severity) >= severities.indexOf(least);
-}
-
-/** What a rule needs and the trace does not record, as a phrase; empty when nothing is missing. */
-function missing(active: ActiveRule, run: TraceRun): string {
-  const lacking: string[] = [];
-  for (const need of active.rule.needs) {
-    const kinds: readonly KindName[] = typeof need === 'string' ? [need] : need;
-    if (!kinds.some((kind) => run.hasKind(kind) || run.derives(kind))) lacking.push(kinds.join(' or '));
-  }
-  return lacking.join(', ');
 }
 
 function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: number): RuleSummary {
@@ -38,7 +28,7 @@ function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: number): RuleSumm
     const [reason] = Object.entries(coverage.reasons).sort((a, b) => b[1] - a[1])[0] as [string, number];
     return { ...base, status: 'undecided', severity, reason };
   }
-  const lacking = missing(active, run);
+  const lacking = new Needs(active.rule, (kind) => run.hasKind(kind)).missing().join(', ');
   const reason = lacking === '' ? 'the trace has no occasion for it' : `the trace records no ${lacking}`;
   return { ...base, status: 'not-exercised', severity, reason };
 }

@@ -21,8 +21,28 @@ const heldBack = 4096;
 /** Trace time after which a decisive choice is not waited for any longer, nanoseconds. */
 const patience = 1_000_000_000;
 
+/**
+ * What shows a kind where no probe records it: any of the lists, each of whose kinds must be recorded. A put by the
+ * scheduler and one at the end of KVM_RUN leave different records, so sched_switch alone does not show all puts.
+ */
+const shownBy: Partial<Record<KindName, readonly (readonly KindName[])[]>> = {
+  load: [['timer_load'], ['restore']],
+  put: [['timer_put'], ['save'], ['sched_switch', 'userspace_exit']],
+  schedule: [['wfx']],
+  unschedule: [['halt_end']],
+};
+
 /** Kinds whose absence from a native trace means that they did not happen. */
-const completeKinds: readonly KindName[] = ['userspace_exit', 'bg_cancel', 'soft_cancel'];
+const completeKinds: readonly KindName[] = [
+  'userspace_exit',
+  'bg_cancel',
+  'bg_expire',
+  'soft_cancel',
+  'soft_expire',
+  'entry',
+  'put',
+  'load',
+];
 
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
@@ -196,22 +216,18 @@ export class TraceRun implements RecordSink {
     return this.#comms.get(pid) ?? '';
   }
 
-  /** Whether the trace records a kind, or would if there were an occasion. */
+  /** Whether the trace records a kind, or shows it, or would if there were an occasion. */
   hasKind(kind: KindName): boolean {
     if (this.#kinds[Kind[kind]] === 1) return true;
+    const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
+    if (shownBy[kind]?.some((others) => others.every(recorded))) return true;
     if (this.#native) {
       // What somebody writes by hand is meant to be the whole story: what is not there did not happen.
       if (kind === 'save') return this.#kinds[Kind.restore] === 1;
       if (kind === 'restore') return this.#kinds[Kind.save] === 1;
       return completeKinds.includes(kind);
     }
-    return sourceKinds.some(([source, shown]) => shown === kind && this.#seen[Source[source]] === 1);
-  }
-
-  /** Whether the tracker derives events of a kind from what this trace records. */
-  derives(kind: KindName): boolean {
-    if (kind === 'load' || kind === 'put' || kind === 'put_end') return this.hasKind('entry') || this.hasKind('save');
-    return (kind === 'schedule' || kind === 'unschedule') && this.hasKind('wfx');
+    return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
   }
 
   position(position: number): Position {
@@ -258,6 +274,7 @@ export class TraceRun implements RecordSink {
       host: choice.host,
       naming,
       records: (kind) => this.hasKind(kind),
+      cpus: () => this.recording.cpus ?? 0,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
     });
     this.#tracker = tracker;
@@ -282,7 +299,8 @@ export class TraceRun implements RecordSink {
       timerLoadProbe: kind('timer_load'),
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.#native,
-      saveRestore: kind('save') || kind('restore'),
+      saves: kind('save'),
+      restores: kind('restore'),
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),

@@ -269,6 +269,8 @@ export const sourceKinds: readonly (readonly [SourceName, KindName])[] = [
   ['hrtimer_start', 'soft_arm'],
   ['hrtimer_cancel', 'bg_cancel'],
   ['hrtimer_cancel', 'soft_cancel'],
+  ['hrtimer_expire_entry', 'bg_expire'],
+  ['hrtimer_expire_entry', 'soft_expire'],
   ['irq_handler_exit', 'vtimer_irq_end'],
   ['hrtimer_expire_exit', 'timer_callback_end'],
   ['kvm_arm_timer_set_reg', 'user_write'],

@@ -19,6 +19,12 @@ const stateActive = 1;
 /** enum kvm_arch_timer_regs: CNT, CVAL, TVAL, CTL. */
 const sysregs: readonly number[] = [Register.cnt, Register.cval, Register.tval, Register.ctl];
 
+/** Classes of hrtimers: the record does not tell, somebody else's, the two of the timer code. */
+const unnamed = -1;
+const foreign = 0;
+const backgroundClass = 1;
+const softClass = 2;
+
 /** Low sixteen bits of the ONE_REG ids of the timer registers: (timer, register), see `KVM_REG_ARM_TIMER_*`. */
 const oneRegs = new Map<number, readonly [timer: number, register: number]>([
   [0xdf19, [Timer.vtimer, Register.ctl]],
@@ -360,37 +366,36 @@ export class Decoder {
     callbackField: number,
     timeField: number,
   ): boolean {
-    const known = record.has(0);
-    let class_ = 0;
-    if (callbackField >= 0) {
-      switch (record.int(callbackField, otherSymbol)) {
-        case Callback.background:
-          class_ = 1;
-          break;
-        case Callback.worldSwitch:
-          this.oldNames = true;
-          class_ = 1;
-          break;
-        case Callback.soft:
-          class_ = 2;
-          break;
-        case Callback.physical:
-          this.oldNames = true;
-          class_ = 2;
-          break;
-        default:
-          return false;
-      }
-    }
-    if (known) {
-      this.#timerPointer(record, 0, event);
+    if (record.has(0)) this.#timerPointer(record, 0, event);
+    let class_ = callbackField >= 0 ? this.#callbackClass(record, callbackField) : unnamed;
+    if (event.hasTimerPointer) {
       const key = keyU64(event.timerPointerHi, event.timerPointerLo);
-      if (class_ === 0) class_ = this.#hrtimers.get(key) ?? 0;
+      if (class_ === unnamed) class_ = this.#hrtimers.get(key) ?? foreign;
+      else if (class_ === foreign) this.#hrtimers.delete(key);
       else this.#hrtimers.set(key, class_);
     }
-    if (class_ === 0) return false;
-    event.kind = class_ === 1 ? background : soft;
+    if (class_ !== backgroundClass && class_ !== softClass) return false;
+    event.kind = class_ === backgroundClass ? background : soft;
     event.expires = timeField >= 0 ? record.number(timeField) : -1;
     return true;
+  }
+
+  /** What the named callback is; a record may print its address instead (trace-cmd report -R), or not have it. */
+  #callbackClass(record: Record, field: number): number {
+    if (!record.has(field) || record.hi[field] !== 0) return unnamed;
+    switch (record.lo[field]) {
+      case Callback.worldSwitch:
+        this.oldNames = true;
+        return backgroundClass;
+      case Callback.background:
+        return backgroundClass;
+      case Callback.physical:
+        this.oldNames = true;
+        return softClass;
+      case Callback.soft:
+        return softClass;
+      default:
+        return foreign;
+    }
   }
 }

@@ -68,7 +68,14 @@ const restore: Step = (machine, cpu, vcpu, event) => {
 
 /** kvm_timer_update_irq. */
 const updateIrq: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu === undefined) return;
+  if (vcpu === undefined) {
+    // Somebody's level has changed, and it is not known whose.
+    for (const any of machine.vcpus) {
+      const context = any.contexts[event.timer];
+      if (context !== undefined) context.level = unknown;
+    }
+    return;
+  }
   machine.updateIrq(vcpu, cpu, event.timer, event.level === 1 ? yes : no, event);
 };
 

@@ -14,7 +14,7 @@ export default defineRule({
     'The background timer is armed only for a vcpu that waits: between schedule and unschedule in the RFC, inside the put of a waiting vcpu since 5.1, and never while the vcpu is loaded.',
   why: 'The background timer stands in for the hardware while the vcpu sleeps; beside a loaded timer it wakes and kicks for nothing, or its arming is a BUG.',
   models: everyModel('error'),
-  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch']],
+  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry', 'put'],
   source:
     'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
   messages: {
@@ -109,8 +109,8 @@ export default defineRule({
             return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
           }
           const putting = (vcpu.last[Kind.put] as TimerEvent).serial > (vcpu.last[Kind.load] as TimerEvent).serial;
-          if (vcpu.cpu >= 0 && !putting && vcpu.vtimer.loaded === yes && !vcpu.cpuApproximate)
-            return violate(event, vcpu, 'loaded');
+          const loaded = vcpu.cpu >= 0 && vcpu.vtimer.loaded === yes && context.records('save') && !vcpu.cpuApproximate;
+          if (loaded && !putting) return violate(event, vcpu, 'loaded');
           const waiting = waits(vcpu);
           if (waiting === yes) context.hold(event);
           else if (waiting === unknown) context.undecided(event, because.initial);

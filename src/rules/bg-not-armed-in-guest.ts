@@ -10,7 +10,7 @@ export default defineRule({
   statement: 'A vcpu is entered only with its background timer cancelled or fired.',
   why: 'An armed one kicks the guest out for a deadline that the hardware timer already covers; before 4.15 it is a BUG.',
   models: everyModel('error'),
-  needs: ['bg_arm', 'entry'],
+  needs: ['bg_arm', 'bg_cancel', 'bg_expire', 'entry'],
   source: 'BUG_ON(timer_is_armed) in kvm_timer_sync_hwstate; kvm_timer_unblocking; specification §4.4',
   messages: {
     armed: {
@@ -59,7 +59,6 @@ export default defineRule({
           if (vcpu.bgArmed === unknown) return;
           const arm = vcpu.last[Kind.bg_arm] as TimerEvent;
           if (reported[event.vcpu] === arm.serial) return;
-          if (!context.records('bg_cancel')) return context.undecided(event, 'the trace records no hrtimer_cancel');
           reported[event.vcpu] = arm.serial;
           context.violate(event, {
             message: 'armed',

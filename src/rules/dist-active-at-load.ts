@@ -20,10 +20,7 @@ export default defineRule({
     "A load that finds a timer's level high sets the physical interrupt active at the distributor before it restores the timer.",
   why: 'Otherwise the restored timer interrupts the host at once, for an expiry that the guest already knows.',
   models: everyModel('error'),
-  needs: [
-    ['update_irq', 'set_active'],
-    ['restore', 'load'],
-  ],
+  needs: [['update_irq', 'set_active'], ['restore', 'load'], 'entry'],
   source: 'kvm_timer_vcpu_load_gic; bae561c0cff7; kvm_timer_vcpu_load of the RFC; specification §4.5, §4.8 point 12',
   messages: {
     inactive: {

@@ -18,7 +18,7 @@ export default defineRule({
   statement: 'A vcpu is entered only on the CPU on which it is loaded, with its direct timers restored there.',
   why: "Otherwise the guest runs with a stopped timer, or with another vcpu's.",
   models: everyModel('error'),
-  needs: ['entry', ['load', 'restore']],
+  needs: ['entry', 'load', 'put'],
   source: 'kvm_arch_vcpu_ioctl_run between vcpu_load and vcpu_put; specification §4.1',
   messages: {
     'not-loaded': {
@@ -90,12 +90,14 @@ export default defineRule({
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
           const direct = directContexts(vcpu);
-          const stopped = direct.find((timer) => (vcpu.contexts[timer] as TimerContext).loaded === no);
+          const restores = context.records('restore') || !context.model.recordsSaveRestore;
+          const stopped = restores
+            ? direct.find((timer) => (vcpu.contexts[timer] as TimerContext).loaded === no)
+            : undefined;
           if (stopped !== undefined) return violate(event, vcpu, 'not-restored', stopped);
           if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);
           // On another CPU: one-cpu-per-vcpu judges that.
           if (vcpu.cpu !== event.cpu) return;
-          const restores = context.records('restore') || !context.model.recordsSaveRestore;
           if (restores && direct.some((timer) => (vcpu.contexts[timer] as TimerContext).loaded === unknown))
             return context.undecided(event, because.initial);
           if (vcpu.cpuApproximate) return context.undecided(event, because.approximate);

@@ -57,7 +57,8 @@ export default defineRule({
           expected[event.vcpu] = false;
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.restoredSinceEnable === yes) return context.hold(event);
-          if (vcpu.restoredSinceEnable === unknown) return context.undecided(event, because.initial);
+          const shown = context.records('restore') || !context.model.recordsSaveRestore;
+          if (vcpu.restoredSinceEnable === unknown || !shown) return context.undecided(event, because.initial);
           context.violate(event, {
             message: 'not-restored',
             data: { vcpu: vcpuName(machine, event.vcpu) },

@@ -72,7 +72,8 @@ export default defineRule({
       before: {
         vtimer_irq(event) {
           unfinished(event);
-          open.set(event.cpu, event);
+          // A probe on the handler has no end of its own.
+          if (event.certainty === Certainty.recorded) open.set(event.cpu, event);
         },
         vtimer_irq_end(event) {
           // A derived end only says that a thread went on.

@@ -28,7 +28,7 @@ export default defineRule({
     'After a timer interrupt has raised the level, the same line does not interrupt that CPU again until the guest ran, the vcpu was put, or the active state was cleared.',
   why: 'The line stays high and the interrupt must stay active: handled again and again it starves the CPU.',
   models: everyModel('error'),
-  needs: ['vtimer_irq', ['update_irq', 'entry']],
+  needs: ['vtimer_irq', 'entry', ['put', 'load']],
   source: 'the RFC message ("stays active after firing"), weak point W1; specification §1.2, §4.5',
   messages: {
     repeated: {

@@ -16,7 +16,7 @@ export default defineRule({
     "The handler of a guest timer's interrupt runs on a CPU only while a vcpu is loaded there; since 4.15 a rare single late one after a put is harmless.",
   why: 'The RFC handler dereferences the running vcpu; later ones ignore the interrupt, but a repeated one means that the timer was left running.',
   models: { 'rfc-load-put': 'error', ...everyTracedModel('warning') },
-  needs: ['vtimer_irq', ['put', 'save']],
+  needs: ['vtimer_irq', 'load', 'put'],
   source: 'kvm_arch_timer_handler; RFC weak point W2; 36e5cfd410ad; specification §4.5, §4.8 point 10',
   messages: {
     'no-vcpu': {

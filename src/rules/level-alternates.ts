@@ -77,6 +77,9 @@ export default defineRule({
           const onChange = !model.recordsSaveRestore || emulating[event.vcpu] === event.timer;
           emulating[event.vcpu] = -1;
           if (!onChange) return;
+          // The callback of the soft timer changes the level as well.
+          if (model.recordsSaveRestore && !context.records('soft_expire'))
+            return context.undecided(event, 'the trace records no expiry of soft timers');
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
           if (state.level === unknown) return context.undecided(event, because.initial);
           if (state.level !== event.level) return context.hold(event);

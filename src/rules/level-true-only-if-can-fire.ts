@@ -9,7 +9,7 @@ export default defineRule({
   statement: 'The level is raised only for a timer that is enabled and not masked.',
   why: 'A guest that masked its timer must not be interrupted by it.',
   models: everyModel('error'),
-  needs: ['update_irq', ['save', 'restore']],
+  needs: ['update_irq', 'entry', ['save', 'restore']],
   source: 'kvm_timer_irq_can_fire, kvm_timer_should_fire; specification §4.5',
   messages: {
     'cannot-fire': {

@@ -9,7 +9,7 @@ export default defineRule({
   statement: 'The interrupt handler raises the level only for a timer whose deadline has passed.',
   why: 'A guest that re-armed its timer in the last moment would take an interrupt that it no longer expects.',
   models: { 'rfc-load-put': 'warning', ...everyTracedModel('error') },
-  needs: ['vtimer_irq', 'update_irq', 'save'],
+  needs: ['vtimer_irq', 'update_irq', 'save', 'entry'],
   source:
     'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
   messages: {

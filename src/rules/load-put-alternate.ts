@@ -10,10 +10,7 @@ export default defineRule({
   statement: 'Loads and puts of a vcpu alternate, and a put runs on the CPU of its load.',
   why: 'Each load must find what the put before it left; one of them missing leaves registers, offset and pointers behind.',
   models: everyModel('warning'),
-  needs: [
-    ['load', 'restore'],
-    ['put', 'save'],
-  ],
+  needs: ['load', 'put'],
   source: 'kvm_arch_vcpu_load and kvm_arch_vcpu_put under preempt notifiers and vcpu_load/vcpu_put; specification §4.1',
   messages: {
     'load-while-loaded': {

@@ -10,7 +10,7 @@ export default defineRule({
   statement: 'A vcpu is loaded on at most one CPU.',
   why: "Two CPUs would count down the same guest timer, and the later save overwrites the earlier one's registers.",
   models: everyModel('error'),
-  needs: [['load', 'entry']],
+  needs: [['load', 'entry'], 'put'],
   source:
     'preempt notifiers kvm_sched_in and kvm_sched_out, vcpu->cpu = -1 at put (RFC hunk of arm.c); specification §4.1',
   messages: {

@@ -10,7 +10,7 @@ export default defineRule({
   statement: 'At most one vcpu is loaded on a CPU.',
   why: 'The running-vcpu pointer and the timer registers exist once per CPU: a second vcpu takes the timer of the first.',
   models: everyModel('error'),
-  needs: [['load', 'entry']],
+  needs: [['load', 'entry'], 'put'],
   source: 'kvm_arch_vcpu_load and kvm_arch_vcpu_put, the per-CPU running vcpu; specification §4.1',
   messages: {
     second: {

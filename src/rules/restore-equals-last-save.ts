@@ -106,7 +106,8 @@ export default defineRule({
       if ((vcpu.last[Kind.put] as TimerEvent).serial < (vcpu.last[Kind.entry] as TimerEvent).serial) return no;
       // Without kvm_userspace_exit only a put by the scheduler is known to stay inside KVM_RUN.
       const switched = (vcpu.last[Kind.sched_switch] as TimerEvent).serial;
-      return switched > (vcpu.last[Kind.exit] as TimerEvent).serial && switched < state.save.serial ? no : unknown;
+      const since = Math.max((vcpu.last[Kind.exit] as TimerEvent).serial, state.restore.serial);
+      return switched > since && switched < state.save.serial ? no : unknown;
     }
 
     /** Whether the exit that is being handled may be an access to this context's registers. */

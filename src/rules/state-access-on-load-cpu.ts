@@ -11,10 +11,7 @@ export default defineRule({
     'Code that reads or writes the hardware timer for a vcpu runs on the CPU on which the vcpu is loaded, or while it is not loaded.',
   why: "On another CPU the registers are another vcpu's: its deadline ends up in this vcpu's memory.",
   models: everyModel('error'),
-  needs: [
-    ['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq'],
-    ['load', 'restore'],
-  ],
+  needs: [['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq'], 'load', 'put'],
   source: 'RFC weak point W8 (should_fire reads the current CPU); fixed for reset by e761a927bc9a; specification §4.1',
   messages: {
     elsewhere: {

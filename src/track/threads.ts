@@ -135,7 +135,12 @@ export class Threads {
         this.#byPointer.set(key, kept);
         return kept;
       }
-      if (thread.vcpu !== known && known.pid !== thread.pid) known.pid = thread.pid;
+      if (known.pid !== thread.pid) {
+        // Up to 4.16 any thread of the VMM loads a vcpu for an ioctl; the one before runs it no longer.
+        const before = this.find(known.pid);
+        if (before?.vcpu === known) before.vcpu = undefined;
+        known.pid = thread.pid;
+      }
       thread.vcpu = known;
       return known;
     }

@@ -18,8 +18,10 @@ export interface Feeds {
   timerPutProbe: boolean;
   /** Each CPU recorded into a buffer of its own, whose beginning may be missing; a native trace is one story. */
   ringBuffers: boolean;
-  /** Saves and restores are recorded. */
-  saveRestore: boolean;
+  /** Saves are recorded. */
+  saves: boolean;
+  /** Restores are recorded. */
+  restores: boolean;
   /** The blocking hooks are probed. */
   scheduleProbe: boolean;
   /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
@@ -137,7 +139,7 @@ export class Tracker {
       case Kind.userspace_exit:
         // The put of KVM_RUN's end precedes this record from 4.16 on.
         if (vcpu !== undefined && vcpu.cpu === cpu.index && vcpu.putCpu < 0 && this.#derivesPut()) {
-          this.#derivePut(cpu, vcpu, event, feeds.saveRestore ? Certainty.derived : Certainty.approximate);
+          this.#derivePut(cpu, vcpu, event, feeds.saves ? Certainty.derived : Certainty.approximate);
           this.#emitPutEnd(cpu, vcpu, event);
         }
         if (vcpu !== undefined) vcpu.waiting = false;
@@ -218,7 +220,7 @@ export class Tracker {
 
   /** No probe shows the load: bursts do. */
   #derivesLoad(): boolean {
-    return this.#feeds.saveRestore && !this.#feeds.loadProbe && !this.#feeds.timerLoadProbe;
+    return this.#feeds.restores && !this.#feeds.loadProbe && !this.#feeds.timerLoadProbe;
   }
 
   /** No probe shows the put: bursts, switches and userspace exits do. */
@@ -228,7 +230,7 @@ export class Tracker {
 
   #entered(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
     const feeds = this.#feeds;
-    const nothingShowsLoads = !feeds.saveRestore && !feeds.loadProbe && !feeds.timerLoadProbe;
+    const nothingShowsLoads = !feeds.restores && !feeds.loadProbe && !feeds.timerLoadProbe;
     if (vcpu.cpu === -1 && nothingShowsLoads) this.#deriveLoad(cpu, vcpu, event, Certainty.approximate);
     this.#send(event, vcpu);
     vcpu.inGuest = 1;
@@ -251,7 +253,7 @@ export class Tracker {
       this.#derive(Kind.schedule, cpu, vcpu, event, Certainty.approximate);
     }
     if (this.#derivesPut())
-      this.#derivePut(cpu, vcpu, event, this.#feeds.saveRestore ? Certainty.derived : Certainty.approximate);
+      this.#derivePut(cpu, vcpu, event, this.#feeds.saves ? Certainty.derived : Certainty.approximate);
   }
 
   #loaded(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
@@ -312,7 +314,7 @@ export class Tracker {
     const { putting } = cpu;
     if (putting === undefined) return;
     const saved = putting.savedVirtual && (putting.savedPhysical || !putting.hasDirectPhysical);
-    if (this.#feeds.saveRestore && !saved) return;
+    if (this.#feeds.saves && !saved) return;
     this.#emitPutEnd(cpu, putting, event);
   }
 

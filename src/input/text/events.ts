@@ -140,6 +140,7 @@ export class TextEvents {
   /** The entry or return of a function: nothing is required of it, the user chose what it carries. */
   private deliverFunction(
     event: number,
+    name: number,
     isAlias: boolean,
     isReturn: boolean,
     bytes: Uint8Array,
@@ -150,6 +151,7 @@ export class TextEvents {
     this.readers[event]!.read(bytes, args, end, record);
     if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = record.position;
     record.event = event;
+    record.name = name;
     record.source = isAlias ? 'alias' : 'function';
     record.isReturn = isReturn;
     this.sink.record(record);
@@ -161,11 +163,11 @@ export class TextEvents {
       const entry = this.functions.entry(bytes, probe.start, probe.end, NameTable.hash(bytes, probe.start, probe.end));
       const event = this.functions.values[entry]!;
       if (event === notWanted || !probe.isAtEntry) this.unused.add(name, this.record.position);
-      else this.deliverFunction(event, false, probe.isReturn, bytes, probe.args, end);
+      else this.deliverFunction(event, name, false, probe.isReturn, bytes, probe.args, end);
       return;
     }
     const event = this.probes.alias(this.names.names[name]!, this.catalogue);
-    if (event !== notWanted) this.deliverFunction(event, true, probe.isReturn, bytes, probe.args, end);
+    if (event !== notWanted) this.deliverFunction(event, name, true, probe.isReturn, bytes, probe.args, end);
     else if (probe.kind === Probe.kernelAddress) this.unresolved.add(name, this.record.position);
     else this.unused.add(name, this.record.position);
   }
@@ -195,6 +197,6 @@ export class TextEvents {
     const entry = this.functions.entry(bytes, start, to, NameTable.hash(bytes, start, to));
     const event = this.functions.values[entry]!;
     if (event === notWanted) this.unused.add(name, this.record.position);
-    else this.deliverFunction(event, false, false, bytes, to, end);
+    else this.deliverFunction(event, name, false, false, bytes, to, end);
   }
 }
