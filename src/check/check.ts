@@ -3,6 +3,7 @@ import { detectFormat } from '../input/detect.js';
 import { InputError } from '../input/errors.js';
 import { createReader } from '../input/index.js';
 import type { Reader } from '../input/record.js';
+import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
 import type { CheckOptions, Fact, RuleCoverage, RunSummary, TraceFailure, TraceSummary, Verdict } from './facts.js';
 import { TraceRun } from './trace-run.js';
@@ -25,12 +26,13 @@ const detectBytes = 64 * 1024;
  * The last fact is `run-end` with the exit code: 1 violations, 3 an unreadable input, 4 inconclusive, 0 clean, the
  * first of these that applies.
  *
- * @throws nothing of its own: an error of the program itself passes through
+ * @throws RangeError for a model, host or rule that does not exist
  */
 export async function* check(
   inputs: readonly Input[],
   options: CheckOptions = {},
 ): AsyncGenerator<Fact, void, undefined> {
+  validate(options);
   const traces: TraceSummary[] = [];
   const failures: TraceFailure[] = [];
   for (const input of inputs) {
@@ -44,6 +46,13 @@ export async function* check(
     }
   }
   yield { type: 'run-end', run: summariseRun(traces, failures) };
+}
+
+function validate(options: CheckOptions): void {
+  if (options.model !== undefined && !(modelIds as readonly string[]).includes(options.model))
+    throw new RangeError(`unknown model '${options.model}': expected one of ${modelIds.join(', ')}`);
+  for (const id of Object.keys(options.rules ?? {}))
+    if (!rules.some((rule) => rule.id === id)) throw new RangeError(`unknown rule '${id}'`);
 }
 
 async function* checkTrace(

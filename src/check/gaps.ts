@@ -4,6 +4,8 @@ import { Kind } from '../events/kinds.js';
 /** Something that waits until no CPU can turn out to have lost records before it. */
 export interface Waiting {
   readonly event: TimerEvent;
+  /** Whether what a CPU may have done since its last record matters; asked only at the end of the trace. */
+  concerns(cpu: number): boolean;
   /** Every CPU has gone on without a loss. */
   settle(): void;
   /** A CPU had lost records at that time. */
@@ -35,11 +37,13 @@ export class Gaps {
   /** The CPU that the front of the queue waits for. */
   #blockedBy = -1;
   #sequence = 0;
+  /** CPUs that have recorded something. */
+  #seen = 0;
   #first = Number.NaN;
   #now = 0;
   readonly #cpus: () => number;
 
-  /** @param cpus number of CPUs that the recording says it has; 0 when it does not say */
+  /** @param cpus number of CPUs that the recording says it has; 0 when it does not say, 1 for a trace without buffers */
   constructor(cpus: () => number) {
     this.#cpus = cpus;
   }
@@ -58,6 +62,7 @@ export class Gaps {
     // A derived event says nothing of its CPU's buffer: it follows from a record that may be another's.
     if (event.certainty !== Certainty.recorded) return;
     const before = this.#recorded[event.cpu] ?? 0;
+    if (before === 0) this.#seen++;
     this.#recorded[event.cpu] = this.#sequence;
     if (this.#queue.length === 0) return;
     if (event.kind === Kind.lost) {
@@ -66,13 +71,23 @@ export class Gaps {
     } else if (this.#blockedBy === event.cpu || this.#blockedBy < 0 || this.#isPatient()) this.#release();
   }
 
-  /** The trace has ended: nothing more can be reported lost. */
+  /**
+   * The trace has ended: nothing more can be reported lost. A buffer that was full, or whose reader was killed, ends
+   * early without a mark, and looks like a CPU that was idle at the end.
+   */
   end(): void {
-    for (const { waiting, lost } of this.#queue) {
-      if (lost) waiting.retract();
+    for (const { waiting, sequence, lost } of this.#queue) {
+      const silent = this.#recorded.some((recorded, cpu) => recorded <= sequence && waiting.concerns(cpu));
+      if (lost || silent) waiting.retract();
       else waiting.settle();
     }
     this.#queue.length = 0;
+  }
+
+  /** Whether a CPU that the recording has, or may have, has recorded nothing so far. */
+  get blind(): boolean {
+    const known = this.#cpus();
+    return this.#seen < (known > 0 ? known : 2);
   }
 
   #isPatient(): boolean {

@@ -1,6 +1,7 @@
-import { TimerEvent } from '../events/event.js';
-import { type KindName, kindNames } from '../events/kinds.js';
+import { Certainty, TimerEvent } from '../events/event.js';
+import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import { type Host, Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
@@ -84,6 +85,9 @@ export class Judge {
     const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
     this.#steps[kind]?.(this.machine, this.machine.cpu(event.cpu), vcpu, event);
     if (vcpu?.distrusted === true) this.machine.settleDistrust(vcpu, event);
+    if (vcpu !== undefined && kind === Kind.load) vcpu.cpus.add(event.cpu);
+    // A CPU without records may load the vcpu from now on.
+    if (vcpu !== undefined && kind === Kind.put_end && this.#gaps.blind) this.machine.forgetVcpu(vcpu);
     this.machine.remember(event);
     for (const handler of this.#after[kind] as Handler[]) handler(event);
     if (this.#pending.length > 0) this.#report(event);
@@ -146,23 +150,41 @@ export class Judge {
     for (const { active, violation } of this.#pending) {
       const at = violation.at ?? decisive;
       const after = snapshot(this.machine, at, this.#setup.naming);
-      this.#gaps.add({
-        event: decisive,
-        settle: () => {
-          active.coverage.violate(at);
-          const severity = violation.severity ?? (active.severity as Severity);
-          const finding = this.findings.add(active.rule, severity, decisive, violation, before, after);
-          if (finding !== undefined) this.#setup.found(finding);
-        },
-        retract: () => active.coverage.undecide(at, retracted),
-      });
+      const settle = () => {
+        active.coverage.violate(at);
+        const severity = violation.severity ?? (active.severity as Severity);
+        const finding = this.findings.add(active.rule, severity, decisive, violation, before, after);
+        if (finding !== undefined) this.#setup.found(finding);
+      };
       distrusted ||= violation.distrustOwnership === true;
       if (vcpu !== undefined && violation.distrustRegisters !== undefined)
         this.machine.distrustRegisters(vcpu, violation.distrustRegisters);
+      if (isLocal(violation, decisive, vcpu)) {
+        settle();
+        continue;
+      }
+      this.#gaps.add({
+        event: decisive,
+        concerns: (cpu) => vcpu === undefined || vcpu.cpus.has(cpu),
+        settle,
+        retract: () => active.coverage.undecide(at, retracted),
+      });
     }
     this.#pending.length = 0;
     if (distrusted) this.machine.distrustOwnership(vcpu, event.cpu >= 0 ? this.machine.cpu(event.cpu) : undefined);
   }
+}
+
+/**
+ * Whether a violation is proved by what one CPU recorded of one vcpu while it was loaded there: then no loss of
+ * another CPU can explain it.
+ */
+function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | undefined): boolean {
+  if (vcpu === undefined || decisive.certainty !== Certainty.recorded) return false;
+  const load = vcpu.last[Kind.load] as TimerEvent;
+  if (load.serial === 0 || load.cpu !== decisive.cpu) return false;
+  const here = (event: TimerEvent) => event.serial >= load.serial && event.cpu === decisive.cpu;
+  return violation.witness.every((event) => event.serial === 0 || here(event)) && here(violation.at ?? decisive);
 }
 
 /** The machine's events change with the next step: a violation keeps copies. */

@@ -151,7 +151,6 @@ export class TraceRun implements RecordSink {
     this.#evidence.event(event);
     if (this.#decoder.oldNames) this.#evidence.oldNames();
     if (this.#pending === undefined) {
-      if (this.#evidence.contradiction !== undefined) this.#contradict();
       this.#tracker?.event(event);
       return;
     }
@@ -167,6 +166,7 @@ export class TraceRun implements RecordSink {
     last.time = this.lastTime;
     last.position = this.#lastPosition;
     this.#judge?.end(last);
+    this.#contradict();
     for (const [kind, { count, position }] of this.#tracker?.unattributed ?? [])
       this.condition('unattributed-event', count, position, kindNames[kind]);
     this.#grouping =
@@ -257,6 +257,7 @@ export class TraceRun implements RecordSink {
       this.#options.host as Host | undefined,
     );
     this.#choice = choice;
+    this.#contradict();
     if (choice.candidates.length !== 1)
       this.condition('model-undecided', 1, 0, choice.candidates.join(' or ') || 'none');
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
@@ -274,7 +275,7 @@ export class TraceRun implements RecordSink {
       host: choice.host,
       naming,
       records: (kind) => this.hasKind(kind),
-      cpus: () => this.recording.cpus ?? 0,
+      cpus: () => (this.#native ? 1 : (this.recording.cpus ?? 0)),
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
     });
     this.#tracker = tracker;
@@ -283,11 +284,13 @@ export class TraceRun implements RecordSink {
     for (const event of pending) tracker.event(event);
   }
 
+  /** Says once what speaks against the model or host. */
   #contradict(): void {
-    const contradiction = this.#evidence.contradiction;
-    if (this.#contradicted || contradiction === undefined) return;
+    if (this.#contradicted || this.#choice === undefined) return;
+    const against = this.#evidence.against(this.#choice);
+    if (against === undefined) return;
     this.#contradicted = true;
-    this.condition('model-contradiction', 1, contradiction.position, contradiction.detail);
+    this.condition('model-contradiction', 1, against.position, against.detail);
   }
 
   /** What is recorded, so that the tracker makes up for the rest. */

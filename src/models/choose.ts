@@ -95,6 +95,26 @@ export class Evidence {
     }
   }
 
+  /** What the records say against a choice that was made before they came, or by the user. */
+  against(choice: Choice): { position: number; detail: string } | undefined {
+    if (this.contradiction !== undefined) return this.contradiction;
+    const [model] = choice.candidates;
+    if (model !== undefined && choice.candidates.length === 1 && this.#shape !== undefined) {
+      const shaped = this.#shape === 'with-ev' ? ['offset', 'stateless-level'] : ['timer-map'];
+      if (!shaped.includes(model))
+        return {
+          position: this.#shapePosition,
+          detail: `kvm_get_timer_map ${this.#shape === 'with-ev' ? 'with' : 'without'} ev: is not of model ${model}`,
+        };
+    }
+    if (choice.host !== undefined && this.#host !== undefined && choice.host !== this.#host)
+      return {
+        position: this.#hostPosition,
+        detail: `the timer map is that of a ${this.#host} host, not ${choice.host}`,
+      };
+    return undefined;
+  }
+
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources): boolean {
     if (this.#shape === undefined) return false;
