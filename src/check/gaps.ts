@@ -4,8 +4,6 @@ import { Kind } from '../events/kinds.js';
 /** Something that waits until no CPU can turn out to have lost records before it. */
 export interface Waiting {
   readonly event: TimerEvent;
-  /** Whether what a CPU may have done since its last record matters; asked only at the end of the trace. */
-  concerns(cpu: number): boolean;
   /** Every CPU has gone on without a loss. */
   settle(): void;
   /** A CPU had lost records at that time. */
@@ -77,7 +75,7 @@ export class Gaps {
    */
   end(): void {
     for (const { waiting, sequence, lost } of this.#queue) {
-      const silent = this.#recorded.some((recorded, cpu) => recorded <= sequence && waiting.concerns(cpu));
+      const silent = this.#recorded.some((recorded, cpu) => recorded <= sequence && !isOwn(waiting.event, cpu));
       if (lost || silent) waiting.retract();
       else waiting.settle();
     }
@@ -117,10 +115,14 @@ export class Gaps {
     if (known === 0 && this.#now - this.#first < beginning) return -2;
     for (let cpu = 0; cpu < Math.max(known, this.#recorded.length); cpu++) {
       const recorded = this.#recorded[cpu] ?? (cpu < known ? 0 : Number.POSITIVE_INFINITY);
-      // The CPU's own buffer is whole up to the record at hand.
-      if (cpu === event.cpu && event.certainty === Certainty.recorded) continue;
+      if (isOwn(event, cpu)) continue;
       if (recorded <= entry.sequence) return cpu;
     }
     return -1;
   }
+}
+
+/** A CPU's own buffer is whole up to the record at hand. */
+function isOwn(event: TimerEvent, cpu: number): boolean {
+  return event.cpu === cpu && event.certainty === Certainty.recorded;
 }

@@ -85,7 +85,6 @@ export class Judge {
     const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
     this.#steps[kind]?.(this.machine, this.machine.cpu(event.cpu), vcpu, event);
     if (vcpu?.distrusted === true) this.machine.settleDistrust(vcpu, event);
-    if (vcpu !== undefined && kind === Kind.load) vcpu.cpus.add(event.cpu);
     // A CPU without records may load the vcpu from now on.
     if (vcpu !== undefined && kind === Kind.put_end && this.#gaps.blind) this.machine.forgetVcpu(vcpu);
     this.machine.remember(event);
@@ -165,7 +164,6 @@ export class Judge {
       }
       this.#gaps.add({
         event: decisive,
-        concerns: (cpu) => vcpu === undefined || vcpu.cpus.has(cpu),
         settle,
         retract: () => active.coverage.undecide(at, retracted),
       });
@@ -176,15 +174,18 @@ export class Judge {
 }
 
 /**
- * Whether a violation is proved by what one CPU recorded of one vcpu while it was loaded there: then no loss of
- * another CPU can explain it.
+ * Whether a violation is proved by what one CPU recorded: of its own state, or of one vcpu while it was loaded there.
+ * Then no loss of another CPU can explain it.
  */
 function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | undefined): boolean {
-  if (vcpu === undefined || decisive.certainty !== Certainty.recorded) return false;
-  const load = vcpu.last[Kind.load] as TimerEvent;
-  if (load.serial === 0 || load.cpu !== decisive.cpu) return false;
-  const here = (event: TimerEvent) => event.serial >= load.serial && event.cpu === decisive.cpu;
-  return violation.witness.every((event) => event.serial === 0 || here(event)) && here(violation.at ?? decisive);
+  if (decisive.certainty !== Certainty.recorded) return false;
+  const evidence = [...violation.witness, violation.at ?? decisive].filter((event) => event.serial > 0);
+  if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
+  if (violation.ofCpu === true) return true;
+  const load = vcpu?.last[Kind.load];
+  if (vcpu === undefined || load === undefined || load.serial === 0 || load.cpu !== decisive.cpu) return false;
+  if ((vcpu.last[Kind.put_end] as TimerEvent).serial > load.serial) return false;
+  return evidence.every((event) => event.serial >= load.serial);
 }
 
 /** The machine's events change with the next step: a violation keeps copies. */

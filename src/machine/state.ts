@@ -101,8 +101,6 @@ export class VcpuState {
   cpu = somewhere;
   /** True when `cpu` was only placed by a neighbouring record. */
   cpuApproximate = false;
-  /** Every CPU on which it was ever loaded. */
-  readonly cpus = new Set<number>();
   /** A violation has left it open where this vcpu is loaded; nothing of its ownership is believed until its next put. */
   distrusted = false;
   /** Between kvm_entry and kvm_exit. */

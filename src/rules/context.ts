@@ -17,6 +17,11 @@ export interface Violation {
   /** Another severity than the model's, where the rule itself says so. */
   readonly severity?: Severity;
   /**
+   * What is claimed rests on the state of the CPU alone, and all its evidence was recorded there: no loss of another
+   * CPU can explain it.
+   */
+  readonly ofCpu?: boolean;
+  /**
    * The violation means that nobody knows who is loaded where: the machine forgets ownership of the vcpu and CPU,
    * so that the consequences of one fault are undecided instead of further findings.
    */

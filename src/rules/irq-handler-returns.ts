@@ -66,6 +66,7 @@ export default defineRule({
         data: data(irq),
         witness: [event],
         at: irq,
+        ofCpu: true,
       });
     }
     return {

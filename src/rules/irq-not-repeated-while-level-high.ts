@@ -18,7 +18,8 @@ class Burst {
   /** The active state was cleared meanwhile: one more interrupt is legal. */
   deactivated = false;
   readonly first = new TimerEvent();
-  readonly previous = new TimerEvent();
+  /** Times of the last two interrupts, nanoseconds. */
+  previous = 0;
   beforePrevious = 0;
 }
 
@@ -111,14 +112,13 @@ export default defineRule({
               machine.vcpu(vcpu).contexts[event.timer]?.level === yes && !context.model.recordsSaveRestore;
             current.deactivated = false;
             current.first.copyFrom(event);
-            current.previous.copyFrom(event);
+            current.previous = event.time;
             current.beforePrevious = Number.NEGATIVE_INFINITY;
             return context.hold(event);
           }
           current.count++;
           const storm = current.count >= stormCount && event.time - current.beforePrevious <= stormWindow;
           const repeated = current.raised && !current.deactivated;
-          const witness = current.count > 2 ? [current.first, current.previous] : [current.first];
           if (storm || repeated) {
             context.violate(event, {
               message: repeated ? 'repeated' : 'storm',
@@ -129,11 +129,12 @@ export default defineRule({
                 count: current.count,
               },
               // A storm of thousands has one fingerprint: its witness is always the first and the present one.
-              witness: witness.slice(0, 1),
+              witness: [current.first],
+              ofCpu: true,
             });
           } else context.hold(event);
-          current.beforePrevious = current.previous.time;
-          current.previous.copyFrom(event);
+          current.beforePrevious = current.previous;
+          current.previous = event.time;
         },
       },
     };

@@ -97,14 +97,15 @@ export default defineRule({
           if (put.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
           const data = { timer: timerText(event.timer), cpu: event.cpu, late: late + 1, puts };
           const witness = [put];
-          if (!model.recordsSaveRestore) return context.violate(event, { message: 'no-vcpu', data, witness });
+          if (!model.recordsSaveRestore)
+            return context.violate(event, { message: 'no-vcpu', data, witness, ofCpu: true });
           late++;
           const here = (sinceLoad[event.cpu] ?? 0) + 1;
           sinceLoad[event.cpu] = here;
-          if (here > 1) context.violate(event, { message: 'again', data, witness });
+          if (here > 1) context.violate(event, { message: 'again', data, witness, ofCpu: true });
           else if (late >= tooMany || (late > 1 && late * putsPerLate > puts))
-            context.violate(event, { message: 'repeated', data, witness });
-          else context.violate(event, { message: 'late', data, witness, severity: 'info' });
+            context.violate(event, { message: 'repeated', data, witness, ofCpu: true });
+          else context.violate(event, { message: 'late', data, witness, ofCpu: true, severity: 'info' });
         },
       },
     };

@@ -96,6 +96,7 @@ export default defineRule({
           cpu: event.cpu,
         },
         witness: [(other.contexts[event.timer] as TimerContext).restore],
+        ofCpu: true,
         distrustOwnership: true,
       });
     }

@@ -56,6 +56,7 @@ export default defineRule({
         data: { vcpu: vcpuName(machine, event.vcpu), other: vcpuName(machine, running), cpu: event.cpu },
         witness: [other.last[Kind.load] as TimerEvent, other.last[Kind.entry] as TimerEvent],
         distrustOwnership: true,
+        ofCpu: true,
       });
     }
     return { before: { load: judge, entry: judge } };

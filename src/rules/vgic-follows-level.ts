@@ -103,6 +103,7 @@ export default defineRule({
         },
         witness: [],
         at: report,
+        ofCpu: true,
       });
     }
 
@@ -134,6 +135,7 @@ export default defineRule({
                 cpu: event.cpu,
               },
               witness: [report],
+              ofCpu: true,
             });
           }
           if (event.irq !== defaultPpi.vtimer && event.irq !== defaultPpi.ptimer) return;
