@@ -183,6 +183,7 @@ function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | u
   if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
   if (violation.ofCpu === true) return true;
   const load = vcpu?.last[Kind.load];
+  if (load?.serial === decisive.serial) return false;
   if (vcpu === undefined || load === undefined || load.serial === 0 || load.cpu !== decisive.cpu) return false;
   if ((vcpu.last[Kind.put_end] as TimerEvent).serial > load.serial) return false;
   return evidence.every((event) => event.serial >= load.serial);

@@ -302,6 +302,7 @@ export class TraceRun implements RecordSink {
       timerLoadProbe: kind('timer_load'),
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.#native,
+      exits: kind('exit'),
       saves: kind('save'),
       restores: kind('restore'),
       scheduleProbe: kind('schedule'),

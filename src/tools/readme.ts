@@ -3,9 +3,13 @@ import { models } from '../models/index.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
 
+/** A table with its columns in line, as the formatter leaves it. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  const lines = [head, ...rows].map((cells) => cells.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = head.map((_, column) => Math.max(3, ...lines.map((cells) => cells[column]!.length)));
+  const print = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
+  const rule = print(widths.map((width) => '-'.repeat(width)));
+  return [print(lines[0]!), rule, ...lines.slice(1).map(print)].join('\n');
 }
 
 const parts: Readonly<Record<string, () => string>> = {

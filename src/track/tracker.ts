@@ -18,6 +18,8 @@ export interface Feeds {
   timerPutProbe: boolean;
   /** Each CPU recorded into a buffer of its own, whose beginning may be missing; a native trace is one story. */
   ringBuffers: boolean;
+  /** Exits are recorded. */
+  exits: boolean;
   /** Saves are recorded. */
   saves: boolean;
   /** Restores are recorded. */
@@ -233,7 +235,8 @@ export class Tracker {
     const nothingShowsLoads = !feeds.restores && !feeds.loadProbe && !feeds.timerLoadProbe;
     if (vcpu.cpu === -1 && nothingShowsLoads) this.#deriveLoad(cpu, vcpu, event, Certainty.approximate);
     this.#send(event, vcpu);
-    vcpu.inGuest = 1;
+    // Without exits nobody knows how long it stays there.
+    vcpu.inGuest = feeds.exits ? 1 : -1;
     vcpu.waiting = false;
     vcpu.exitClass = -1;
     // Entered means loaded, whatever the trace has shown of the load.
