@@ -41,13 +41,20 @@ export class Gaps {
   #now = 0;
   readonly #cpus: () => number;
 
-  /** @param cpus number of CPUs that the recording says it has; 0 when it does not say, 1 for a trace without buffers */
-  constructor(cpus: () => number) {
+  readonly #ringBuffers: boolean;
+
+  /**
+   * @param cpus        number of CPUs that the recording says it has; 0 when it does not say
+   * @param ringBuffers false for a native trace, which has no buffers to lose records from
+   */
+  constructor(cpus: () => number, ringBuffers: boolean) {
     this.#cpus = cpus;
+    this.#ringBuffers = ringBuffers;
   }
 
   /** Adds something that waits, in the order of the trace. */
   add(waiting: Waiting): void {
+    if (!this.#ringBuffers) return waiting.settle();
     this.#queue.push({ waiting, sequence: this.#sequence, lost: false });
     if (this.#queue.length === 1) this.#release();
   }
@@ -70,12 +77,15 @@ export class Gaps {
   }
 
   /**
-   * The trace has ended: nothing more can be reported lost. A buffer that was full, or whose reader was killed, ends
-   * early without a mark, and looks like a CPU that was idle at the end.
+   * The trace has ended: nothing more can be reported lost.
+   *
+   * @param ended CPUs whose buffers have ended early, which leaves no mark
    */
-  end(): void {
+  end(ended: ReadonlySet<number>): void {
     for (const { waiting, sequence, lost } of this.#queue) {
-      const silent = this.#recorded.some((recorded, cpu) => recorded <= sequence && !isOwn(waiting.event, cpu));
+      const silent = this.#recorded.some(
+        (recorded, cpu) => ended.has(cpu) && recorded <= sequence && !isOwn(waiting.event, cpu),
+      );
       if (lost || silent) waiting.retract();
       else waiting.settle();
     }
@@ -84,6 +94,7 @@ export class Gaps {
 
   /** Whether a CPU that the recording has, or may have, has recorded nothing so far. */
   get blind(): boolean {
+    if (!this.#ringBuffers) return false;
     const known = this.#cpus();
     return this.#seen < (known > 0 ? known : 2);
   }

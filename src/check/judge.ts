@@ -25,6 +25,8 @@ export interface JudgeSetup {
   records(kind: KindName): boolean;
   /** Number of CPUs that the recording says it has; 0 when it does not say. */
   cpus(): number;
+  /** False for a native trace. */
+  readonly ringBuffers: boolean;
   /** Called with the first occurrence of every finding. */
   found(finding: Finding): void;
 }
@@ -67,7 +69,7 @@ export class Judge {
 
   constructor(setup: JudgeSetup) {
     this.#setup = setup;
-    this.#gaps = new Gaps(setup.cpus);
+    this.#gaps = new Gaps(setup.cpus, setup.ringBuffers);
     this.findings = new Findings(setup.naming, setup.options.maxFindings ?? defaultMaxFindings);
     // With several candidates the newest drives the machine; only rules that all of them have are asked.
     const driver = setup.candidates[setup.candidates.length - 1];
@@ -92,12 +94,16 @@ export class Judge {
     if (this.#pending.length > 0) this.#report(event);
   }
 
-  /** The trace has ended: rules conclude what they were waiting for. */
-  end(last: TimerEvent): void {
+  /**
+   * The trace has ended: rules conclude what they were waiting for.
+   *
+   * @param ended CPUs whose buffers have ended before the trace
+   */
+  end(last: TimerEvent, ended: ReadonlySet<number>): void {
     last.serial = ++this.#serial;
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
-    this.#gaps.end();
+    this.#gaps.end(ended);
   }
 
   #severity(rule: Rule): Severity | 'off' | undefined {

@@ -32,17 +32,14 @@ const shownBy: Partial<Record<KindName, readonly (readonly KindName[])[]>> = {
   unschedule: [['halt_end']],
 };
 
-/** Kinds whose absence from a native trace means that they did not happen. */
-const completeKinds: readonly KindName[] = [
-  'userspace_exit',
-  'bg_cancel',
-  'bg_expire',
-  'soft_cancel',
-  'soft_expire',
-  'entry',
-  'put',
-  'load',
-];
+/**
+ * Effects that a model implies: a native trace may leave them out. Of every other kind its silence means that it did
+ * not happen, because what somebody writes by hand is meant to be the whole story.
+ */
+const impliedKinds: readonly KindName[] = ['save', 'restore', 'set_active', 'set_affinity', 'mask_irq', 'set_cntvoff'];
+
+/** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
+const earlyEnd = 20_000_000;
 
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
@@ -69,6 +66,9 @@ export class TraceRun implements RecordSink {
   #tracker: Tracker | undefined;
   #judge: Judge | undefined;
   #choice: Choice | undefined;
+  /** By CPU: time of its last record, and whether it was idle then. */
+  readonly #lastTimes: number[] = [];
+  readonly #idle: boolean[] = [];
   readonly #comms = new Map<number, string>();
   readonly #entered = new Set<number>();
   readonly recording: RecordingFacts = {};
@@ -101,6 +101,8 @@ export class TraceRun implements RecordSink {
 
   record(record: InputRecord): void {
     this.#learnComm(record);
+    this.#lastTimes[record.cpu] = record.time;
+    this.#idle[record.cpu] = record.pid === 0;
     this.#decoder.record(record);
   }
 
@@ -148,6 +150,7 @@ export class TraceRun implements RecordSink {
     this.#lastPosition = event.position;
     if (event.cpu >= 0) this.#cpus.add(event.cpu);
     this.#kinds[event.kind] = 1;
+    if (event.kind === Kind.sched_switch) this.#idle[event.cpu] = event.otherPid === 0;
     this.#evidence.event(event);
     if (this.#decoder.oldNames) this.#evidence.oldNames();
     if (this.#pending === undefined) {
@@ -165,7 +168,7 @@ export class TraceRun implements RecordSink {
     const last = new TimerEvent();
     last.time = this.lastTime;
     last.position = this.#lastPosition;
-    this.#judge?.end(last);
+    this.#judge?.end(last, this.#endedEarly());
     this.#contradict();
     for (const [kind, { count, position }] of this.#tracker?.unattributed ?? [])
       this.condition('unattributed-event', count, position, kindNames[kind]);
@@ -173,6 +176,17 @@ export class TraceRun implements RecordSink {
       this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
     return summarise(this, this.#options);
+  }
+
+  /** CPUs whose buffers end before the trace does: full, or cut off with their reader. */
+  #endedEarly(): ReadonlySet<number> {
+    const cpus = new Set<number>();
+    this.#lastTimes.forEach((time, cpu) => {
+      if (this.#idle[cpu] === true || this.lastTime - time <= earlyEnd) return;
+      cpus.add(cpu);
+      this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
+    });
+    return cpus;
   }
 
   // --- what the summary asks ----------------------------------------------
@@ -222,10 +236,9 @@ export class TraceRun implements RecordSink {
     const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
     if (shownBy[kind]?.some((others) => others.every(recorded))) return true;
     if (this.#native) {
-      // What somebody writes by hand is meant to be the whole story: what is not there did not happen.
-      if (kind === 'save') return this.#kinds[Kind.restore] === 1;
-      if (kind === 'restore') return this.#kinds[Kind.save] === 1;
-      return completeKinds.includes(kind);
+      if (kind === 'save') return recorded('restore');
+      if (kind === 'restore') return recorded('save');
+      return !impliedKinds.includes(kind);
     }
     return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
   }
@@ -275,7 +288,8 @@ export class TraceRun implements RecordSink {
       host: choice.host,
       naming,
       records: (kind) => this.hasKind(kind),
-      cpus: () => (this.#native ? 1 : (this.recording.cpus ?? 0)),
+      cpus: () => this.recording.cpus ?? 0,
+      ringBuffers: !this.#native,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
     });
     this.#tracker = tracker;

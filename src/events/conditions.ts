@@ -16,6 +16,10 @@ export const conditions = {
     severity: 'info',
     sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then",
   },
+  'missing-cpu-end': {
+    severity: 'warning',
+    sentence: "a CPU's buffer ends earlier than the trace while a thread was running there; unknown from then on",
+  },
   'possible-gap': {
     severity: 'info',
     sentence:

@@ -31,7 +31,7 @@ export default defineRule({
         title: 'the guest has deactivated the interrupt: the next one comes',
         model: 'rfc-load-put',
         trace:
-          'event,vcpu,cpu,irq,level,timer,ctl,cval\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nupdate_irq,0,0,27,0\nexit,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
+          'event,vcpu,cpu,irq,level,timer,ctl,cval\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nupdate_irq,0,0,27,0\nexit,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,,,vtimer,5,0x1000\n',
       },
     ],
     violating: [
