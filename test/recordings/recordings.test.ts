@@ -1,0 +1,184 @@
+import { createReadStream, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { RuleCoverage, TraceSummary } from '../../src/check/facts.js';
+import { check, rules } from '../../src/index.js';
+import { countsOf, documentedCounts, folder, injected, present, recordings, textOf, traceCmd } from './reports.js';
+
+/** Kernels with a real timer bug: their findings are right. The bugs without a rule so far are to be clean. */
+const broken = injected();
+const withoutRule = ['bug06-bg-not-armed-watch', 'bug07-bg-late-tickwfi'];
+
+/** Distance of the first finding from the nearest injection, seconds. */
+const nearby = 0.03;
+
+const unusable = /text-(nocontext|raw)\./;
+const texts = [
+  ...recordings(/^(5\.10|6\.1|7\.2)-.*\.txt$/).filter((file) => !unusable.test(file)),
+  ...recordings(/^6\.1-.*\.log$/, 'console'),
+];
+const binaries = [...recordings(/^(5\.10|6\.1|7\.2)-.*\.dat$/), ...recordings(/^clean-.*\.dat$/, 'broken')];
+
+/** Rules that these recordings cannot exercise, and why. */
+const notExercised: Readonly<Record<string, string>> = {
+  'user-write-survives': 'no probe on kvm_arm_timer_set_reg: writes by userspace leave no record',
+  'dist-active-cleared-on-lower': 'only the RFC lowers the level in the timer code',
+  'affinity-forwarded-while-any-loaded': 'since 4.15 the flag is set once, at boot',
+};
+
+interface Exercise extends RuleCoverage {
+  recordings: number;
+}
+const coverage = new Map<string, Exercise>();
+
+async function checked(file: string): Promise<TraceSummary> {
+  const path = textOf(file);
+  let summary: TraceSummary | undefined;
+  for await (const fact of check([{ path: file, open: () => createReadStream(path, { highWaterMark: 1 << 18 }) }])) {
+    if (fact.type === 'trace-failed') throw new Error(fact.failure.error);
+    if (fact.type === 'trace-end') summary = fact.summary;
+  }
+  for (const [id, { held, violated, undecided }] of Object.entries(summary!.rules)) {
+    const sum = coverage.get(id) ?? { held: 0, violated: 0, undecided: 0, reasons: {}, recordings: 0 };
+    coverage.set(id, sum);
+    sum.held += held;
+    sum.violated += violated;
+    sum.undecided += undecided;
+    if (held + violated > 0) sum.recordings++;
+  }
+  return summary!;
+}
+
+function modelOf(file: string): string {
+  return basename(file).startsWith('7.2-') ? 'stateless-level' : 'timer-map';
+}
+
+/** The kernels of `broken/` run at EL2; the console dump is of a host that does not. */
+function hostOf(file: string): string {
+  if (file.startsWith('broken')) return 'vhe';
+  return basename(file).includes('-vhe-') ? 'vhe' : 'nvhe';
+}
+
+/** Scenarios with two VMs of two vcpus, and those with one VM of four. */
+function guestsOf(file: string): { vcpus: number; vms: number } {
+  if (/kp-mixed|overcommit|wvms|perf-mixed/.test(file)) return { vcpus: 4, vms: 2 };
+  if (/-ipi|(nvhe|vhe|gicv2)-mixed\.dat/.test(file)) return { vcpus: 4, vms: 1 };
+  return { vcpus: 2, vms: 1 };
+}
+
+const gating = ({ findings }: TraceSummary) => findings.filter(({ severity }) => severity !== 'info');
+
+function expectGuests(file: string, summary: TraceSummary): void {
+  const counts = countsOf(readFileSync(textOf(file), 'latin1'));
+  const { vcpus, vms } = guestsOf(file);
+  expect({ events: summary.events, vcpus: summary.vcpus.length, vms: summary.vms }).toEqual({
+    events: counts.events,
+    vcpus,
+    vms,
+  });
+  expect({ vcpus: counts.vcpus, vms: counts.vms }).toEqual({ vcpus, vms: Number.isNaN(counts.vms) ? counts.vms : vms });
+  expect({ model: summary.model.id, host: summary.host.id }).toEqual({ model: modelOf(file), host: hostOf(file) });
+  const lost = summary.conditions.find(({ kind }) => kind === 'lost-events')?.count ?? 0;
+  // The tracer puts no mark into an overwritten buffer: there the gaps in time tell.
+  if (file.includes('-overwritten.')) expect(lost).toBeGreaterThan(0);
+  else expect(lost).toBe(counts.lost);
+}
+
+function expectClean(file: string, summary: TraceSummary): void {
+  expectGuests(file, summary);
+  expect(gating(summary)).toEqual([]);
+  const lost = summary.conditions.some(({ kind }) => kind === 'lost-events');
+  expect(summary.verdict).toBe(lost ? 'inconclusive' : 'clean');
+  const strange = summary.conditions.filter(({ severity }) => severity === 'warning');
+  expect(strange.map(({ kind, count }) => `${count} ${kind}`)).toEqual([]);
+}
+
+describe('recordings of real kernels', () => {
+  it('are there', ({ skip }) => {
+    skip(!present, `no recordings in ${folder}: set TIMERVET_RECORDINGS to check them`);
+    expect(texts.length).toBeGreaterThan(0);
+    expect(binaries.length).toBeGreaterThan(0);
+  });
+
+  it('can be reported by trace-cmd', ({ skip }) => {
+    skip(!present, 'no recordings');
+    // Nobody reads the skipped tests of a CI run.
+    if (process.env.CI !== undefined) expect(traceCmd, 'trace-cmd is not installed').toBe(true);
+    skip(!traceCmd, 'trace-cmd is not installed: the .dat recordings are not checked');
+  });
+
+  it.each(texts)('%s is clean', async (file) => {
+    expectClean(file, await checked(file));
+  });
+
+  it.skipIf(!traceCmd).each(binaries)('%s is clean', async (file) => {
+    const summary = await checked(file);
+    expectClean(file, summary);
+    const documented = documentedCounts().get(file);
+    if (!file.startsWith('broken')) expect(summary.events).toBe(documented!.events);
+  });
+});
+
+describe.skipIf(!traceCmd)('kernels with a real bug', () => {
+  it.each(broken.filter(({ file }) => withoutRule.includes(basename(file, '.dat'))))(
+    '$file: no rule of this kind yet',
+    async ({ file }) => {
+      expectClean(file, await checked(file));
+    },
+  );
+
+  it.each(broken.filter(({ file }) => !withoutRule.includes(basename(file, '.dat'))))(
+    '$file: $expected',
+    async ({ file, expected, times }) => {
+      const summary = await checked(file);
+      expectGuests(file, summary);
+      const named = rules.map(({ id }) => id).filter((id) => expected.includes(id));
+      const first = rules.map(({ id }) => id).filter((id) => expected.startsWith(id));
+      const found = gating(summary);
+      expect(summary.verdict).toBe('violations');
+      expect(found[0]!.rule).toBe(first[0]);
+      expect(named).toEqual(expect.arrayContaining(found.map(({ rule }) => rule)));
+      for (const { occurrences } of found.filter(({ rule }) => rule === first[0])) {
+        for (const { time } of occurrences) {
+          expect(Math.min(...times.map((injection) => Math.abs(injection - Number(time))))).toBeLessThan(nearby);
+        }
+      }
+    },
+  );
+});
+
+describe.skipIf(!present || !traceCmd)('every rule', () => {
+  const ids = rules.map(({ id }) => id);
+
+  it('that is said not to be exercised exists', () => {
+    expect(ids).toEqual(expect.arrayContaining(Object.keys(notExercised)));
+  });
+
+  it.each(ids)('%s is exercised by a recording, or there is a reason why not', (id) => {
+    const { held, violated } = coverage.get(id) ?? { held: 0, violated: 0 };
+    if (id in notExercised) expect({ held, violated }).toEqual({ held: 0, violated: 0 });
+    else expect(held + violated).toBeGreaterThan(0);
+  });
+
+  afterAll(() => {
+    const columns = (cells: readonly (string | number)[]) =>
+      cells.map((cell, index) => (index === 0 ? String(cell).padEnd(37) : String(cell).padStart(10))).join(' ');
+    const lines = ids.map((id) => {
+      const {
+        held,
+        violated,
+        undecided,
+        recordings: count,
+      } = coverage.get(id) ?? {
+        held: 0,
+        violated: 0,
+        undecided: 0,
+        recordings: 0,
+      };
+      return columns([id, held, violated, undecided, count]) + (id in notExercised ? `  ${notExercised[id]}` : '');
+    });
+    process.stdout.write(
+      `\n${[columns(['rule', 'held', 'violated', 'undecided', 'recordings']), ...lines].join('\n')}\n`,
+    );
+  });
+});
