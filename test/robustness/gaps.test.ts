@@ -1,0 +1,122 @@
+import { describe, expect, test } from 'vitest';
+import { checkText, type Line, lines, missing, random, report, stock, textOf, told } from './recordings.js';
+
+/** Takes stretches of CPUs out and puts the recorder's mark before the first record after each. */
+function lose(all: readonly Line[], stretches: readonly { from: number; cpu: number; count: number }[], mark: string) {
+  const dropped = new Set<number>();
+  for (const { from, cpu, count } of stretches) {
+    let left = count;
+    for (let at = from; at < all.length && left > 0; at++) {
+      if (all[at]?.cpu !== cpu) continue;
+      dropped.add(at);
+      left--;
+    }
+  }
+  const pending = new Map<number, number>();
+  const kept: Line[] = [];
+  all.forEach((line, at) => {
+    const lost = pending.get(line.cpu) ?? 0;
+    if (dropped.has(at)) {
+      pending.set(line.cpu, lost + 1);
+      return;
+    }
+    if (lost > 0) {
+      kept.push({ text: `CPU:${line.cpu} ${mark.replace('#', String(lost))}`, cpu: -1, event: '' });
+      pending.delete(line.cpu);
+    }
+    kept.push(line);
+  });
+  return kept;
+}
+
+const marks = ['[LOST # EVENTS]', '[# EVENTS DROPPED]', '[EVENTS DROPPED]'];
+
+async function alarmsOf(variants: Iterable<readonly [string, readonly Line[]]>): Promise<Record<string, string[]>> {
+  const alarms: Record<string, string[]> = {};
+  for (const [title, kept] of variants) {
+    const found = told(await checkText(textOf(kept)));
+    if (found.length > 0) alarms[title] = found;
+  }
+  return alarms;
+}
+
+describe.skipIf(missing !== undefined)(`a part of a recording is no violation (${missing ?? 'recordings'})`, () => {
+  for (const name of stock) {
+    const all = () => lines(report(name, '-N'));
+
+    test(`${name}: cut at any place`, async () => {
+      const whole = all();
+      const next = random(7);
+      function* cuts(): Generator<readonly [string, readonly Line[]]> {
+        for (let i = 0; i < 60; i++) {
+          const start = next(whole.length);
+          yield [`200 lines from ${start + 1}`, whole.slice(start, start + 200)];
+          yield [`2000 lines from ${start + 1}`, whole.slice(start, start + 2000)];
+        }
+        for (let i = 0; i < 4; i++) {
+          const at = next(whole.length);
+          yield [`from line ${at + 1}`, whole.slice(at)];
+          yield [`to line ${at}`, whole.slice(0, at)];
+        }
+      }
+      expect(await alarmsOf(cuts())).toEqual({});
+    });
+
+    test(`${name}: records lost, with a mark`, async () => {
+      const whole = all();
+      const next = random(11);
+      function* losses(): Generator<readonly [string, readonly Line[]]> {
+        for (let i = 0; i < 24; i++) {
+          const stretches = Array.from({ length: i % 4 === 0 ? 1 : 1 + next(7) }, () => ({
+            // The last tenth stays: a loss at the very end leaves no mark.
+            from: 1 + next(Math.floor(whole.length * 0.7)),
+            cpu: next(2),
+            count: next(10) < 3 ? 200 + next(Math.floor(whole.length / 20)) : 1 + next(30),
+          }));
+          const title = stretches.map(({ from, cpu, count }) => `${count} of CPU ${cpu} from ${from}`).join(', ');
+          yield [title, lose(whole, stretches, marks[i % 3] as string)];
+        }
+      }
+      expect(await alarmsOf(losses())).toEqual({});
+    });
+
+    test(`${name}: one CPU's buffer missing`, async () => {
+      const whole = all();
+      const only = (cpu: number) => whole.filter((line) => line.cpu === cpu || line.cpu < 0);
+      expect(
+        await alarmsOf([
+          ['only CPU 0', only(0)],
+          ['only CPU 1', only(1)],
+        ]),
+      ).toEqual({});
+    });
+
+    test(`${name}: a buffer that starts later than the other`, async () => {
+      const whole = all();
+      const next = random(13);
+      function* late(): Generator<readonly [string, readonly Line[]]> {
+        for (let i = 0; i < 6; i++) {
+          const [cpu, at] = [i % 2, 1 + next(whole.length - 1)];
+          const kept = whole.filter((line, index) => line.cpu !== cpu || index >= at);
+          yield [`CPU ${cpu} from line ${at + 1}`, kept];
+          const first = kept.findIndex((line) => line.cpu === cpu);
+          const mark: Line = { text: `##### CPU ${cpu} buffer started ####`, cpu: -1, event: '' };
+          if (first >= 0) yield [`CPU ${cpu} from line ${at + 1}, with a mark`, kept.toSpliced(first, 0, mark)];
+        }
+      }
+      expect(await alarmsOf(late())).toEqual({});
+    });
+
+    test(`${name}: a buffer that ends before the other`, async () => {
+      const whole = all();
+      const next = random(17);
+      function* early(): Generator<readonly [string, readonly Line[]]> {
+        for (let i = 0; i < 6; i++) {
+          const [cpu, at] = [i % 2, 1 + next(whole.length - 1)];
+          yield [`CPU ${cpu} to line ${at}`, whole.filter((line, index) => line.cpu !== cpu || index < at)];
+        }
+      }
+      expect(await alarmsOf(early())).toEqual({});
+    });
+  }
+});
