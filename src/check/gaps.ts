@@ -79,14 +79,14 @@ export class Gaps {
   /**
    * The trace has ended: nothing more can be reported lost.
    *
-   * @param ended CPUs whose buffers have ended early, which leaves no mark
+   * @param ended CPUs whose buffers have, or may have, ended early, which leaves no mark
    */
   end(ended: ReadonlySet<number>): void {
     for (const { waiting, sequence, lost } of this.#queue) {
-      const silent = this.#recorded.some(
-        (recorded, cpu) => ended.has(cpu) && recorded <= sequence && !isOwn(waiting.event, cpu),
+      const missing = this.#recorded.some(
+        (recorded, cpu) => recorded <= sequence && !isOwn(waiting.event, cpu) && ended.has(cpu),
       );
-      if (lost || silent) waiting.retract();
+      if (lost || missing) waiting.retract();
       else waiting.settle();
     }
     this.#queue.length = 0;

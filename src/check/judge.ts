@@ -62,6 +62,8 @@ export class Judge {
   readonly #after: Handler[][] = kindNames.map(() => []);
   readonly #ends: Handler[] = [];
   readonly #gaps: Gaps;
+  /** CPUs on which vcpus were loaded. */
+  readonly #hosts = new Set<number>();
   #serial = 0;
   /** Violations of the event at hand, reported once the model has applied it. */
   readonly #pending: Pending[] = [];
@@ -87,6 +89,7 @@ export class Judge {
     const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
     this.#steps[kind]?.(this.machine, this.machine.cpu(event.cpu), vcpu, event);
     if (vcpu?.distrusted === true) this.machine.settleDistrust(vcpu, event);
+    if (kind === Kind.load) this.#hosts.add(event.cpu);
     // A CPU without records may load the vcpu from now on.
     if (vcpu !== undefined && kind === Kind.put_end && this.#gaps.blind) this.machine.forgetVcpu(vcpu);
     this.machine.remember(event);
@@ -97,13 +100,14 @@ export class Judge {
   /**
    * The trace has ended: rules conclude what they were waiting for.
    *
-   * @param ended CPUs whose buffers have ended before the trace
+   * @param ended  CPUs whose buffers have ended before the trace
+   * @param silent CPUs that were idle, and silent for long before the end: those that ran vcpus may have ended early too
    */
-  end(last: TimerEvent, ended: ReadonlySet<number>): void {
+  end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>): void {
     last.serial = ++this.#serial;
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
-    this.#gaps.end(ended);
+    this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]));
   }
 
   #severity(rule: Rule): Severity | 'off' | undefined {

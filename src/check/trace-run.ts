@@ -41,6 +41,9 @@ const impliedKinds: readonly KindName[] = ['save', 'restore', 'set_active', 'set
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
 const earlyEnd = 20_000_000;
 
+/** A CPU that was idle and has recorded nothing for so long may have lost its end; nanoseconds. */
+const longIdle = 200_000_000;
+
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
 
@@ -168,7 +171,9 @@ export class TraceRun implements RecordSink {
     const last = new TimerEvent();
     last.time = this.lastTime;
     last.position = this.#lastPosition;
-    this.#judge?.end(last, this.#endedEarly());
+    const ended = this.#silentFor(earlyEnd, false);
+    for (const cpu of ended) this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
+    this.#judge?.end(last, ended, this.#silentFor(longIdle, true));
     this.#contradict();
     for (const [kind, { count, position }] of this.#tracker?.unattributed ?? [])
       this.condition('unattributed-event', count, position, kindNames[kind]);
@@ -178,13 +183,11 @@ export class TraceRun implements RecordSink {
     return summarise(this, this.#options);
   }
 
-  /** CPUs whose buffers end before the trace does: full, or cut off with their reader. */
-  #endedEarly(): ReadonlySet<number> {
+  /** CPUs that recorded nothing for a while before the end, and were idle then or were not. */
+  #silentFor(duration: number, idle: boolean): ReadonlySet<number> {
     const cpus = new Set<number>();
     this.#lastTimes.forEach((time, cpu) => {
-      if (this.#idle[cpu] === true || this.lastTime - time <= earlyEnd) return;
-      cpus.add(cpu);
-      this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
+      if (this.lastTime - time > duration && (this.#idle[cpu] === true) === idle) cpus.add(cpu);
     });
     return cpus;
   }

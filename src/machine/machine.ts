@@ -83,7 +83,8 @@ export class Machine {
     const before = vcpu.cpu;
     if (before >= 0 && before !== cpu.index) {
       const other = this.cpu(before);
-      if (other.running === vcpu.index) other.running = nowhere;
+      // Nothing has shown that it left: that is for the rules to judge, not for the state to assume.
+      if (other.running === vcpu.index) other.running = somewhere;
     }
     if (cpu.running >= 0 && cpu.running !== vcpu.index) this.vcpu(cpu.running).cpu = somewhere;
     cpu.running = vcpu.index;

@@ -55,11 +55,12 @@ export class TimerContext {
   readonly earlierLo = new Uint32Array(remembered);
   #earlier = 0;
 
-  /** Remembers the memory copy as an earlier save before a new one replaces it. */
+  /** Remembers the last save as an earlier one, before a new one replaces it. */
   rememberSave(): void {
-    if (!this.cvalKnown || this.isEarlierSave(this.cvalHi, this.cvalLo)) return;
-    this.earlierHi[this.#earlier % remembered] = this.cvalHi;
-    this.earlierLo[this.#earlier % remembered] = this.cvalLo;
+    const { save } = this;
+    if (!save.hasCval || this.isEarlierSave(save.cvalHi, save.cvalLo)) return;
+    this.earlierHi[this.#earlier % remembered] = save.cvalHi;
+    this.earlierLo[this.#earlier % remembered] = save.cvalLo;
     this.#earlier++;
   }
 

@@ -262,7 +262,10 @@ export class Tracker {
   #loaded(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
     if (vcpu.cpu >= 0 && vcpu.cpu !== cpu.index) {
       const other = this.#cpu(vcpu.cpu);
-      if (other.running === vcpu) other.running = undefined;
+      if (other.running === vcpu) {
+        other.running = undefined;
+        other.known = false;
+      }
     }
     if (cpu.running !== undefined && cpu.running !== vcpu) cpu.running.cpu = -2;
     cpu.running = vcpu;

@@ -123,14 +123,14 @@ export const lifecycleFaults: readonly Fault[] = [
   {
     id: 'exit-removed',
     does: 'the exit between two entries is missing',
-    rules: ['entry-exit-alternate'],
-    diagnosis: 'entry-in-guest',
+    // A probe of the waiting hooks between the two entries is the first record that cannot be in the guest.
+    rules: ['entry-exit-alternate', 'no-put-in-guest'],
     sites: (recording) =>
-      sequences(recording, 'entry', 'exit', 'entry').map(([, exit, again]) => ({
+      sequences(recording, 'entry', 'exit', 'entry').map(([entry, exit, again]) => ({
         place: first(exit!),
         inject(edit) {
           edit.remove(first(exit!));
-          return first(again!);
+          return [first(entry!), first(again!)];
         },
       })),
   },
