@@ -6,19 +6,27 @@ export interface Waiting {
   readonly event: TimerEvent;
   /** Every CPU has gone on without a loss. */
   settle(): void;
-  /** A CPU had lost records at that time. */
-  retract(): void;
+  /** A CPU had lost records at that time, or the order of two CPUs' records is not certain. */
+  retract(reason: string): void;
 }
+
+/** Why something that waited is taken back. */
+const reasons = {
+  lost: 'records of another CPU were lost at that time',
+  order: 'another CPU has recorded something of the vcpu within the skew of their clocks',
+} as const;
 
 interface Entry {
   readonly waiting: Waiting;
   /** Position in the order of all events. */
   readonly sequence: number;
-  lost: boolean;
+  doubt: keyof typeof reasons | undefined;
 }
 
 /** Trace time in which the first record of every CPU that takes part is expected, where their number is not known; nanoseconds. */
 const beginning = 1_000_000_000;
+/** Clocks of different CPUs may differ by so much unless the trace clock is a global one; nanoseconds (specification §4.0, M3). */
+export const clockSkew = 50_000;
 /** Trace time after which a silent CPU is taken for idle, nanoseconds. */
 const patience = 10_000_000_000;
 
@@ -55,7 +63,7 @@ export class Gaps {
   /** Adds something that waits, in the order of the trace. */
   add(waiting: Waiting): void {
     if (!this.#ringBuffers) return waiting.settle();
-    this.#queue.push({ waiting, sequence: this.#sequence, lost: false });
+    this.#queue.push({ waiting, sequence: this.#sequence, doubt: undefined });
     if (this.#queue.length === 1) this.#release();
   }
 
@@ -70,8 +78,9 @@ export class Gaps {
     if (before === 0) this.#seen++;
     this.#recorded[event.cpu] = this.#sequence;
     if (this.#queue.length === 0) return;
+    this.#doubtOrder(event);
     if (event.kind === Kind.lost) {
-      for (const entry of this.#queue) if (entry.sequence > before) entry.lost = true;
+      for (const entry of this.#queue) if (entry.sequence > before) entry.doubt = 'lost';
       this.#release();
     } else if (this.#blockedBy === event.cpu || this.#blockedBy < 0 || this.#isPatient()) this.#release();
   }
@@ -82,11 +91,11 @@ export class Gaps {
    * @param ended CPUs whose buffers have, or may have, ended early, which leaves no mark
    */
   end(ended: ReadonlySet<number>): void {
-    for (const { waiting, sequence, lost } of this.#queue) {
+    for (const { waiting, sequence, doubt } of this.#queue) {
       const missing = this.#recorded.some(
         (recorded, cpu) => recorded <= sequence && !isOwn(waiting.event, cpu) && ended.has(cpu),
       );
-      if (lost || missing) waiting.retract();
+      if (doubt !== undefined || missing) waiting.retract(reasons[doubt ?? 'lost']);
       else waiting.settle();
     }
     this.#queue.length = 0;
@@ -99,6 +108,17 @@ export class Gaps {
     return this.#seen < (known > 0 ? known : 2);
   }
 
+  /** A record of the same vcpu that another CPU wrote at nearly the same time may have come first. */
+  #doubtOrder(event: TimerEvent): void {
+    if (event.vcpu < 0) return;
+    for (let at = this.#queue.length - 1; at >= 0; at--) {
+      const entry = this.#queue[at] as Entry;
+      const claim = entry.waiting.event;
+      if (event.time - claim.time > clockSkew) return;
+      if (claim.vcpu === event.vcpu && claim.cpu !== event.cpu) entry.doubt ??= 'order';
+    }
+  }
+
   #isPatient(): boolean {
     const front = this.#queue[0];
     return front !== undefined && this.#now - front.waiting.event.time > patience;
@@ -108,8 +128,8 @@ export class Gaps {
     let done = 0;
     for (; done < this.#queue.length; done++) {
       const entry = this.#queue[done] as Entry;
-      if (entry.lost) {
-        entry.waiting.retract();
+      if (entry.doubt !== undefined) {
+        entry.waiting.retract(reasons[entry.doubt]);
         continue;
       }
       this.#blockedBy = this.#silent(entry);
