@@ -18,6 +18,8 @@ import { groupVms, type VmGrouping } from './vms.js';
 
 /** Most events held back until the model is chosen: enough for a recording's first seconds, bounded for a pipe. */
 const heldBack = 4096;
+/** Fewest events that show what a trace records. */
+const fewest = 64;
 /** Trace time after which a decisive choice is not waited for any longer, nanoseconds. */
 const patience = 1_000_000_000;
 
@@ -161,8 +163,12 @@ export class TraceRun implements RecordSink {
       return;
     }
     this.#pending.push(new TimerEvent().copyFrom(event));
-    const waited = event.time - this.#firstTime > patience && this.#pending.length > 256;
-    if (this.#pending.length >= heldBack || (waited && this.#evidence.decisive(this.#sources))) this.#release();
+    const waited = event.time - this.#firstTime > patience && this.#pending.length >= fewest;
+    if (
+      this.#pending.length >= heldBack ||
+      (waited && this.#evidence.decisive(this.#sources, this.#options.model as ModelId | undefined))
+    )
+      this.#release();
   }
 
   /** End of input: what is held back is judged, puts and pending rules are concluded. */

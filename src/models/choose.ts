@@ -116,9 +116,9 @@ export class Evidence {
   }
 
   /** Whether more records can hardly change the choice. */
-  decisive(seen: SeenSources): boolean {
-    if (this.#shape === undefined) return false;
-    return this.choose(seen, undefined, undefined).candidates.length === 1;
+  decisive(seen: SeenSources, model: ModelId | undefined): boolean {
+    if (model === undefined && this.#named === undefined && this.#shape === undefined) return false;
+    return this.choose(seen, model, undefined).candidates.length === 1;
   }
 
   choose(seen: SeenSources, model: ModelId | undefined, host: Host | undefined): Choice {

@@ -18,10 +18,16 @@ export function placeWords(path: string, position: Position): string {
   return `${pathName(path)} ${positionWords(position)}`;
 }
 
+/** A thread as ftrace names it, `comm-pid`; the pid alone where no record named it, as in a native trace. */
+export function threadWords(comm: string, pid: number): string {
+  if (pid < 0) return '-';
+  return comm === '' ? `pid ${pid}` : `${comm}-${pid}`;
+}
+
 /** A vcpu as ftrace and the kernel name it: vcpu id, VM, thread. */
 export function vcpuWords(vcpu: VcpuName | null): string {
   if (vcpu === null) return 'no vcpu';
-  return `vcpu ${vcpu.id < 0 ? '?' : vcpu.id} of VM ${vcpu.vm}, thread ${vcpu.comm}-${vcpu.pid}`;
+  return `vcpu ${vcpu.id < 0 ? '?' : vcpu.id} of VM ${vcpu.vm}, thread ${threadWords(vcpu.comm, vcpu.pid)}`;
 }
 
 /** A number with its noun: `1 event`, `2 events`. */

@@ -1,5 +1,5 @@
 import type { Finding, WitnessEvent } from '../../check/facts.js';
-import { placeWords, positionWords, vcpuWords } from '../place.js';
+import { placeWords, positionWords, threadWords, vcpuWords } from '../place.js';
 import { align, labelled, paragraph } from './layout.js';
 import type { Theme } from './theme.js';
 
@@ -29,7 +29,7 @@ function eventLines(witness: readonly WitnessEvent[], theme: Theme): string[] {
     positionWords(event.position),
     event.time,
     `[${String(event.cpu).padStart(3, '0')}]`,
-    `${event.comm}-${event.pid}`,
+    threadWords(event.comm, event.pid),
     event.certainty === 'recorded' ? event.event : `${event.event} (${event.certainty})`,
     event.text,
   ]);

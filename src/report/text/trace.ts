@@ -1,6 +1,6 @@
 import type { ConditionSummary, Finding, TraceSummary, VcpuSummary } from '../../check/facts.js';
 import { severities } from '../../rules/rule.js';
-import { counted, pathName, positionWords } from '../place.js';
+import { counted, pathName, positionWords, threadWords } from '../place.js';
 import { coverageLines } from './coverage.js';
 import { findingLines, type TextStyle } from './finding.js';
 import { align, labelled, paragraph } from './layout.js';
@@ -41,7 +41,9 @@ export function headLines(trace: TraceSummary, { theme, width }: TextStyle): str
 
 function conditionDetail(item: ConditionSummary): string {
   const details = Object.entries(item.details).map(([detail, count]) => `${detail} ${count}`);
-  return [`first at ${positionWords(item.position)}`, ...details].join(', ');
+  // What concerns the trace as a whole has no place in it.
+  const place = item.position.line === 0 ? [] : [`first at ${positionWords(item.position)}`];
+  return [...place, ...details].join(', ');
 }
 
 /** Every way in which the input was incomplete or strange; that there was none is said as well. */
@@ -67,7 +69,7 @@ function vcpuRow(vcpu: VcpuSummary): (string | number)[] {
   return [
     `  VM ${vcpu.vm} (${vcpu.vmCertainty})`,
     `vcpu ${vcpu.id < 0 ? '?' : vcpu.id}`,
-    `${vcpu.comm}-${vcpu.pid}`,
+    threadWords(vcpu.comm, vcpu.pid),
     vcpu.events,
     vcpu.knownSince === null ? 'events, load state never known' : `events, known since ${vcpu.knownSince}`,
   ];
