@@ -1,9 +1,12 @@
 import { Certainty, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
+import { Kind, type KindName, kindNames } from '../events/kinds.js';
+import { because, clockSkew } from '../rules/context.js';
 
 /** Something that waits until no CPU can turn out to have lost records before it. */
 export interface Waiting {
   readonly event: TimerEvent;
+  /** Kinds that would explain it, had another CPU recorded them earlier. */
+  readonly explainedBy: readonly KindName[];
   /** Every CPU has gone on without a loss. */
   settle(): void;
   /** A CPU had lost records at that time, or the order of two CPUs' records is not certain. */
@@ -13,7 +16,7 @@ export interface Waiting {
 /** Why something that waited is taken back. */
 const reasons = {
   lost: 'records of another CPU were lost at that time',
-  order: 'another CPU has recorded something of the vcpu within the skew of their clocks',
+  order: because.order,
 } as const;
 
 interface Entry {
@@ -25,8 +28,6 @@ interface Entry {
 
 /** Trace time in which the first record of every CPU that takes part is expected, where their number is not known; nanoseconds. */
 const beginning = 1_000_000_000;
-/** Clocks of different CPUs may differ by so much unless the trace clock is a global one; nanoseconds (specification §4.0, M3). */
-export const clockSkew = 50_000;
 /** Trace time after which a silent CPU is taken for idle, nanoseconds. */
 const patience = 10_000_000_000;
 
@@ -108,14 +109,15 @@ export class Gaps {
     return this.#seen < (known > 0 ? known : 2);
   }
 
-  /** A record of the same vcpu that another CPU wrote at nearly the same time may have come first. */
+  /** A record of the vcpu that another CPU wrote at nearly the same time may have come first, and explain all. */
   #doubtOrder(event: TimerEvent): void {
     if (event.vcpu < 0) return;
     for (let at = this.#queue.length - 1; at >= 0; at--) {
       const entry = this.#queue[at] as Entry;
       const claim = entry.waiting.event;
       if (event.time - claim.time > clockSkew) return;
-      if (claim.vcpu === event.vcpu && claim.cpu !== event.cpu) entry.doubt ??= 'order';
+      if (claim.vcpu !== event.vcpu || claim.cpu === event.cpu) continue;
+      if (entry.waiting.explainedBy.includes(kindNames[event.kind] as KindName)) entry.doubt ??= 'order';
     }
   }
 

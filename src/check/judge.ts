@@ -9,7 +9,7 @@ import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Coverage } from './coverage.js';
 import type { CheckOptions, Finding } from './facts.js';
 import { Findings, type Naming, snapshot } from './findings.js';
-import { clockSkew, Gaps } from './gaps.js';
+import { Gaps } from './gaps.js';
 import { Needs } from './needs.js';
 
 /** Most distinct findings kept unless the user says otherwise. */
@@ -44,9 +44,6 @@ interface Pending {
   readonly active: ActiveRule;
   readonly violation: Violation;
 }
-
-/** Why a violation is not told whose events two CPUs recorded at nearly the same time. */
-const uncertainOrder = 'the clocks of two CPUs may differ by more than the time between their records';
 
 /**
  * Replays attributed events: for each, the rules' `before` handlers, the model's step, the rules' `after` handlers.
@@ -172,12 +169,9 @@ export class Judge {
         settle();
         continue;
       }
-      if (this.#setup.ringBuffers && hasUncertainOrder(violation, decisive)) {
-        active.coverage.undecide(at, uncertainOrder);
-        continue;
-      }
       this.#gaps.add({
         event: decisive,
+        explainedBy: violation.explainedBy ?? [],
         settle,
         retract: (reason) => active.coverage.undecide(at, reason),
       });
@@ -201,13 +195,6 @@ function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | u
   if (vcpu === undefined || load === undefined || load.serial === 0 || load.cpu !== decisive.cpu) return false;
   if ((vcpu.last[Kind.put_end] as TimerEvent).serial > load.serial) return false;
   return evidence.every((event) => event.serial >= load.serial);
-}
-
-/** Whether the proof needs the order of two records of different CPUs that lie closer than their clocks are certain. */
-function hasUncertainOrder(violation: Violation, decisive: TimerEvent): boolean {
-  return violation.witness.some(
-    (event) => event.serial > 0 && event.cpu !== decisive.cpu && decisive.time - event.time < clockSkew,
-  );
 }
 
 /** The machine's events change with the next step: a violation keeps copies. */

@@ -64,6 +64,7 @@ export default defineRule({
             message: 'armed',
             data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
             witness: [arm, vcpu.last[Kind.load] as TimerEvent],
+            explainedBy: ['bg_expire', 'bg_cancel'],
           });
         },
       },

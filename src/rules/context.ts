@@ -17,6 +17,11 @@ export interface Violation {
   /** Another severity than the model's, where the rule itself says so. */
   readonly severity?: Severity;
   /**
+   * Kinds of which one would explain it, had another CPU recorded it a moment earlier: if one follows within the skew of
+   * the CPUs' clocks, the order is not certain and nothing is decided (specification §4.0, M3).
+   */
+  readonly explainedBy?: readonly KindName[];
+  /**
    * What is claimed rests on the state of the CPU alone, and all its evidence was recorded there: no loss of another
    * CPU can explain it.
    */
@@ -55,6 +60,17 @@ export interface RuleHandlers {
   readonly end?: Handler;
 }
 
+/**
+ * How much later than the truth a record of one CPU may stand beside those of another, nanoseconds (specification §4.0,
+ * M3). The trace clocks of arm64 all read the one system counter, so that only the reading itself takes time: no
+ * recording shows an inversion, and with the 50 us of clocks that are kept apart a real double load, whose put often
+ * follows within that time, would never be told.
+ */
+export const clockSkew = 5_000;
+
+/** What would have ended a load, had it come earlier. */
+export const endsOfLoad: readonly KindName[] = ['put', 'timer_put', 'save', 'sched_switch'];
+
 /** Reasons that many rules share, in one spelling. */
 export const because = {
   initial: 'the state is not known: the trace begins in the middle, or records were lost',
@@ -64,4 +80,5 @@ export const because = {
   entered: 'the guest ran in between and may have changed the registers',
   userspace: 'userspace may have written the registers in between, which leaves no record',
   ends: 'the trace ends before it shows',
+  order: 'two CPUs recorded it closer in time than their clocks are certain',
 } as const;

@@ -1,7 +1,7 @@
 import { Certainty, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere, type VcpuState } from '../machine/state.js';
-import { because } from './context.js';
+import { because, endsOfLoad } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
@@ -77,6 +77,7 @@ export default defineRule({
         message,
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: vcpu.cpu },
         witness: [vcpu.last[Kind.load] as TimerEvent, vcpu.last[Kind.put] as TimerEvent],
+        explainedBy: endsOfLoad,
         distrustOwnership: true,
       });
     }

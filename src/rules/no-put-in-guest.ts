@@ -1,7 +1,7 @@
 import { Certainty, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import { no, unknown } from '../machine/state.js';
-import { because, type Handler } from './context.js';
+import { because, clockSkew, type Handler } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
@@ -52,6 +52,8 @@ export default defineRule({
       if (vcpu.inGuest === unknown) return context.undecided(event, because.initial);
       if (event.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
       const entry = vcpu.last[Kind.entry] as TimerEvent;
+      if (entry.cpu !== event.cpu && event.time - entry.time < clockSkew)
+        return context.undecided(event, because.order);
       if (reported[event.vcpu] === entry.serial) return;
       reported[event.vcpu] = entry.serial;
       context.violate(event, {

@@ -1,7 +1,7 @@
 import { Certainty, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
-import { because } from './context.js';
+import { because, endsOfLoad } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
@@ -55,6 +55,7 @@ export default defineRule({
         message: 'elsewhere',
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: vcpu.cpu },
         witness: [vcpu.last[Kind.load] as TimerEvent],
+        explainedBy: endsOfLoad,
         distrustOwnership: true,
       });
     }

@@ -165,6 +165,7 @@ export default defineRule({
               restoredCval: cvalText(event),
             },
             witness: clobbered ? [save, irq] : [save],
+            explainedBy: ['save'],
             distrustRegisters: event.timer,
           });
         },

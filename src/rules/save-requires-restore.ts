@@ -1,6 +1,6 @@
 import type { TimerEvent } from '../events/event.js';
 import { type Known, no, type TimerContext, unknown, yes } from '../machine/state.js';
-import { because } from './context.js';
+import { because, endsOfLoad } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
 
@@ -66,6 +66,7 @@ export default defineRule({
         message,
         data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
         witness: [wanted === yes ? state.save : state.restore],
+        explainedBy: wanted === no ? endsOfLoad : [],
         distrustOwnership: true,
       });
     }

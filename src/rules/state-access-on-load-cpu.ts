@@ -1,7 +1,7 @@
 import { Context, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
-import { because, type Handler } from './context.js';
+import { because, endsOfLoad, type Handler } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
@@ -62,6 +62,7 @@ export default defineRule({
           loaded: cpu,
         },
         witness: [last[Kind.load] as TimerEvent],
+        explainedBy: endsOfLoad,
         distrustOwnership: true,
       });
     }
