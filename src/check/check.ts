@@ -1,10 +1,11 @@
 import { catalogue } from '../decode/catalogue.js';
 import { detectFormat } from '../input/detect.js';
 import { InputError } from '../input/errors.js';
-import { createReader } from '../input/index.js';
+import { createReader, inputFormats } from '../input/index.js';
 import type { Reader } from '../input/record.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
+import { severities } from '../rules/rule.js';
 import type { CheckOptions, Fact, RuleCoverage, RunSummary, TraceFailure, TraceSummary, Verdict } from './facts.js';
 import { TraceRun } from './trace-run.js';
 
@@ -26,7 +27,7 @@ const detectBytes = 64 * 1024;
  * The last fact is `run-end` with the exit code: 1 violations, 3 an unreadable input, 4 inconclusive, 0 clean, the
  * first of these that applies.
  *
- * @throws RangeError for a model, host or rule that does not exist
+ * @throws RangeError for an option whose value does not exist
  */
 export async function* check(
   inputs: readonly Input[],
@@ -51,6 +52,14 @@ export async function* check(
 function validate(options: CheckOptions): void {
   if (options.model !== undefined && !(modelIds as readonly string[]).includes(options.model))
     throw new RangeError(`unknown model '${options.model}': expected one of ${modelIds.join(', ')}`);
+  if (options.host !== undefined && options.host !== 'vhe' && options.host !== 'nvhe')
+    throw new RangeError(`unknown host '${options.host}': expected vhe or nvhe`);
+  if (options.failOn !== undefined && !severities.includes(options.failOn))
+    throw new RangeError(`unknown severity '${options.failOn}': expected one of ${severities.join(', ')}`);
+  if (options.inputFormat !== undefined && !inputFormats.includes(options.inputFormat))
+    throw new RangeError(`unknown input format '${options.inputFormat}': expected one of ${inputFormats.join(', ')}`);
+  if (options.maxFindings !== undefined && !(Number.isInteger(options.maxFindings) && options.maxFindings >= 1))
+    throw new RangeError(`maxFindings: expected a whole number from 1, found ${options.maxFindings}`);
   for (const id of Object.keys(options.rules ?? {}))
     if (!rules.some((rule) => rule.id === id)) throw new RangeError(`unknown rule '${id}'`);
 }

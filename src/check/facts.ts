@@ -43,8 +43,8 @@ export interface Finding {
   /** Which of the rule's messages: the sub-diagnosis. */
   readonly diagnosis: string;
   readonly severity: Severity;
-  /** Null when the event belongs to no vcpu. */
-  readonly vcpu: VcpuName | null;
+  /** Null when the event belongs to no vcpu. The VM's number is final only in the trace's summary. */
+  vcpu: VcpuName | null;
   readonly cpu: number;
   /** Seconds in the trace's clock with nine decimals. */
   readonly time: string;
@@ -188,7 +188,7 @@ export interface RunSummary {
 /** The stream of facts that a check yields; every reporter is a consumer of it. */
 export type Fact =
   | { readonly type: 'trace-start'; readonly path: string; readonly format: string }
-  /** As soon as it is decided; may come again when contradicted. */
+  /** As soon as it is decided. */
   | { readonly type: 'model'; readonly path: string; readonly model: ModelChoice; readonly host: HostChoice }
   /** The first occurrence of a finding, as it is found. */
   | { readonly type: 'finding'; readonly path: string; readonly finding: Finding }

@@ -28,12 +28,19 @@ export class Findings {
   omitted = 0;
   readonly #byFingerprint = new Map<string, Finding>();
   readonly #omittedFingerprints = new Set<string>();
+  /** Index of each finding's vcpu. */
+  readonly #vcpus: number[] = [];
   readonly #naming: Naming;
   readonly #limit: number;
 
   constructor(naming: Naming, limit: number) {
     this.#naming = naming;
     this.#limit = limit;
+  }
+
+  /** Whether a violation would only be counted, because its like has been told. */
+  knows(rule: Rule, violation: Violation, event: TimerEvent): boolean {
+    return this.#byFingerprint.has(fingerprintOf(rule.id, violation, chain(violation.witness, violation.at ?? event)));
   }
 
   /**
@@ -94,8 +101,16 @@ export class Findings {
       occurrences: [occurrence],
     };
     this.#byFingerprint.set(fingerprint, finding);
+    this.#vcpus.push(at.vcpu);
     this.list.push(finding);
     return finding;
+  }
+
+  /** Names every finding's vcpu again, now that all vcpus and their VMs are known. */
+  rename(): void {
+    this.list.forEach((finding, index) => {
+      finding.vcpu = this.#naming.vcpu(this.#vcpus[index] as number);
+    });
   }
 
   #witness(event: TimerEvent, decisive: boolean): WitnessEvent {

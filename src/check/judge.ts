@@ -23,6 +23,8 @@ export interface JudgeSetup {
   readonly naming: Naming;
   /** Whether the trace records a kind of event. */
   records(kind: KindName): boolean;
+  /** How many kinds and sources the trace has shown so far: what it records changes only with this number. */
+  kindsSeen(): number;
   /** Number of CPUs that the recording says it has; 0 when it does not say. */
   cpus(): number;
   /** False for a native trace. */
@@ -37,6 +39,8 @@ export interface ActiveRule {
   /** `off` by the user, undefined when the model has no such rule. */
   readonly severity: Severity | 'off' | undefined;
   readonly coverage: Coverage;
+  /** The worst severity with which it was violated. */
+  worst: Severity | undefined;
 }
 
 /** A violation of the event at hand. */
@@ -74,7 +78,12 @@ export class Judge {
     const driver = setup.candidates[setup.candidates.length - 1];
     const model = driver === undefined ? undefined : models[driver];
     this.#steps = model === undefined ? kindNames.map(() => undefined) : stepTable(model);
-    this.active = setup.rules.map((rule) => ({ rule, severity: this.#severity(rule), coverage: new Coverage() }));
+    this.active = setup.rules.map((rule) => ({
+      rule,
+      severity: this.#severity(rule),
+      coverage: new Coverage(),
+      worst: undefined,
+    }));
     if (model !== undefined) for (const active of this.active) this.#activate(active, model);
   }
 
@@ -88,7 +97,7 @@ export class Judge {
     if (vcpu?.distrusted === true) this.machine.settleDistrust(vcpu, event);
     if (kind === Kind.load) this.#hosts.add(event.cpu);
     // A CPU without records may load the vcpu from now on.
-    if (vcpu !== undefined && kind === Kind.put_end && this.#gaps.blind) this.machine.forgetVcpu(vcpu);
+    if (vcpu !== undefined && kind === Kind.put_end) this.machine.loseSight(vcpu, this.#gaps.blind);
     this.machine.remember(event);
     for (const handler of this.#after[kind] as Handler[]) handler(event);
     if (this.#pending.length > 0) this.#report(event);
@@ -119,7 +128,11 @@ export class Judge {
   #activate(active: ActiveRule, model: Model): void {
     if (active.severity === undefined || active.severity === 'off') return;
     const { coverage } = active;
-    const needs = new Needs(active.rule, (kind) => this.#setup.records(kind));
+    const needs = new Needs(
+      active.rule,
+      (kind) => this.#setup.records(kind),
+      () => this.#setup.kindsSeen(),
+    );
     const context: RuleContext = {
       machine: this.machine,
       model,
@@ -127,13 +140,15 @@ export class Judge {
       records: (kind) => this.#setup.records(kind),
       hold: (event) => {
         if (needs.met()) coverage.hold(event);
-        else coverage.undecide(event, needs.reason());
+        else coverage.undecide(event, needs.reason);
       },
       undecided: (event, reason) => coverage.undecide(event, reason),
       violate: (event, violation) => {
-        if (!needs.met()) return coverage.undecide(event, needs.reason());
-        this.#stateBefore ??= snapshot(this.machine, violation.at ?? event, this.#setup.naming);
-        this.#pending.push({ active, violation: keepEvents(violation) });
+        if (!needs.met()) return coverage.undecide(event, needs.reason);
+        const kept = keepEvents(violation);
+        if (!this.findings.knows(active.rule, kept, event))
+          this.#stateBefore ??= snapshot(this.machine, violation.at ?? event, this.#setup.naming);
+        this.#pending.push({ active, violation: kept });
       },
     };
     const handlers: RuleHandlers = active.rule.create(context);
@@ -149,28 +164,31 @@ export class Judge {
 
   #report(event: TimerEvent): void {
     const before = this.#stateBefore ?? {};
+    const isNew = this.#stateBefore !== undefined;
     this.#stateBefore = undefined;
     const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
     const decisive = new TimerEvent().copyFrom(event);
     let distrusted = false;
     for (const { active, violation } of this.#pending) {
       const at = violation.at ?? decisive;
-      const after = snapshot(this.machine, at, this.#setup.naming);
+      const after = isNew ? snapshot(this.machine, at, this.#setup.naming) : {};
       const settle = () => {
         active.coverage.violate(at);
         const severity = violation.severity ?? (active.severity as Severity);
+        if (active.worst === undefined || severities.indexOf(severity) > severities.indexOf(active.worst))
+          active.worst = severity;
         const finding = this.findings.add(active.rule, severity, decisive, violation, before, after);
         if (finding !== undefined) this.#setup.found(finding);
       };
       distrusted ||= violation.distrustOwnership === true;
       if (vcpu !== undefined && violation.distrustRegisters !== undefined)
         this.machine.distrustRegisters(vcpu, violation.distrustRegisters);
-      if (isLocal(violation, decisive, vcpu)) {
+      if (isLocal(violation, at, vcpu)) {
         settle();
         continue;
       }
       this.#gaps.add({
-        event: decisive,
+        event: at,
         explainedBy: violation.explainedBy ?? [],
         settle,
         retract: (reason) => active.coverage.undecide(at, reason),
@@ -187,7 +205,7 @@ export class Judge {
  */
 function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | undefined): boolean {
   if (decisive.certainty !== Certainty.recorded) return false;
-  const evidence = [...violation.witness, violation.at ?? decisive].filter((event) => event.serial > 0);
+  const evidence = [...violation.witness, decisive].filter((event) => event.serial > 0);
   if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
   if (violation.ofCpu === true) return true;
   const load = vcpu?.last[Kind.load];

@@ -8,27 +8,37 @@ import type { Rule } from '../rules/rule.js';
 export class Needs {
   readonly #rule: Rule;
   readonly #records: (kind: KindName) => boolean;
+  readonly #version: () => number;
+  #asked = -1;
   #met = false;
+  #reason = '';
 
-  constructor(rule: Rule, records: (kind: KindName) => boolean) {
+  /** @param version changes whenever the answer of `records` may */
+  constructor(rule: Rule, records: (kind: KindName) => boolean, version: () => number) {
     this.#rule = rule;
     this.#records = records;
+    this.#version = version;
   }
 
   met(): boolean {
-    this.#met ||= this.missing().length === 0;
+    if (this.#met || this.#asked === this.#version()) return this.#met;
+    this.#asked = this.#version();
+    const missing = missingNeeds(this.#rule, this.#records);
+    this.#met = missing.length === 0;
+    this.#reason = `the trace records no ${missing.join(', ')}`;
     return this.#met;
   }
 
-  /** What is needed and not recorded; alternatives are joined by "or". */
-  missing(): string[] {
-    return this.#rule.needs.flatMap((need) => {
-      const kinds = typeof need === 'string' ? [need] : need;
-      return kinds.some((kind) => this.#records(kind)) ? [] : [kinds.join(' or ')];
-    });
+  /** Why they are not met; asked after `met`. */
+  get reason(): string {
+    return this.#reason;
   }
+}
 
-  reason(): string {
-    return `the trace records no ${this.missing().join(', ')}`;
-  }
+/** What a rule needs and a trace does not record; alternatives are joined by "or". */
+export function missingNeeds(rule: Rule, records: (kind: KindName) => boolean): string[] {
+  return rule.needs.flatMap((need) => {
+    const kinds = typeof need === 'string' ? [need] : need;
+    return kinds.some((kind) => records(kind)) ? [] : [kinds.join(' or ')];
+  });
 }

@@ -1,7 +1,7 @@
 import { type Severity, severities } from '../rules/rule.js';
 import type { CheckOptions, RuleSummary, TraceSummary, VcpuSummary, Verdict } from './facts.js';
 import type { ActiveRule } from './judge.js';
-import { Needs } from './needs.js';
+import { missingNeeds } from './needs.js';
 import type { TraceRun } from './trace-run.js';
 
 /** Least severity that makes a run fail, unless the user says otherwise. */
@@ -11,9 +11,9 @@ function atLeast(severity: Severity, least: Severity): boolean {
   return severities.indexOf(severity) >= severities.indexOf(least);
 }
 
-function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: number): RuleSummary {
+function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: readonly number[]): RuleSummary {
   const coverage = active.coverage.summary();
-  const byVcpu = Array.from({ length: vcpus }, (_, index) => active.coverage.byVcpu(index));
+  const byVcpu = vcpus.map((index) => active.coverage.byVcpu(index));
   const base = { ...coverage, byVcpu };
   if (active.severity === undefined) {
     const reason =
@@ -28,7 +28,7 @@ function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: number): RuleSumm
     const [reason] = Object.entries(coverage.reasons).sort((a, b) => b[1] - a[1])[0] as [string, number];
     return { ...base, status: 'undecided', severity, reason };
   }
-  const lacking = new Needs(active.rule, (kind) => run.hasKind(kind)).missing().join(', ');
+  const lacking = missingNeeds(active.rule, (kind) => run.hasKind(kind)).join(', ');
   const reason = lacking === '' ? 'the trace has no occasion for it' : `the trace records no ${lacking}`;
   return { ...base, status: 'not-exercised', severity, reason };
 }
@@ -39,12 +39,11 @@ function verdictOf(
   rules: Readonly<Record<string, RuleSummary>>,
 ): { verdict: Verdict; because: string[] } {
   const failOn = options.failOn ?? defaultFailOn;
-  const violated = (run.judge?.findings.list ?? []).filter((finding) => atLeast(finding.severity, failOn));
-  if (violated.length > 0) {
-    const names = [...new Set(violated.map((finding) => finding.rule))];
-    return { verdict: 'violations', because: names.map((name) => `${name} was violated`) };
-  }
-  const decided = Object.values(rules).filter((rule) => rule.held > 0);
+  const violated = (run.judge?.active ?? []).filter((active) => active.worst !== undefined);
+  const failing = violated.filter((active) => atLeast(active.worst as Severity, failOn));
+  if (failing.length > 0)
+    return { verdict: 'violations', because: failing.map((active) => `${active.rule.id} was violated`) };
+  const decided = Object.values(rules).filter((rule) => rule.held + rule.violated > 0);
   if (decided.length === 0) {
     const because =
       run.modelChoice.candidates.length === 0
@@ -54,8 +53,11 @@ function verdictOf(
   }
   if (run.conditions.loss && options.allowLoss !== true)
     return { verdict: 'inconclusive', because: ['records were lost inside the trace (--allow-loss accepts that)'] };
-  const held = decided.reduce((sum, rule) => sum + rule.held, 0);
-  return { verdict: 'clean', because: [`${decided.length} rules were decided ${held} times, and held`] };
+  const times = decided.reduce((sum, rule) => sum + rule.held + rule.violated, 0);
+  const rulesWere = `${decided.length} ${decided.length === 1 ? 'rule was' : 'rules were'} decided ${times} times`;
+  if (violated.length === 0) return { verdict: 'clean', because: [`${rulesWere}, and held`] };
+  const names = violated.map((active) => active.rule.id).join(', ');
+  return { verdict: 'clean', because: [`${rulesWere}; violated below the failing severity: ${names}`] };
 }
 
 /** Everything that is known of a trace at its end. */
@@ -63,21 +65,23 @@ export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
   const all = run.tracker?.threads.vcpus ?? [];
   const real = all.filter((vcpu) => vcpu.pid >= 0 && vcpu.events > 0);
   const grouping = run.grouping;
-  const vcpus = real
-    .map(
-      (vcpu): VcpuSummary => ({
-        vm: grouping?.vmOf[vcpu.index] ?? 0,
-        id: vcpu.id,
-        pid: vcpu.pid,
-        comm: run.comm(vcpu.pid),
-        vmCertainty: grouping?.certainty[vcpu.index] ?? 'assumed',
-        knownSince: vcpu.knownSince < 0 ? null : run.time(vcpu.knownSince),
-        events: vcpu.events,
-      }),
-    )
-    .sort((a, b) => a.vm - b.vm || a.id - b.id);
+  const vm = (index: number) => grouping?.vmOf[index] ?? 0;
+  const sorted = [...real].sort((a, b) => vm(a.index) - vm(b.index) || a.id - b.id);
+  const vcpus = sorted.map(
+    (vcpu): VcpuSummary => ({
+      vm: vm(vcpu.index),
+      id: vcpu.id,
+      pid: vcpu.pid,
+      comm: run.comm(vcpu.pid),
+      vmCertainty: grouping?.certainty[vcpu.index] ?? 'assumed',
+      knownSince: vcpu.knownSince < 0 ? null : run.time(vcpu.knownSince),
+      events: vcpu.events,
+    }),
+  );
+  const indices = sorted.map((vcpu) => vcpu.index);
   const rules: Record<string, RuleSummary> = {};
-  for (const active of run.judge?.active ?? []) rules[active.rule.id] = ruleSummary(active, run, all.length);
+  for (const active of run.judge?.active ?? []) rules[active.rule.id] = ruleSummary(active, run, indices);
+  run.judge?.findings.rename();
   const { verdict, because } = verdictOf(run, options, rules);
   return {
     path: run.path,

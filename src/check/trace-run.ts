@@ -3,10 +3,11 @@ import { Decoder } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
 import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
+import { InputError } from '../input/errors.js';
 import type { Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
-import type { ModelId } from '../models/model.js';
+import { type ModelId, modelIds } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
 import { Conditions } from './conditions.js';
@@ -66,6 +67,8 @@ export class TraceRun implements RecordSink {
   readonly #evidence = new Evidence();
   readonly #seen = new Uint8Array(catalogue.events.length);
   readonly #kinds = new Uint8Array(kindNames.length);
+  /** Number of kinds and sources seen. */
+  #shown = 0;
   readonly #decoder: Decoder;
   #pending: TimerEvent[] | undefined = [];
   #tracker: Tracker | undefined;
@@ -96,7 +99,9 @@ export class TraceRun implements RecordSink {
     this.#decoder = new Decoder({
       event: (event) => this.event(event),
       seen: (source) => {
+        if (this.#seen[source] === 1) return;
         this.#seen[source] = 1;
+        this.#shown++;
       },
       condition: (...condition) => this.condition(...condition),
     });
@@ -139,6 +144,10 @@ export class TraceRun implements RecordSink {
 
   fact(facts: RecordingFacts): void {
     Object.assign(this.recording, facts);
+    if (facts.model !== undefined && !(modelIds as readonly string[]).includes(facts.model))
+      throw new InputError(`model: expected one of ${modelIds.join(', ')}, found "${facts.model}"`);
+    if (facts.host !== undefined && facts.host !== 'vhe' && facts.host !== 'nvhe')
+      throw new InputError(`host: expected vhe or nvhe, found "${facts.host}"`);
     if (facts.kernel !== undefined) this.#evidence.kernel(facts.kernel);
     if (facts.model !== undefined || facts.host !== undefined) this.#evidence.named(facts.model, facts.host);
   }
@@ -154,7 +163,10 @@ export class TraceRun implements RecordSink {
     if (event.time > this.lastTime) this.lastTime = event.time;
     this.#lastPosition = event.position;
     if (event.cpu >= 0) this.#cpus.add(event.cpu);
-    this.#kinds[event.kind] = 1;
+    if (this.#kinds[event.kind] === 0) {
+      this.#kinds[event.kind] = 1;
+      this.#shown++;
+    }
     if (event.kind === Kind.sched_switch) this.#idle[event.cpu] = event.otherPid === 0;
     this.#evidence.event(event);
     if (this.#decoder.oldNames) this.#evidence.oldNames();
@@ -297,6 +309,7 @@ export class TraceRun implements RecordSink {
       host: choice.host,
       naming,
       records: (kind) => this.hasKind(kind),
+      kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,
       ringBuffers: !this.#native,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),

@@ -214,6 +214,9 @@ export class TimerEvent {
   }
 }
 
+/** Bits of CTL that a restore must bring back: ISTATUS is read-only and ignored on writes. */
+export const writableCtl = Ctl.enable | Ctl.imask;
+
 /** Bits 0..1 of CTL allow the timer to fire: enabled and not masked (kvm_timer_irq_can_fire). */
 export function canFire(ctl: number): boolean {
   return (ctl & (Ctl.enable | Ctl.imask)) === Ctl.enable;

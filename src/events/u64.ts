@@ -5,21 +5,9 @@
  * costs an allocation per event. Every function takes halves as unsigned 32-bit integers (0..2^32-1).
  */
 
-/** -1, 0 or 1: how a compares with b as unsigned 64-bit values. */
-export function compareU64(aHi: number, aLo: number, bHi: number, bLo: number): number {
-  if (aHi !== bHi) return aHi < bHi ? -1 : 1;
-  if (aLo !== bLo) return aLo < bLo ? -1 : 1;
-  return 0;
-}
-
 /** The kernel's spelling of a 64-bit value: `0x` and lower-case hexadecimal digits without leading zeros. */
 export function formatU64(hi: number, lo: number): string {
   return hi === 0 ? `0x${lo.toString(16)}` : `0x${hi.toString(16)}${lo.toString(16).padStart(8, '0')}`;
-}
-
-/** The value as a BigInt, for output and for arithmetic outside the hot path. */
-export function toBigInt(hi: number, lo: number): bigint {
-  return (BigInt(hi) << 32n) | BigInt(lo);
 }
 
 /**

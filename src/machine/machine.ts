@@ -173,15 +173,15 @@ export class Machine {
   /** KVM_SET_ONE_REG: the memory copy changes (kvm_arm_timer_set_reg). ISTATUS is read-only. */
   writeMemory(vcpu: VcpuState, event: TimerEvent): void {
     const context = vcpu.contexts[event.timer];
-    if (context === undefined || !event.hasValue) return;
+    if (context === undefined) return;
     if (event.register === Register.ctl) {
       context.userCtl.copyFrom(event);
-      context.ctl = event.valueLo & ~Ctl.istatus;
+      context.ctl = event.hasValue ? event.valueLo & ~Ctl.istatus : -1;
     } else if (event.register === Register.cval) {
       context.userCval.copyFrom(event);
       context.cvalHi = event.valueHi;
       context.cvalLo = event.valueLo;
-      context.cvalKnown = true;
+      context.cvalKnown = event.hasValue;
     }
   }
 
@@ -267,9 +267,27 @@ export class Machine {
     }
   }
 
+  /**
+   * The vcpu was put: where a CPU of the host has recorded nothing so far, it may be loaded there from now on. What was
+   * saved stays as evidence, since an equal restore is proof enough.
+   */
+  loseSight(vcpu: VcpuState, blind: boolean): void {
+    vcpu.unseen = blind;
+    if (!blind) return;
+    vcpu.cpu = somewhere;
+    vcpu.blocked = unknown;
+    if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
+    for (const context of vcpu.contexts) {
+      context.loaded = unknown;
+      context.level = unknown;
+      context.forgetHardware();
+    }
+  }
+
   forgetVcpu(vcpu: VcpuState): void {
     this.#release(vcpu);
     vcpu.distrusted = false;
+    vcpu.unseen = false;
     vcpu.cpu = somewhere;
     vcpu.inGuest = unknown;
     vcpu.blocked = unknown;

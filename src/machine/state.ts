@@ -41,8 +41,6 @@ export class TimerContext {
   enteredSinceRestore: Known = unknown;
   /** Whether something that leaves no record may have written the memory copy since the last save. */
   writable: Known = unknown;
-  /** Soft hrtimer of an emulated context. */
-  softArmed: Known = unknown;
 
   readonly save = new TimerEvent();
   readonly restore = new TimerEvent();
@@ -78,7 +76,6 @@ export class TimerContext {
     this.forgetMemory();
     this.level = unknown;
     this.forgetHardware();
-    this.softArmed = unknown;
   }
 
   forgetMemory(): void {
@@ -102,6 +99,8 @@ export class VcpuState {
   cpu = somewhere;
   /** True when `cpu` was only placed by a neighbouring record. */
   cpuApproximate = false;
+  /** Since its last put it may have been loaded on a CPU that has recorded nothing so far. */
+  unseen = false;
   /** A violation has left it open where this vcpu is loaded; nothing of its ownership is believed until its next put. */
   distrusted = false;
   /** Between kvm_entry and kvm_exit. */

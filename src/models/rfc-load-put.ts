@@ -1,4 +1,4 @@
-import { Timer } from '../events/event.js';
+import { Certainty, Timer } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import type { CpuState } from '../machine/state.js';
 import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
@@ -33,7 +33,7 @@ function timerRestoreState(machine: Machine, vcpu: VcpuState, cpu: CpuState): vo
 /** kvm_arch_vcpu_load, then kvm_timer_vcpu_load: affinity, active state, offset, restore; no check of `enabled`. */
 const load: Step = (machine, cpu, vcpu, event) => {
   if (vcpu === undefined) return;
-  machine.setRunning(vcpu, cpu, event.certainty > 1);
+  machine.setRunning(vcpu, cpu, event.certainty >= Certainty.approximate);
   machine.setAffinity(cpu, yes);
   const level = (vcpu.contexts[Timer.vtimer] as TimerContext).level;
   // level || kvm_vgic_map_is_active(): the second half is invisible, so a low level leaves the state unknown.

@@ -1,4 +1,4 @@
-import { Ctl } from '../events/event.js';
+import { Certainty } from '../events/event.js';
 import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
 import type { Model, Step } from './model.js';
 
@@ -8,7 +8,7 @@ import type { Model, Step } from './model.js';
 /** kvm_arch_vcpu_load: the vcpu becomes the CPU's running vcpu. */
 const load: Step = (machine, cpu, vcpu, event) => {
   if (vcpu === undefined) return;
-  machine.setRunning(vcpu, cpu, event.certainty > 1);
+  machine.setRunning(vcpu, cpu, event.certainty >= Certainty.approximate);
 };
 
 /** kvm_timer_vcpu_load: active state and restore have records of their own; the offset has none. */
@@ -97,16 +97,6 @@ const bgEnd: Step = (machine, cpu, vcpu) => {
   if (vcpu !== undefined) machine.disarmBackgroundTimer(vcpu, cpu);
 };
 
-/** timer_emulate: soft_timer_start of an emulated context; and its cancel and expiry. */
-const softArm: Step = (_machine, _cpu, vcpu, event) => {
-  const context = vcpu?.contexts[event.timer];
-  if (context !== undefined) context.softArmed = yes;
-};
-const softEnd: Step = (_machine, _cpu, vcpu, event) => {
-  const context = vcpu?.contexts[event.timer];
-  if (context !== undefined) context.softArmed = no;
-};
-
 /** kvm_arch_timer_handler, from irq_handler_entry to irq_handler_exit. */
 const irq: Step = (_machine, cpu) => {
   cpu.inTimerIrq = yes;
@@ -163,9 +153,6 @@ const lost: Step = (machine, cpu) => {
   machine.forgetCpu(cpu.index);
 };
 
-/** Whether a restored CTL bit must come back: ISTATUS is read-only and ignored on writes. */
-export const writableCtl = Ctl.enable | Ctl.imask;
-
 /** 5.1 to 6.3: contexts are direct or emulated by the timer map; the background timer lives in put and load. */
 export const timerMapModel: Model = {
   id: 'timer-map',
@@ -186,9 +173,6 @@ export const timerMapModel: Model = {
     bg_arm: bgArm,
     bg_cancel: bgEnd,
     bg_expire: bgEnd,
-    soft_arm: softArm,
-    soft_cancel: softEnd,
-    soft_expire: softEnd,
     vtimer_irq: irq,
     vtimer_irq_end: irqEnd,
     set_active: setActive,

@@ -80,5 +80,6 @@ export const because = {
   entered: 'the guest ran in between and may have changed the registers',
   userspace: 'userspace may have written the registers in between, which leaves no record',
   ends: 'the trace ends before it shows',
+  blind: 'the vcpu may have been loaded on a CPU that has recorded nothing so far',
   order: 'two CPUs recorded it closer in time than their clocks are certain',
 } as const;

@@ -97,6 +97,7 @@ export default defineRule({
             data: { ...data(irq), gap: `${(gap / 1e6).toFixed(1)} ms` },
             witness: [],
             at: irq,
+            ofCpu: true,
           });
         });
       },

@@ -2,7 +2,7 @@ import { Context, canFire, type TimerEvent } from '../events/event.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { accessClasses, ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-true-only-if-can-fire',
@@ -98,10 +98,12 @@ export default defineRule({
           const level = beforeRestore.get(key);
           beforeRestore.clear(key);
           if (level === undefined || event.ctl < 0) return;
-          // The level was computed from the memory copy: the last save where nothing may have written since, else
+          // The level was computed from the memory copy: as the model has it where nothing else may have written, else
           // what the restore shows. (A restore that differs from the save is restore-equals-last-save's matter.)
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
-          if (state.saveValid && state.writable === no) judge(level, state.save.ctl, state.save, 'save', event);
+          const trapped = accessClasses.includes(machine.vcpu(event.vcpu).exitClass);
+          if (state.ctl >= 0 && state.writable === no && !trapped)
+            judge(level, state.ctl, state.save, 'memory copy', event);
           else judge(level, event.ctl, event, 'restore', event);
         },
         save(event) {

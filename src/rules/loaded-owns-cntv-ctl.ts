@@ -111,7 +111,7 @@ export default defineRule({
           const put = vcpu.last[Kind.put] as TimerEvent;
           for (const timer of inOrder) {
             const state = vcpu.contexts[timer] as TimerContext;
-            if (state.loaded === no && state.saveValid) context.hold(event);
+            if (state.loaded === no && state.save.serial > put.serial) context.hold(event);
             if (state.loaded !== yes || machine.cpu(event.cpu).owner[timer] !== vcpu.index) continue;
             context.violate(event, {
               message: 'put-without-save',

@@ -47,6 +47,7 @@ export default defineRule({
     function judge(event: TimerEvent): void {
       // A thread that runs no vcpu switches as it likes.
       if (event.vcpu < 0) return;
+      if (event.attribution >= Certainty.approximate) return context.undecided(event, because.unattributed);
       const vcpu = machine.vcpu(event.vcpu);
       if (vcpu.inGuest === no) return context.hold(event);
       if (vcpu.inGuest === unknown) return context.undecided(event, because.initial);

@@ -1,7 +1,6 @@
-import { Register, type TimerEvent } from '../events/event.js';
+import { Certainty, Register, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount } from '../machine/state.js';
-import { writableCtl } from '../models/timer-map.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
@@ -64,7 +63,8 @@ export default defineRule({
     return {
       before: {
         reset(event) {
-          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          if (event.vcpu < 0 || event.attribution >= Certainty.approximate)
+            return context.undecided(event, because.unattributed);
           for (let timer = 0; timer < contextCount; timer++) resets.set(event.vcpu * contextCount + timer, event);
           // KVM_ARM_VCPU_INIT resets from userspace, which may set registers before the run; a PSCI CPU_ON resets
           // inside KVM_RUN.
@@ -78,7 +78,8 @@ export default defineRule({
           if (event.vcpu >= 0) writable[event.vcpu] = true;
         },
         user_write(event) {
-          if (event.vcpu >= 0 && event.register === Register.ctl) resets.clear(event.vcpu * contextCount + event.timer);
+          if (event.vcpu >= 0 && event.timer >= 0 && event.register === Register.ctl)
+            resets.clear(event.vcpu * contextCount + event.timer);
         },
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.ctl < 0) return;
@@ -115,7 +116,10 @@ export default defineRule({
           if (event.vcpu >= 0) clear(event.vcpu);
         },
         lost() {
-          resets.each((_, key) => resets.clear(key));
+          resets.each((reset, key) => {
+            context.undecided(reset, because.initial);
+            resets.clear(key);
+          });
         },
       },
     };

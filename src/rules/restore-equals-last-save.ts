@@ -1,13 +1,9 @@
-import type { TimerEvent } from '../events/event.js';
+import { type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
-import { writableCtl } from '../models/timer-map.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
-
-/** Exception classes of trapped register accesses: CP15_32, CP15_64 and SYS64. */
-const accessClasses: readonly number[] = [0x03, 0x04, 0x18];
+import { accessClasses, ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
 
 const trapped = 'a trapped access may have written the register in between';
 
@@ -141,6 +137,7 @@ export default defineRule({
           const writable = userspaceMayHaveWritten(vcpu, state);
           if (writable === yes) return context.undecided(event, because.userspace);
           if (writable === unknown) return context.undecided(event, because.initial);
+          if (vcpu.unseen) return context.undecided(event, because.blind);
           if (trapMayHaveWritten(vcpu, event.timer)) return context.undecided(event, trapped);
 
           const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq] as TimerEvent;

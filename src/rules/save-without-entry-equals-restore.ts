@@ -1,6 +1,5 @@
-import { Ctl, Timer } from '../events/event.js';
+import { Ctl, Timer, writableCtl } from '../events/event.js';
 import { no, type TimerContext, unknown, yes } from '../machine/state.js';
-import { writableCtl } from '../models/timer-map.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';

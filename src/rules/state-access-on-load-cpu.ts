@@ -1,4 +1,4 @@
-import { Context, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because, endsOfLoad, type Handler } from './context.js';
@@ -48,7 +48,8 @@ export default defineRule({
   create(context) {
     const { machine } = context;
     function judge(event: TimerEvent): void {
-      if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+      if (event.vcpu < 0 || event.attribution >= Certainty.approximate)
+        return context.undecided(event, because.unattributed);
       const { cpu, last, cpuApproximate, putting } = machine.vcpu(event.vcpu);
       if (cpu === somewhere) return context.undecided(event, because.initial);
       if (cpu === nowhere || cpu === event.cpu) return context.hold(event);

@@ -1,4 +1,4 @@
-import { TimerEvent } from '../events/event.js';
+import { TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { type ModelId, modelIds } from '../models/model.js';
@@ -35,6 +35,9 @@ function lastId(machine: Machine, index: number): number {
   return id;
 }
 
+/** Exception classes of trapped register accesses: CP15_32, CP15_64 and SYS64 (ESR_ELx.EC). */
+export const accessClasses: readonly number[] = [0x03, 0x04, 0x18];
+
 /** CTL as messages print it. */
 export function ctlText(ctl: number): string {
   return ctl < 0 ? '?' : `0x${ctl.toString(16)}`;
@@ -47,7 +50,7 @@ export function cvalText(event: TimerEvent): string {
 
 /** Name of a timer context in messages. */
 export function timerText(timer: number): string {
-  return ['ptimer', 'vtimer', 'hvtimer', 'hptimer'][timer] ?? 'timer';
+  return timerNames[timer] ?? 'timer';
 }
 
 /** A slot for one kept event per key (CPU, vcpu or both); reused, so that keeping one allocates nothing. */

@@ -1,7 +1,7 @@
-import { Register, type TimerEvent } from '../events/event.js';
+import { Certainty, Register, type TimerEvent, writableCtl } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 import { contextCount } from '../machine/state.js';
-import { writableCtl } from '../models/timer-map.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, Slots, timerText, vcpuName } from './support.js';
@@ -47,8 +47,6 @@ export default defineRule({
     const { machine } = context;
     const ctlWrites = new Slots();
     const cvalWrites = new Slots();
-    /** By vcpu: whether the guest ran since the write. */
-    const entered: boolean[] = [];
 
     function judge(
       event: TimerEvent,
@@ -59,7 +57,8 @@ export default defineRule({
     ): void {
       if (write === undefined) return;
       if (same) return context.hold(event);
-      if (entered[event.vcpu] === true) return context.undecided(event, because.entered);
+      const entry = machine.vcpu(event.vcpu).last[Kind.entry] as TimerEvent;
+      if (entry.serial > write.serial) return context.undecided(event, because.entered);
       context.violate(event, {
         message: 'lost',
         data: {
@@ -77,16 +76,19 @@ export default defineRule({
     return {
       before: {
         user_write(event) {
-          if (event.vcpu < 0 || event.timer < 0 || !event.hasValue) return;
+          if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+          const writes =
+            event.register === Register.ctl ? ctlWrites : event.register === Register.cval ? cvalWrites : undefined;
           const key = event.vcpu * contextCount + event.timer;
-          if (event.register === Register.ctl) ctlWrites.set(key, event);
-          else if (event.register === Register.cval) cvalWrites.set(key, event);
-          entered[event.vcpu] = false;
-        },
-        entry(event) {
-          if (event.vcpu >= 0) entered[event.vcpu] = true;
+          // A probe without arguments does not say for which vcpu, or what was written.
+          if (event.attribution < Certainty.approximate && event.hasValue) writes?.set(key, event);
+          else {
+            writes?.clear(key);
+            context.undecided(event, because.unattributed);
+          }
         },
         reset(event) {
+          if (event.vcpu < 0) return;
           for (let timer = 0; timer < contextCount; timer++) ctlWrites.clear(event.vcpu * contextCount + timer);
         },
         lost() {

@@ -63,7 +63,7 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine } = context;
+    const { machine, model } = context;
     /**
      * Reports that wait for their injection, by CPU and context: a thread's report may be interrupted by a timer
      * interrupt with a report and an injection of its own.
@@ -75,12 +75,18 @@ export default defineRule({
     /** By CPU: whether a report was seen since the start or the last gap. */
     const reported: boolean[] = [];
 
+    /** Later kernels print the index of the vcpu here, which need not be its id (specification §3.1). */
+    const printsIndex = model.id === 'offset' || model.id === 'stateless-level';
+    const sameVcpu = (report: TimerEvent, event: TimerEvent) =>
+      printsIndex || report.vcpuId < 0 || event.vcpuId < 0 || report.vcpuId === event.vcpuId;
+
     /** The report that an injection answers: that of its own context, unless only the other one fits. */
     function match(event: TimerEvent): number {
       const own = slot(event);
       const fits = (key: number, level: boolean) => {
         const report = waiting.get(key);
-        return report !== undefined && report.irq === event.irq && (!level || report.level === event.level);
+        if (report === undefined || report.irq !== event.irq) return false;
+        return sameVcpu(report, event) && (!level || report.level === event.level);
       };
       if (fits(own, true)) return own;
       if (fits(own ^ 1, true)) return own ^ 1;
@@ -91,7 +97,7 @@ export default defineRule({
       const report = waiting.get(key);
       if (report === undefined) return;
       waiting.clear(key);
-      if (!injected.has(report.vcpu))
+      if (report.vcpu < 0 || !injected.has(report.vcpu))
         return context.undecided(report, 'no injection of this vcpu was seen: it may have a userspace irqchip');
       context.violate(event, {
         message: 'not-injected',

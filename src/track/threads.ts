@@ -11,7 +11,6 @@ export class Vcpu {
   tgid = -1;
   /** VM number that the notation names, -1 elsewhere. */
   vm = -1;
-  comm = '';
   /** `struct kvm_vcpu` pointer as a map key, where a record showed it. */
   pointer: number | string | undefined;
   /** Virtual counter offset, where a probe showed it: equal for all vcpus of a VM. */
@@ -60,6 +59,8 @@ export class Thread {
   }
 }
 
+const nobody = new Thread(-1);
+
 /** All threads and vcpus of a trace, by every name that records give them. */
 export class Threads {
   readonly vcpus: Vcpu[] = [];
@@ -69,6 +70,11 @@ export class Threads {
 
   find(pid: number): Thread | undefined {
     return this.#threads.get(pid);
+  }
+
+  /** The thread, or a stand-in for all that have nothing to do with vcpus; never written to. */
+  known(pid: number): Thread {
+    return this.#threads.get(pid) ?? nobody;
   }
 
   get(pid: number): Thread {

@@ -69,12 +69,14 @@ export class Tracker {
       cpu.started = true;
       if (this.#feeds.ringBuffers && this.threads.vcpus.length > 0) this.#bufferStart(cpu, event);
     }
-    const thread = this.threads.get(event.pid);
+    const named = event.vm >= 0 && event.vcpuId >= 0;
+    // Only what shows that a thread has to do with vcpus is worth remembering it.
+    const proof = named || provesThread(event.kind);
+    const thread = proof ? this.threads.get(event.pid) : this.threads.known(event.pid);
     if (taskKinds.has(event.kind) || event.context === Context.task) this.#closeBrackets(cpu, event);
     if (event.context === Context.unknown) event.context = this.#who.context(cpu, thread, event);
     const inTask = event.context !== Context.hardirq && event.context !== Context.softirq;
 
-    const named = event.vm >= 0 && event.vcpuId >= 0;
     const vcpu = named ? this.#who.named(thread, event, inTask) : this.#who.who(cpu, thread, event, inTask);
     if (thread.vcpu !== undefined && event.tgid >= 0) thread.vcpu.tgid = event.tgid;
 
@@ -430,6 +432,11 @@ export class Tracker {
     for (let i = this.#cpus.length; i <= index; i++) this.#cpus.push(new CpuTrack(i));
     return this.#cpus[index] as CpuTrack;
   }
+}
+
+/** Kinds that a thread without vcpus does not write. */
+function provesThread(kind: number): boolean {
+  return kind === Kind.timer_map || (taskKinds.has(kind) && kind !== Kind.sched_switch);
 }
 
 /** The virtual timers: a put saves one of them, whatever else it saves. */
