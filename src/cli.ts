@@ -10,7 +10,7 @@ import { OutputError } from './report/output.js';
 const help = `
 Examples:
   $ timervet check trace.txt
-  $ timervet check --format json=report.json --format ktap trace.dat
+  $ timervet check --format json=report.json --format ktap trace.txt
   $ timervet explain restore-equals-last-save`;
 
 /** The program with all its commands; texts that commander prints are collected in `printed`. */

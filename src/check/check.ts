@@ -1,6 +1,6 @@
 import { catalogue } from '../decode/catalogue.js';
 import { detectFormat } from '../input/detect.js';
-import { InputError } from '../input/errors.js';
+import { InputError, TruncatedInputError } from '../input/errors.js';
 import { createReader, inputFormats } from '../input/index.js';
 import type { Reader } from '../input/record.js';
 import { modelIds } from '../models/model.js';
@@ -85,7 +85,7 @@ async function* checkTrace(
     return true;
   };
 
-  for await (const chunk of input.open()) {
+  for await (const chunk of wholePart(input, (message) => run?.condition('truncated-input', 1, 0, message))) {
     bytes += chunk.length;
     if (reader !== undefined) reader.push(chunk);
     else {
@@ -103,6 +103,27 @@ async function* checkTrace(
   yield* drain(ended);
   traces.push(summary);
   yield { type: 'trace-end', path: input.path, summary };
+}
+
+/**
+ * The chunks of an input up to where it is whole.
+ *
+ * @param truncated called when the input ends early, unless nothing of it could be used
+ */
+async function* wholePart(
+  input: Input,
+  truncated: (message: string) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let used = false;
+  try {
+    for await (const chunk of input.open()) {
+      used = true;
+      yield chunk;
+    }
+  } catch (error) {
+    if (!(error instanceof TruncatedInputError) || !used) throw error;
+    truncated(error.message);
+  }
 }
 
 function* drain(run: TraceRun): Generator<Fact> {

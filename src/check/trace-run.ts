@@ -292,8 +292,8 @@ export class TraceRun implements RecordSink {
     );
     this.#choice = choice;
     this.#contradict();
-    if (choice.candidates.length !== 1)
-      this.condition('model-undecided', 1, 0, choice.candidates.join(' or ') || 'none');
+    if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
+    else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
     const tracker = new Tracker(this.#feeds(), (event) => this.#judge?.event(event));
     const naming: Naming = {

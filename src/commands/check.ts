@@ -6,7 +6,7 @@ import { progressLine } from '../report/progress.js';
 import { createReporter, type ReporterOptions } from '../report/reporter.js';
 import { type Severity, severities } from '../rules/rule.js';
 import type { CommandContext } from './support/context.js';
-import { addDestination, type Destination, openDestination } from './support/destinations.js';
+import { addDestination, type Destination, openDestination, refuseInputsAsReports } from './support/destinations.js';
 import { endingAt } from './support/interrupt.js';
 import { addRuleOverride, findRule, type RuleOverrides } from './support/rule-options.js';
 import { type OpenReporter, runReporters } from './support/run-reporters.js';
@@ -74,12 +74,14 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
   if (options.inputFormat !== undefined && !inputFormats.includes(options.inputFormat)) {
     throw new UsageError(`unknown input format '${options.inputFormat}'`, `formats are ${inputFormats.join(', ')}`);
   }
+  refuseInputsAsReports(paths, options.format ?? []);
   const reports = await openReports(options, paths.length, context);
   const readable = options.format?.some(({ format, file }) => format === 'text' && file === '-') ?? true;
   const controller = new AbortController();
   const interrupt = () => controller.abort();
   // Only the first one: the next interrupt ends the process at once.
   process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
   try {
     const inputs = paths.map((path) => ({ path, open: () => openSource(path) }));
     return await runReporters(check(endingAt(controller.signal, inputs), checkOptions(options)), {
@@ -94,6 +96,7 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
     });
   } finally {
     process.removeListener('SIGINT', interrupt);
+    process.removeListener('SIGTERM', interrupt);
   }
 }
 
@@ -114,9 +117,9 @@ When the reader of the report goes away (| head), the run ends quietly with 1 if
 
 Examples:
   $ timervet check trace.txt
-  $ trace-cmd report -i trace.dat | timervet check -
+  $ trace-cmd report -N -t -i trace.dat | timervet check -
   $ cat /sys/kernel/tracing/trace_pipe | timervet check -
-  $ timervet check --format ktap --format json=report.json traces/*.dat
+  $ timervet check --format ktap --format json=report.json traces/*.txt
   $ timervet check --rule ctl-bits-valid=off --fail-on error trace.txt`;
 
 /** `timervet check TRACE...` */

@@ -33,6 +33,10 @@ export const conditions = {
     severity: 'warning',
     sentence: 'a line is neither an event nor a known note of the tracer; skipped',
   },
+  'truncated-input': {
+    severity: 'loss',
+    sentence: 'the compressed input ends early or is damaged; what stands before that place was used',
+  },
   'truncated-line': { severity: 'warning', sentence: 'the input ends inside a line; that line is not used' },
   'malformed-fields': {
     severity: 'warning',
@@ -40,7 +44,8 @@ export const conditions = {
   },
   'unresolved-function': {
     severity: 'info',
-    sentence: 'a probe shows an address instead of its function, and its name is not known either; not used',
+    sentence:
+      'a probe shows only an address, and its name is not that of a function which a rule uses; not used, which is harmless unless it was meant to be one of them',
   },
   'hashed-pointers': {
     severity: 'info',
@@ -60,6 +65,10 @@ export const conditions = {
     severity: 'info',
     sentence:
       'which vcpus form a VM is assumed from thread names, vcpu ids and thread order; record with record-tgid to know',
+  },
+  'model-missing': {
+    severity: 'warning',
+    sentence: 'this version has no model for the kernel that recorded the trace; nothing was checked',
   },
   'model-undecided': {
     severity: 'warning',

@@ -5,3 +5,8 @@
 export class InputError extends Error {
   override name = 'InputError';
 }
+
+/** The input ends before its own end, or is damaged from a place on: what came before can be used. */
+export class TruncatedInputError extends InputError {
+  override name = 'TruncatedInputError';
+}

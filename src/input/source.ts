@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
-import { InputError } from './errors.js';
+import { InputError, TruncatedInputError } from './errors.js';
 
 /** Bytes read at a time: large enough that calls do not count, small enough that a pipe's reader is not kept waiting. */
 const blockSize = 256 * 1024;
@@ -134,9 +134,9 @@ async function* inflated(head: Uint8Array, rest: Blocks): Blocks {
   }
 }
 
-function gzipError(error: Error): InputError {
+function gzipError(error: Error): TruncatedInputError {
   const isShort = (error as NodeJS.ErrnoException).code === 'Z_BUF_ERROR';
-  return new InputError(
+  return new TruncatedInputError(
     isShort
       ? 'the gzip data ends in the middle: the events before that place were used; copy the whole file'
       : `the gzip data is damaged (${error.message}): the events before that place were used; copy the file again`,

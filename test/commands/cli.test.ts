@@ -1,7 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from 'vitest';
 
 const launcher = fileURLToPath(new URL('../../bin/timervet.js', import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -67,4 +70,61 @@ describe('the command line', () => {
     const status = await new Promise((resolve) => child.on('close', resolve));
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   });
+});
+
+describe('the check of a file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'timervet-cli-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const recording = fileURLToPath(new URL('../../traces/recordings/6.1-nvhe/kp-mixed.txt.gz', import.meta.url));
+
+  test('reports the whole part of a truncated gzip file, as a loss', () => {
+    const cut = join(folder, 'cut.gz');
+    const whole = readFileSync(recording);
+    writeFileSync(cut, whole.subarray(0, whole.length / 2));
+    const { status, stdout, stderr } = timervet('check', cut);
+    expect({ status, stderr }).toEqual({ status: 4, stderr: '' });
+    expect(stdout).toMatch(/loss +1 +truncated-input .*\n(?:.*\n)*?vcpus {2}4 in 2 VMs/);
+    expect(timervet('check', '--allow-loss', cut)).toMatchObject({ status: 0 });
+  });
+
+  test('says that a gzip file is cut when nothing of it can be used', () => {
+    const cut = join(folder, 'stub.gz');
+    writeFileSync(cut, readFileSync(recording).subarray(0, 30));
+    expect(timervet('check', cut)).toMatchObject({
+      status: 3,
+      stdout: expect.stringContaining('the gzip data ends in the middle'),
+    });
+  });
+
+  test.each(['the same name', 'another name'])('does not overwrite a recording with its report, under %s', (which) => {
+    const input = join(folder, `${which}.gz`);
+    const report = which === 'the same name' ? input : join(folder, 'link.json');
+    copyFileSync(recording, input);
+    if (report !== input) linkSync(input, report);
+    const { status, stderr } = timervet('check', '--format', `json=${report}`, input);
+    expect({ status, stderr }).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('would overwrite the recording'),
+    });
+    expect(readFileSync(input).equals(readFileSync(recording))).toBe(true);
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'reports what it has seen when %s ends an endless input',
+    async (signal) => {
+      const child = spawn(process.execPath, [launcher, 'check', '-'], { stdio: ['pipe', 'pipe', 'pipe'] });
+      let stdout = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        stdout += text;
+      });
+      const ended = new Promise((resolve) => child.on('close', resolve));
+      // The pipe holds less than this, so that once it has gone through, the check is reading.
+      await new Promise((resolve) => child.stdin.write(gunzipSync(readFileSync(recording)), resolve));
+      child.kill(signal);
+      expect({ status: await ended, stdout }).toEqual({
+        status: 130,
+        stdout: expect.stringContaining('vcpus  4 in 2 VMs'),
+      });
+    },
+  );
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { InputError } from '../../src/input/errors.js';
 import { openSource } from '../../src/input/index.js';
 
 let folder: string;
@@ -17,8 +18,9 @@ async function read(path: string): Promise<{ text: string; error?: string }> {
   try {
     for await (const chunk of openSource(path)) chunks.push(Buffer.from(chunk));
   } catch (error) {
-    expect(error).toMatchObject({ name: 'InputError' });
-    return { text: Buffer.concat(chunks).toString(), error: (error as Error).message };
+    expect(error).toBeInstanceOf(InputError);
+    const { name, message } = error as InputError;
+    return { text: Buffer.concat(chunks).toString(), error: `${name}: ${message}` };
   }
   return { text: Buffer.concat(chunks).toString() };
 }
@@ -55,13 +57,13 @@ describe('a source', () => {
     const { text, error } = await read(file(whole.subarray(0, whole.length / 2)));
     expect(text.length).toBeGreaterThan(lines.length / 3);
     expect(lines.startsWith(text)).toBe(true);
-    expect(error).toMatch(/gzip data ends in the middle/);
+    expect(error).toMatch(/^TruncatedInputError: the gzip data ends in the middle/);
   });
 
   it('says so when gzip is damaged', async () => {
     const damaged = gzipSync(lines);
     damaged.fill(0x55, 50_000, 50_100);
-    expect((await read(file(damaged))).error).toMatch(/gzip data is damaged/);
+    expect((await read(file(damaged))).error).toMatch(/^TruncatedInputError: the gzip data is damaged/);
   });
 
   it('can be left early', async () => {
@@ -72,7 +74,7 @@ describe('a source', () => {
   });
 
   it('refuses what is not there, and directories, in plain words', async () => {
-    expect((await read(join(folder, 'absent'))).error).toMatch(/no such file/);
-    expect((await read(folder)).error).toMatch(/this is a directory/);
+    expect((await read(join(folder, 'absent'))).error).toMatch(/^InputError: no such file/);
+    expect((await read(folder)).error).toMatch(/^InputError: this is a directory/);
   });
 });

@@ -51,15 +51,19 @@ export function conditionLines(trace: TraceSummary, { theme, width }: TextStyle)
   if (trace.conditions.length === 0) {
     return [`${theme.bold('conditions')}  none: nothing lost, skipped or assumed`];
   }
-  const rows = align(trace.conditions.map((item) => [item.severity, item.count, item.kind, '']));
+  // What weighs most comes first.
+  const order = ['loss', 'warning', 'info'];
+  const conditions = [...trace.conditions].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  const rows = align(conditions.map((item) => [item.severity, item.count, item.kind, '']));
   return [
     theme.bold('conditions'),
-    ...trace.conditions.flatMap((item, index) => {
+    ...conditions.flatMap((item, index) => {
       const [severity, count, kind] = rows[index]!;
       const start = `  ${severity}  ${count}  ${kind}  `;
       const [first, ...rest] = paragraph(item.sentence, width, ' '.repeat(start.length), start);
       const painted = first!.replace(severity!, theme.severity[item.severity]);
-      const detail = paragraph(conditionDetail(item), width, ' '.repeat(start.length));
+      const words = conditionDetail(item);
+      const detail = words === '' ? [] : paragraph(words, width, ' '.repeat(start.length));
       return [painted, ...rest, ...detail.map(theme.dim)];
     }),
   ];
@@ -84,7 +88,11 @@ export function vcpuLines(trace: TraceSummary, { theme }: TextStyle): string[] {
 /** Which kernel model and host type were used, and what spoke for them. */
 export function modelLines(trace: TraceSummary, { theme, width }: TextStyle): string[] {
   const { model, host } = trace;
-  const name = model.id ?? `not decided between ${model.candidates.join(', ')}`;
+  const name =
+    model.id ??
+    (model.candidates.length === 0
+      ? 'none: this version has no model for the kernel that recorded the trace'
+      : `not decided between ${model.candidates.join(', ')}`);
   const reasons = (sentences: readonly string[]) =>
     sentences.flatMap((sentence) => paragraph(sentence, width, '    ', '  - '));
   return [
