@@ -183,12 +183,13 @@ export class Judge {
       distrusted ||= violation.distrustOwnership === true;
       if (vcpu !== undefined && violation.distrustRegisters !== undefined)
         this.machine.distrustRegisters(vcpu, violation.distrustRegisters);
-      if (isLocal(violation, at, vcpu)) {
+      if (isLocal(violation, decisive, vcpu)) {
         settle();
         continue;
       }
       this.#gaps.add({
-        event: at,
+        // Not where it shows: what its own CPU recorded must be whole up to where it is proved.
+        event: decisive,
         explainedBy: violation.explainedBy ?? [],
         settle,
         retract: (reason) => active.coverage.undecide(at, reason),
@@ -205,7 +206,7 @@ export class Judge {
  */
 function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | undefined): boolean {
   if (decisive.certainty !== Certainty.recorded) return false;
-  const evidence = [...violation.witness, decisive].filter((event) => event.serial > 0);
+  const evidence = [...violation.witness, violation.at ?? decisive].filter((event) => event.serial > 0);
   if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
   if (violation.ofCpu === true) return true;
   const load = vcpu?.last[Kind.load];
