@@ -12,7 +12,7 @@ const definitions = [
   ['timer_load', 'L', 'kvm_timer_vcpu_load: the timer part of a load, or of a trapped access up to 6.2'],
   ['timer_put', 'P', 'kvm_timer_vcpu_put: the timer part of a put, or of a trapped access up to 6.2'],
   ['entry', 'E', 'kvm_entry: interrupts off, immediately before the world switch'],
-  ['exit', 'X', 'kvm_exit: later than the real exit, the host has already taken its interrupts (§0.5)'],
+  ['exit', 'X', 'kvm_exit: later than the real exit, the host has already taken its interrupts'],
   ['schedule', 'B', 'kvm_timer_schedule or the blocking hook: the vcpu thread is about to sleep'],
   ['unschedule', 'b', 'kvm_timer_unschedule or the unblocking hook: the vcpu thread no longer sleeps'],
   ['enable', 'N', 'kvm_timer_enable: the first KVM_RUN of the vcpu'],
@@ -64,9 +64,6 @@ export type KindName = (typeof definitions)[number][0];
 
 /** Every kind's name, indexed by its number. */
 export const kindNames: readonly KindName[] = definitions.map(([name]) => name);
-
-/** The specification's letter of a kind, indexed by its number. */
-export const kindLetters: readonly string[] = definitions.map(([, letter]) => letter);
 
 /** One sentence on each kind, indexed by its number. */
 export const kindMeanings: readonly string[] = definitions.map(([, , meaning]) => meaning);

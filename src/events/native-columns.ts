@@ -315,7 +315,6 @@ const common: readonly ColumnName[] = [
 const line = ['irq', 'timer', 'level'] as const;
 const hrtimer = ['timer', 'hrtimer', 'expires'] as const;
 
-/** The columns that say something about one kind, beyond those that every event has. */
 const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   exit: ['code', 'ec'],
   save: ['timer', 'ctl', 'cval'],
@@ -361,7 +360,12 @@ export const requiredColumns: Partial<Record<KindName, readonly (readonly Column
   lost: [['cpu']],
 };
 
+/** The columns that say something about the kind, beyond those that every event has. */
+export function ownColumns(kind: KindName): readonly ColumnName[] {
+  return columnsByKind[kind] ?? [];
+}
+
 /** The columns that an event of the kind may fill. */
 export function allowedColumns(kind: KindName): readonly ColumnName[] {
-  return [...common, ...(columnsByKind[kind] ?? [])];
+  return [...common, ...ownColumns(kind)];
 }

@@ -1,4 +1,6 @@
 /** The parts of README.md that are made from the code: each between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
+import { kindMeanings, kindNames } from '../events/kinds.js';
+import { ownColumns } from '../events/native-columns.js';
 import { models } from '../models/index.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
@@ -13,6 +15,17 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 const parts: Readonly<Record<string, () => string>> = {
+  events: () =>
+    table(
+      ['event', 'its own columns', 'what it is'],
+      kindNames.map((kind, number) => [
+        `\`${kind}\``,
+        ownColumns(kind)
+          .map((column) => `\`${column}\``)
+          .join(' '),
+        kindMeanings[number]!,
+      ]),
+    ),
   rules: () =>
     table(
       ['rule', 'what must hold', ...modelIds.map((id) => `\`${id}\``)],
