@@ -70,9 +70,8 @@ export default defineRule({
           context.hold(event);
         },
         save(event) {
-          const level = event.vcpu < 0 ? undefined : lowered.get(event.vcpu);
+          const level = event.vcpu < 0 ? undefined : lowered.take(event.vcpu);
           if (level === undefined) return;
-          lowered.clear(event.vcpu);
           if (event.ctl < 0) return context.undecided(event, because.initial);
           if (!canFire(event.ctl) || (event.ctl & Ctl.istatus) === 0) return;
           const exit = machine.vcpu(event.vcpu).last[Kind.exit] as TimerEvent;

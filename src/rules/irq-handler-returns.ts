@@ -56,9 +56,8 @@ export default defineRule({
       return { timer: timerText(irq.timer), cpu: irq.cpu };
     }
     function unfinished(event: TimerEvent): void {
-      const irq = open.get(event.cpu);
+      const irq = open.take(event.cpu);
       if (irq === undefined) return;
-      open.clear(event.cpu);
       // Whether ends are recorded at all is known for certain only once one was.
       if (!context.records('vtimer_irq_end')) return;
       context.violate(event, {
@@ -79,8 +78,7 @@ export default defineRule({
         vtimer_irq_end(event) {
           // A derived end only says that a thread went on.
           if (event.certainty !== Certainty.recorded) return unfinished(event);
-          const irq = open.get(event.cpu);
-          open.clear(event.cpu);
+          const irq = open.take(event.cpu);
           if (irq !== undefined) context.hold(irq);
         },
         lost(event) {

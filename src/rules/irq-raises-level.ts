@@ -54,9 +54,8 @@ export default defineRule({
     const misses: number[] = [];
 
     function conclude(event: TimerEvent): void {
-      const irq = open.get(event.cpu);
+      const irq = open.take(event.cpu);
       if (irq === undefined) return;
-      open.clear(event.cpu);
       const running = machine.cpu(event.cpu).running;
       if (running === nowhere) return;
       if (running === somewhere) return context.undecided(irq, because.initial);

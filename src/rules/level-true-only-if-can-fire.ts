@@ -2,7 +2,7 @@ import { Context, canFire, type TimerEvent } from '../events/event.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { accessClasses, ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { accessClasses, ctlText, everyModel, Slots, timerText, undecideContexts, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-true-only-if-can-fire',
@@ -65,13 +65,8 @@ export default defineRule({
     }
 
     function drop(vcpu: number, reason: string): void {
-      for (let timer = 0; timer < contextCount; timer++) {
-        for (const slots of [beforeRestore, beforeSave]) {
-          const waiting = slots.get(vcpu * contextCount + timer);
-          if (waiting !== undefined) context.undecided(waiting, reason);
-          slots.clear(vcpu * contextCount + timer);
-        }
-      }
+      undecideContexts(context, beforeRestore, vcpu, reason);
+      undecideContexts(context, beforeSave, vcpu, reason);
     }
 
     return {
@@ -94,9 +89,7 @@ export default defineRule({
         },
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0) return;
-          const key = event.vcpu * contextCount + event.timer;
-          const level = beforeRestore.get(key);
-          beforeRestore.clear(key);
+          const level = beforeRestore.take(event.vcpu * contextCount + event.timer);
           if (level === undefined || event.ctl < 0) return;
           // The level was computed from the memory copy: as the model has it where nothing else may have written, else
           // what the restore shows. (A restore that differs from the save is restore-equals-last-save's matter.)
@@ -108,9 +101,7 @@ export default defineRule({
         },
         save(event) {
           if (event.vcpu < 0 || event.timer < 0) return;
-          const key = event.vcpu * contextCount + event.timer;
-          const level = beforeSave.get(key);
-          beforeSave.clear(key);
+          const level = beforeSave.take(event.vcpu * contextCount + event.timer);
           if (level !== undefined && event.ctl >= 0) judge(level, event.ctl, event, 'save', event);
         },
         entry(event) {

@@ -2,7 +2,7 @@ import { Ctl, type TimerEvent } from '../events/event.js';
 import { contextCount, type TimerContext, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { cvalText, everyTracedModel, Slots, timerText, vcpuName } from './support.js';
+import { cvalText, everyTracedModel, Slots, timerText, undecideContexts, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-true-only-if-expired',
@@ -45,11 +45,7 @@ export default defineRule({
     const { machine } = context;
     const waiting = new Slots();
     function drop(vcpu: number, reason: string): void {
-      for (let timer = 0; timer < contextCount; timer++) {
-        const level = waiting.get(vcpu * contextCount + timer);
-        if (level !== undefined) context.undecided(level, reason);
-        waiting.clear(vcpu * contextCount + timer);
-      }
+      undecideContexts(context, waiting, vcpu, reason);
     }
     return {
       before: {
@@ -62,9 +58,7 @@ export default defineRule({
         },
         save(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.ctl < 0) return;
-          const key = event.vcpu * contextCount + event.timer;
-          const level = waiting.get(key);
-          waiting.clear(key);
+          const level = waiting.take(event.vcpu * contextCount + event.timer);
           if (level === undefined) return;
           if ((event.ctl & Ctl.istatus) !== 0) return context.hold(level);
           if ((event.ctl & Ctl.enable) === 0)

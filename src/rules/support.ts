@@ -1,7 +1,9 @@
 import { TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
+import { contextCount } from '../machine/state.js';
 import { type ModelId, modelIds } from '../models/model.js';
+import type { RuleContext } from './context.js';
 import type { Severity } from './rule.js';
 
 /** The same severity for every model. */
@@ -53,6 +55,14 @@ export function timerText(timer: number): string {
   return timerNames[timer] ?? 'timer';
 }
 
+/** Events of a vcpu's timer contexts that wait, kept by vcpu and context, are not decided any more. */
+export function undecideContexts(context: RuleContext, waiting: Slots, vcpu: number, reason: string): void {
+  for (let timer = 0; timer < contextCount; timer++) {
+    const event = waiting.take(vcpu * contextCount + timer);
+    if (event !== undefined) context.undecided(event, reason);
+  }
+}
+
 /** A slot for one kept event per key (CPU, vcpu or both); reused, so that keeping one allocates nothing. */
 export class Slots {
   readonly #slots: TimerEvent[] = [];
@@ -73,6 +83,13 @@ export class Slots {
 
   clear(key: number): void {
     this.#kept[key] = false;
+  }
+
+  /** Clears and gives what was kept. */
+  take(key: number): TimerEvent | undefined {
+    const event = this.get(key);
+    this.#kept[key] = false;
+    return event;
   }
 
   /** Calls back with every kept event. */

@@ -94,9 +94,8 @@ export default defineRule({
     }
 
     function missing(key: number, event: TimerEvent): void {
-      const report = waiting.get(key);
+      const report = waiting.take(key);
       if (report === undefined) return;
-      waiting.clear(key);
       if (report.vcpu < 0 || !injected.has(report.vcpu))
         return context.undecided(report, 'no injection of this vcpu was seen: it may have a userspace irqchip');
       context.violate(event, {
