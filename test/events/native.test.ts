@@ -12,6 +12,7 @@ import {
 } from '../../src/events/native.js';
 import { columnIndex, columns, kernelNames, requiredColumns } from '../../src/events/native-columns.js';
 import { explainRow, namedCells, rowSchema } from '../../src/events/native-schema.js';
+import { runs } from '../fuzz.js';
 import { readNative } from '../input/native/read.js';
 import { anyEvent } from './arbitrary.js';
 
@@ -234,7 +235,7 @@ describe('a row that is not valid', () => {
         const accepted = new NativeRows().read(cells, new TimerEvent());
         expect(rowSchema.safeParse(namedCells(cells)).success).toBe(accepted);
       }),
-      { numRuns: 5000 },
+      runs(5000),
     );
   });
 });
@@ -249,7 +250,7 @@ describe('writing events', () => {
         expect(error).toBeUndefined();
         expect(comparable(found)).toEqual(events.map((event, row) => Object.assign(event, { position: row + 2 })));
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -259,7 +260,7 @@ describe('writing events', () => {
         const { events } = await readNative('native-csv', `${nativeHeader()}\n${nativeRow(event)}\n`);
         expect(events).toEqual([Object.assign(event, { position: 2 })]);
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -270,7 +271,7 @@ describe('writing events', () => {
         expect(error).toBeUndefined();
         expect(events).toEqual([Object.assign(event, { position: 1 })]);
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { detectFormat } from '../../src/input/index.js';
+import { runs } from '../fuzz.js';
 import { readText, report } from './support.js';
 
 /** A thread's name: 1 to 15 bytes of anything but newline and NUL, often what a parser looks for. */
@@ -46,6 +47,11 @@ const lineOf = (name: string, thread: number, args: string) =>
 const tail = / prev_pid=(\d+) next_pid=(\d+) prev_state=(\d)$|prev_pid=(\d+) next_pid=(\d+) prev_state=(\d)$/;
 
 describe('names that threads choose', () => {
+  it('are no place of a probe', () => {
+    const line = lineOf('(.)x', 0, '(.)x:0 [120] S ==> -:0 [120]');
+    expect(readText('ftrace', Buffer.from(`${line}\n`)).records).toHaveLength(1);
+  });
+
   it('never change who was switched', () => {
     fc.assert(
       fc.property(
@@ -72,7 +78,7 @@ describe('names that threads choose', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -84,7 +90,7 @@ describe('names that threads choose', () => {
         expect(collector.records).toHaveLength(1);
         expect(collector.records[0]).toContain(`-${thread} [1] ? 0: irq_handler_exit irq=11`);
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });
@@ -161,7 +167,7 @@ describe('garbage', () => {
             outcome(() => report(readText(format, bytes))),
           );
         }),
-        { numRuns: 1500 },
+        runs(1500),
       );
     },
   );
@@ -174,7 +180,7 @@ describe('garbage', () => {
           return '';
         });
       }),
-      { numRuns: 1500 },
+      runs(1500),
     );
   });
 

@@ -31,6 +31,8 @@ export class TextEvents {
   private readonly sink: RecordSink;
   private readonly catalogue: Catalogue;
   private readonly readers: readonly ArgumentReader[];
+  /** By event: 1 where a name that a thread has chosen may begin the arguments, so that they cannot betray a probe. */
+  private readonly beginsWithComm: Uint8Array;
   private readonly names: NameTable;
   private readonly functions: NameTable;
   private readonly probes = new ProbeReader();
@@ -47,6 +49,7 @@ export class TextEvents {
     this.sink = sink;
     this.catalogue = catalogue;
     this.readers = catalogue.events.map((spec) => this.argumentReader(spec));
+    this.beginsWithComm = Uint8Array.from(catalogue.events, ({ shape }) => (shape === 'sched_switch' ? 1 : 0));
     this.names = new NameTable((name) => {
       const event = catalogue.tracepoint(name);
       if (event !== notWanted) return event;
@@ -72,11 +75,13 @@ export class TextEvents {
     }
     const args = skipBlanks(bytes, at + 1, end);
     const first = args < end ? bytes[args]! : 0;
-    if ((first === openRound || first === underscore) && this.probes.read(bytes, args, end)) {
-      this.probe(bytes, name, end);
-      return;
-    }
     const event = this.names.values[name]!;
+    if ((first === openRound || first === underscore) && this.beginsWithComm[event] !== 1) {
+      if (this.probes.read(bytes, args, end)) {
+        this.probe(bytes, name, end);
+        return;
+      }
+    }
     if (event >= 0) this.deliver(event, bytes, args, end);
     else if (event === functionTracer) this.functionRecord(bytes, name, args, end);
     else this.unused.add(name, this.record.position);
