@@ -7,26 +7,32 @@ export class Coverage {
   violated = 0;
   undecided = 0;
   readonly reasons = new Map<string, number>();
-  readonly #byVcpu: { held: number; violated: number; undecided: number }[] = [];
+  readonly #heldBy: number[] = [];
+  readonly #violatedBy: number[] = [];
+  readonly #undecidedBy: number[] = [];
 
   hold(event: TimerEvent): void {
     this.held++;
-    if (event.vcpu >= 0) this.#vcpu(event.vcpu).held++;
+    count(this.#heldBy, event.vcpu);
   }
 
   undecide(event: TimerEvent, reason: string): void {
     this.undecided++;
     this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
-    if (event.vcpu >= 0) this.#vcpu(event.vcpu).undecided++;
+    count(this.#undecidedBy, event.vcpu);
   }
 
   violate(event: TimerEvent): void {
     this.violated++;
-    if (event.vcpu >= 0) this.#vcpu(event.vcpu).violated++;
+    count(this.#violatedBy, event.vcpu);
   }
 
   byVcpu(index: number): { held: number; violated: number; undecided: number } {
-    return this.#byVcpu[index] ?? { held: 0, violated: 0, undecided: 0 };
+    return {
+      held: this.#heldBy[index] ?? 0,
+      violated: this.#violatedBy[index] ?? 0,
+      undecided: this.#undecidedBy[index] ?? 0,
+    };
   }
 
   summary(): RuleCoverage {
@@ -37,9 +43,12 @@ export class Coverage {
       reasons: Object.fromEntries(this.reasons),
     };
   }
+}
 
-  #vcpu(index: number): { held: number; violated: number; undecided: number } {
-    for (let i = this.#byVcpu.length; i <= index; i++) this.#byVcpu.push({ held: 0, violated: 0, undecided: 0 });
-    return this.#byVcpu[index] as { held: number; violated: number; undecided: number };
-  }
+/** Counts one for a vcpu; an event without one counts in the sum only. */
+function count(counts: number[], vcpu: number): void {
+  if (vcpu < 0) return;
+  // Without holes, which would cost at every event.
+  while (counts.length <= vcpu) counts.push(0);
+  counts[vcpu]!++;
 }

@@ -22,7 +22,7 @@ export interface JudgeSetup {
   readonly host: Host | undefined;
   readonly naming: Naming;
   /** Whether the trace records a kind of event. */
-  records(kind: KindName): boolean;
+  records(kind: Kind): boolean;
   /** How many kinds and sources the trace has shown so far: what it records changes only with this number. */
   kindsSeen(): number;
   /** Number of CPUs that the recording says it has; 0 when it does not say. */
@@ -130,7 +130,7 @@ export class Judge {
     const { coverage } = active;
     const needs = new Needs(
       active.rule,
-      (kind) => this.#setup.records(kind),
+      (kind) => this.#setup.records(Kind[kind]),
       () => this.#setup.kindsSeen(),
     );
     const context: RuleContext = {
@@ -212,7 +212,7 @@ function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | u
   const load = vcpu?.last[Kind.load];
   if (load?.serial === decisive.serial) return false;
   if (vcpu === undefined || load === undefined || load.serial === 0 || load.cpu !== decisive.cpu) return false;
-  if ((vcpu.last[Kind.put_end] as TimerEvent).serial > load.serial) return false;
+  if (vcpu.last[Kind.put_end].serial > load.serial) return false;
   return evidence.every((event) => event.serial >= load.serial);
 }
 

@@ -69,21 +69,28 @@ export class TraceRun implements RecordSink {
   readonly #kinds = new Uint8Array(kindNames.length);
   /** Number of kinds and sources seen. */
   #shown = 0;
+  /** By kind: whether the trace records it (1 yes, 2 no, 0 not asked), as of `#shown` being `#answered`. */
+  readonly #recorded = new Uint8Array(kindNames.length);
+  #answered = 0;
   readonly #decoder: Decoder;
-  #pending: TimerEvent[] | undefined = [];
+  /** The first events, until the model is chosen. */
+  #pending: TimerEvent[] = [];
   #tracker: Tracker | undefined;
   #judge: Judge | undefined;
   #choice: Choice | undefined;
   /** By CPU: time of its last record, and whether it was idle then. */
   readonly #lastTimes: number[] = [];
   readonly #idle: boolean[] = [];
+  /** By CPU: thread of its last record, and whether that has recorded no entry since it came. */
+  readonly #lastPids: number[] = [];
+  readonly #entering: boolean[] = [];
   readonly #comms = new Map<number, string>();
   readonly #entered = new Set<number>();
   readonly recording: RecordingFacts = {};
   #firstTime = -1;
   lastTime = 0;
   #lastPosition = 0;
-  #cpus = new Set<number>();
+  readonly #cpusSeen: boolean[] = [];
   #grouping: VmGrouping | undefined;
   #contradicted = false;
   readonly binary: boolean;
@@ -99,7 +106,6 @@ export class TraceRun implements RecordSink {
     this.#decoder = new Decoder({
       event: (event) => this.event(event),
       seen: (source) => {
-        if (this.#seen[source] === 1) return;
         this.#seen[source] = 1;
         this.#shown++;
       },
@@ -110,18 +116,31 @@ export class TraceRun implements RecordSink {
   // --- what readers deliver -----------------------------------------------
 
   record(record: InputRecord): void {
-    this.#learnComm(record);
-    this.#lastTimes[record.cpu] = record.time;
-    this.#idle[record.cpu] = record.pid === 0;
+    const { cpu, pid } = record;
+    // A CPU writes many records of one thread in a row: only a change is worth a look.
+    if (pid !== this.#lastPids[cpu]) {
+      this.#lastPids[cpu] = pid;
+      this.#entering[cpu] = true;
+      this.#idle[cpu] = pid === 0;
+      this.#learnComm(record);
+    }
+    if (record.event === Source.kvm_entry && this.#entering[cpu] === true) {
+      this.#entering[cpu] = false;
+      this.#learnEntered(record);
+    }
+    this.#lastTimes[cpu] = record.time;
     this.#decoder.record(record);
   }
 
   /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
   #learnComm(record: InputRecord): void {
-    const pid = record.pid;
-    if (record.event === Source.kvm_entry && !this.#entered.has(pid)) this.#entered.add(pid);
-    else if (this.#comms.has(pid) || this.#comms.size >= mostThreads) return;
-    this.#comms.set(pid, record.comm());
+    if (!this.#comms.has(record.pid) && this.#comms.size < mostThreads) this.#comms.set(record.pid, record.comm());
+  }
+
+  #learnEntered(record: InputRecord): void {
+    if (this.#entered.has(record.pid) || this.#entered.size >= mostThreads) return;
+    this.#entered.add(record.pid);
+    this.#comms.set(record.pid, record.comm());
   }
 
   counted(records: number): void {
@@ -131,7 +150,7 @@ export class TraceRun implements RecordSink {
   lost(cpu: number, count: number, position: number): void {
     // A CPU that the trace does not name (a console that dropped lines) may be any of them.
     if (cpu >= 0) this.#decoder.lost(cpu, count, this.lastTime, position);
-    else for (const each of this.#cpus) this.#decoder.lost(each, count, this.lastTime, position);
+    else this.#forEachCpu((each) => this.#decoder.lost(each, count, this.lastTime, position));
   }
 
   cpuStarted(cpu: number, position: number): void {
@@ -139,7 +158,13 @@ export class TraceRun implements RecordSink {
   }
 
   discontinuity(position: number): void {
-    for (const cpu of this.#cpus) this.#decoder.lost(cpu, 0, this.lastTime, position);
+    this.#forEachCpu((cpu) => this.#decoder.lost(cpu, 0, this.lastTime, position));
+  }
+
+  #forEachCpu(callback: (cpu: number) => void): void {
+    this.#cpusSeen.forEach((_, cpu) => {
+      callback(cpu);
+    });
   }
 
   fact(facts: RecordingFacts): void {
@@ -158,23 +183,26 @@ export class TraceRun implements RecordSink {
 
   /** A canonical event, from the decoder or from the native notation. */
   event(event: TimerEvent): void {
-    if (event.kind !== Kind.lost) this.timerEvents++;
-    if (this.#firstTime < 0) this.#firstTime = event.time;
-    if (event.time > this.lastTime) this.lastTime = event.time;
+    const { kind, cpu, time } = event;
+    if (kind !== Kind.lost) this.timerEvents++;
+    if (this.#firstTime < 0) this.#firstTime = time;
+    if (time > this.lastTime) this.lastTime = time;
     this.#lastPosition = event.position;
-    if (event.cpu >= 0) this.#cpus.add(event.cpu);
-    if (this.#kinds[event.kind] === 0) {
-      this.#kinds[event.kind] = 1;
+    if (cpu >= 0 && this.#cpusSeen[cpu] !== true) this.#cpusSeen[cpu] = true;
+    if (this.#kinds[kind] === 0) {
+      this.#kinds[kind] = 1;
       this.#shown++;
     }
-    if (event.kind === Kind.sched_switch) this.#idle[event.cpu] = event.otherPid === 0;
+    if (kind === Kind.sched_switch) this.#idle[cpu] = event.otherPid === 0;
     this.#evidence.event(event);
+    if (this.#tracker !== undefined) this.#tracker.event(event);
+    else this.#holdBack(event);
+  }
+
+  /** Keeps an event until the model is chosen. */
+  #holdBack(event: TimerEvent): void {
     if (this.#decoder.oldNames) this.#evidence.oldNames();
-    if (this.#pending === undefined) {
-      this.#tracker?.event(event);
-      return;
-    }
-    this.#pending.push(new TimerEvent().copyFrom(event));
+    this.#pending.push(event.retain());
     const waited = event.time - this.#firstTime > patience && this.#pending.length >= fewest;
     if (
       this.#pending.length >= heldBack ||
@@ -185,7 +213,7 @@ export class TraceRun implements RecordSink {
 
   /** End of input: what is held back is judged, puts and pending rules are concluded. */
   end(): TraceSummary {
-    if (this.#pending !== undefined) this.#release();
+    if (this.#tracker === undefined) this.#release();
     const last = new TimerEvent();
     last.time = this.lastTime;
     last.position = this.#lastPosition;
@@ -213,7 +241,7 @@ export class TraceRun implements RecordSink {
   // --- what the summary asks ----------------------------------------------
 
   get cpus(): number {
-    return this.#cpus.size;
+    return this.#cpusSeen.reduce((count) => count + 1, 0);
   }
 
   get judge(): Judge | undefined {
@@ -264,6 +292,20 @@ export class TraceRun implements RecordSink {
     return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
   }
 
+  /** As `hasKind`, asked at every event: the answer changes only when the trace shows something new. */
+  #records(kind: Kind): boolean {
+    if (this.#answered !== this.#shown) {
+      this.#answered = this.#shown;
+      this.#recorded.fill(0);
+    }
+    let answer = this.#recorded[kind];
+    if (answer === 0) {
+      answer = this.hasKind(kindNames[kind] as KindName) ? 1 : 2;
+      this.#recorded[kind] = answer;
+    }
+    return answer === 1;
+  }
+
   position(position: number): Position {
     return this.binary ? { offset: position } : { line: position };
   }
@@ -295,7 +337,7 @@ export class TraceRun implements RecordSink {
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
-    const tracker = new Tracker(this.#feeds(), (event) => this.#judge?.event(event));
+
     const naming: Naming = {
       time: (relative) => this.time(relative),
       position: (position) => this.position(position),
@@ -308,16 +350,20 @@ export class TraceRun implements RecordSink {
       candidates: choice.candidates,
       host: choice.host,
       naming,
-      records: (kind) => this.hasKind(kind),
+      records: (kind) => this.#records(kind),
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,
       ringBuffers: !this.#native,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
     });
+    const judge = this.#judge;
+    const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));
     this.#tracker = tracker;
-    const pending = this.#pending as TimerEvent[];
-    this.#pending = undefined;
-    for (const event of pending) tracker.event(event);
+    for (const event of this.#pending) {
+      tracker.event(event);
+      event.release();
+    }
+    this.#pending = [];
   }
 
   /** Says once what speaks against the model or host. */

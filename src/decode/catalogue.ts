@@ -249,8 +249,14 @@ const specs: readonly EventSpec[] = [...tracepoints, ...functions];
 const byName = new Map(specs.map((spec, index) => [spec.name, index]));
 const firstFunction = tracepoints.length;
 
-/** Name of every wanted event: tracepoints and functions. */
-export type SourceName = (typeof tracepoints)[number]['name'] | (typeof functions)[number]['name'];
+/** Name of a wanted tracepoint. */
+export type TracepointName = (typeof tracepoints)[number]['name'];
+
+/** Name of a function that is wanted where it is probed or traced. */
+export type FunctionName = (typeof functions)[number]['name'];
+
+/** Name of every wanted event. */
+export type SourceName = TracepointName | FunctionName;
 
 /** Catalogue index of every wanted event by name. */
 export const Source = Object.fromEntries(byName) as { readonly [name in SourceName]: number };

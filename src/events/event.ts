@@ -1,44 +1,66 @@
 import { Kind } from './kinds.js';
 
 /** How surely a fact is known (specification §4.0, §3.6). The order is from best to worst. */
-export const Certainty = {
+export enum Certainty {
   /** A record said so. */
-  recorded: 0,
+  recorded,
   /** It follows from records. */
-  derived: 1,
+  derived,
   /** Placed by a neighbouring record; the exact point is not known. */
-  approximate: 2,
+  approximate,
   /** Not known. */
-  unknown: 3,
-} as const;
+  unknown,
+}
 
 /** Names of the certainties, indexed by number. */
 export const certaintyNames = ['recorded', 'derived', 'approximate', 'unknown'] as const;
 
 /** What a CPU was doing when it wrote a record, from the flags column or from the interrupt brackets. */
-export const Context = { unknown: -1, task: 0, softirq: 1, hardirq: 2 } as const;
+export enum Context {
+  unknown = -1,
+  task = 0,
+  softirq = 1,
+  hardirq = 2,
+}
 
 /** Indices of the timer contexts (enum kvm_arch_timers: TIMER_PTIMER, TIMER_VTIMER, TIMER_HVTIMER, TIMER_HPTIMER). */
-export const Timer = { none: -1, unknown: -2, ptimer: 0, vtimer: 1, hvtimer: 2, hptimer: 3 } as const;
+export enum Timer {
+  none = -1,
+  unknown = -2,
+  ptimer = 0,
+  vtimer = 1,
+  hvtimer = 2,
+  hptimer = 3,
+}
 
 /** Names of the timer contexts, indexed by `Timer`. */
 export const timerNames = ['ptimer', 'vtimer', 'hvtimer', 'hptimer'] as const;
 
 /** Timer registers of a `user_write` or `trapped_access`. */
-export const Register = { unknown: -1, ctl: 0, cval: 1, cnt: 2, tval: 3 } as const;
+export enum Register {
+  unknown = -1,
+  ctl = 0,
+  cval = 1,
+  cnt = 2,
+  tval = 3,
+}
 
 /** Names of the registers, indexed by `Register`. */
 export const registerNames = ['ctl', 'cval', 'cnt', 'tval'] as const;
 
 /** CNTx_CTL bits. */
-export const Ctl = { enable: 1, imask: 2, istatus: 4 } as const;
+export enum Ctl {
+  enable = 1,
+  imask = 2,
+  istatus = 4,
+}
 
 /** Guest INTIDs of the timers' PPIs unless userspace chose others (specification §1.2). */
 export const defaultPpi = { vtimer: 27, ptimer: 30 } as const;
 
 /**
  * One canonical timer event: scalars only, so that a reader, the tracker and the derivation reuse one object
- * for millions of events. Whoever keeps an event copies it.
+ * for millions of events. Whoever keeps an event retains it (`retain`, `release`), or copies it.
  *
  * A number that the record does not carry is `-1` (`Timer.unknown` for a timer index); 64-bit values come
  * with a `has…` flag because every value of theirs is legal.
@@ -120,6 +142,30 @@ export class TimerEvent {
   sleeping = -1;
   /** For `lost`: number of lost records, -1 when not known. */
   lostCount = -1;
+
+  /** How many keep this object: it is filled anew only when the last of them has released it. */
+  #holders = 0;
+
+  /**
+   * A cleared event to fill, which the caller keeps until it calls `release`: one that nobody keeps any more, or a
+   * new one. So an event passes to everybody who keeps it without a copy, and only as many exist as are kept.
+   */
+  static take(): TimerEvent {
+    const event = spares.pop() ?? new TimerEvent();
+    event.#holders = 1;
+    return event.clear();
+  }
+
+  /** Keeps this object until `release`; its content must not change meanwhile. */
+  retain(): this {
+    this.#holders++;
+    return this;
+  }
+
+  /** Ends a `retain` or `take`. */
+  release(): void {
+    if (--this.#holders === 0) spares.push(this);
+  }
 
   /** Sets every field to "not known". Readers call it before they fill an event. */
   clear(): this {
@@ -213,6 +259,9 @@ export class TimerEvent {
     return this;
   }
 }
+
+/** Events that were kept, and are not any more. */
+const spares: TimerEvent[] = [];
 
 /** Bits of CTL that a restore must bring back: ISTATUS is read-only and ignored on writes. */
 export const writableCtl = Ctl.enable | Ctl.imask;

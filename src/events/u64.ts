@@ -23,10 +23,82 @@ export function parseU64(text: string): { hi: number; lo: number } | undefined {
 }
 
 /**
- * A key for maps of pointers: distinct for distinct pointers of one trace. A number (no allocation) for kernel
- * addresses, whose upper sixteen bits are ones, and for hashed pointers, whose upper half is zero.
+ * A map from unsigned 64-bit values (pointers), given as halves: looking one up allocates nothing, as a `Map` would
+ * for a key that is no small integer. Open addressing with linear probing.
  */
-export function keyU64(hi: number, lo: number): number | string {
-  if (hi >>> 16 === 0xffff) return (0x100000 + (hi & 0xffff)) * 0x100000000 + lo;
-  return hi < 0x100000 ? hi * 0x100000000 + lo : formatU64(hi, lo);
+export class U64Map<Value> {
+  #hi = new Uint32Array(16);
+  #lo = new Uint32Array(16);
+  #values: (Value | undefined)[] = new Array<Value | undefined>(16).fill(undefined);
+  #size = 0;
+
+  /** Number of keys with a value. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get(hi: number, lo: number): Value | undefined {
+    return this.#values[this.#slot(hi, lo)];
+  }
+
+  set(hi: number, lo: number, value: Value): void {
+    let slot = this.#slot(hi, lo);
+    if (this.#values[slot] === undefined) {
+      if ((this.#size + 1) * 2 > this.#values.length) {
+        this.#grow();
+        slot = this.#slot(hi, lo);
+      }
+      this.#size++;
+      this.#hi[slot] = hi;
+      this.#lo[slot] = lo;
+    }
+    this.#values[slot] = value;
+  }
+
+  delete(hi: number, lo: number): void {
+    const mask = this.#values.length - 1;
+    let free = this.#slot(hi, lo);
+    if (this.#values[free] === undefined) return;
+    this.#size--;
+    this.#values[free] = undefined;
+    // Whatever has been pushed beyond the free slot moves back, so that no probe ends too early.
+    for (let slot = (free + 1) & mask; this.#values[slot] !== undefined; slot = (slot + 1) & mask) {
+      const home = this.#home(this.#hi[slot] as number, this.#lo[slot] as number);
+      if (((slot - home) & mask) < ((slot - free) & mask)) continue;
+      this.#hi[free] = this.#hi[slot] as number;
+      this.#lo[free] = this.#lo[slot] as number;
+      this.#values[free] = this.#values[slot];
+      this.#values[slot] = undefined;
+      free = slot;
+    }
+  }
+
+  #home(hi: number, lo: number): number {
+    // Objects are aligned: the lowest bits of their addresses tell nothing.
+    return (Math.imul(lo ^ Math.imul(hi, 0x9e3779b1), 0x85ebca6b) >>> 12) & (this.#values.length - 1);
+  }
+
+  /** The slot of a key, or the empty one where it would go. */
+  #slot(hi: number, lo: number): number {
+    const mask = this.#values.length - 1;
+    let slot = this.#home(hi, lo);
+    while (this.#values[slot] !== undefined && (this.#lo[slot] !== lo || this.#hi[slot] !== hi))
+      slot = (slot + 1) & mask;
+    return slot;
+  }
+
+  #grow(): void {
+    const [hi, lo, values] = [this.#hi, this.#lo, this.#values];
+    const length = values.length * 2;
+    this.#hi = new Uint32Array(length);
+    this.#lo = new Uint32Array(length);
+    this.#values = new Array<Value | undefined>(length).fill(undefined);
+    for (let old = 0; old < values.length; old++) {
+      if (values[old] === undefined) continue;
+      const slot = this.#slot(hi[old] as number, lo[old] as number);
+      this.#hi[slot] = hi[old] as number;
+      this.#lo[slot] = lo[old] as number;
+      this.#values[slot] = values[old];
+    }
+  }
 }

@@ -1,16 +1,18 @@
-import { Ctl, TimerEvent as Event, Register, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
+import { Ctl, Register, type TimerEvent } from '../events/event.js';
+import { Kind, kindNames } from '../events/kinds.js';
 import {
   CpuState,
   contextCount,
+  cpuRemembers,
   type Known,
   no,
-  noEvent,
   nowhere,
+  replaceEvent,
   somewhere,
   type TimerContext,
   unknown,
   VcpuState,
+  vcpuRemembers,
   yes,
 } from './state.js';
 
@@ -65,15 +67,18 @@ export class Machine {
     return this.vcpus[index] as VcpuState;
   }
 
-  /** Keeps a copy of the event as the last of its kind of its vcpu and CPU. */
+  /** Keeps the event as the last of its kind of its vcpu and CPU. */
   remember(event: TimerEvent): void {
     this.now = event.time;
     if (event.cpu >= 0) {
       const cpu = this.cpu(event.cpu);
       cpu.lastTime = event.time;
-      keep(cpu.last, event);
+      if (rememberedByCpu[event.kind] === 1) keep(cpu.last, event);
     }
-    if (event.vcpu >= 0) keep(this.vcpu(event.vcpu).last, event);
+    if (event.vcpu < 0) return;
+    const vcpu = this.vcpu(event.vcpu);
+    if (event.vcpuId >= 0) vcpu.id = event.vcpuId;
+    if (rememberedByVcpu[event.kind] === 1) keep(vcpu.last, event);
   }
 
   // --- running vcpu -------------------------------------------------------
@@ -114,7 +119,7 @@ export class Machine {
       context.cvalLo = event.cvalLo;
       context.cvalKnown = true;
     } else context.forgetMemory();
-    if (event !== undefined) context.save.copyFrom(event);
+    if (event !== undefined) context.save = replaceEvent(context.save, event);
     context.saveValid = event?.hasCval === true;
     context.writable = no;
     context.loaded = no;
@@ -140,7 +145,7 @@ export class Machine {
       context.restoredCvalLo = context.cvalLo;
       context.restoredCvalKnown = context.cvalKnown && context.writable === no;
     }
-    if (event !== undefined) context.restore.copyFrom(event);
+    if (event !== undefined) context.restore = replaceEvent(context.restore, event);
     context.loaded = yes;
     context.implied = event === undefined;
     context.enteredSinceRestore = no;
@@ -155,7 +160,7 @@ export class Machine {
     context.cvalKnown = event.hasCval;
     context.cvalHi = event.cvalHi;
     context.cvalLo = event.cvalLo;
-    context.save.copyFrom(event);
+    context.save = replaceEvent(context.save, event);
     context.saveValid = event.hasCval;
   }
 
@@ -167,7 +172,7 @@ export class Machine {
     context.restoredCvalKnown = event.hasCval;
     context.restoredCvalHi = event.cvalHi;
     context.restoredCvalLo = event.cvalLo;
-    context.restore.copyFrom(event);
+    context.restore = replaceEvent(context.restore, event);
   }
 
   /** KVM_SET_ONE_REG: the memory copy changes (kvm_arm_timer_set_reg). ISTATUS is read-only. */
@@ -175,10 +180,10 @@ export class Machine {
     const context = vcpu.contexts[event.timer];
     if (context === undefined) return;
     if (event.register === Register.ctl) {
-      context.userCtl.copyFrom(event);
+      context.userCtl = replaceEvent(context.userCtl, event);
       context.ctl = event.hasValue ? event.valueLo & ~Ctl.istatus : -1;
     } else if (event.register === Register.cval) {
-      context.userCval.copyFrom(event);
+      context.userCval = replaceEvent(context.userCval, event);
       context.cvalHi = event.valueHi;
       context.cvalLo = event.valueLo;
       context.cvalKnown = event.hasValue;
@@ -198,7 +203,7 @@ export class Machine {
     if (context === undefined) return;
     this.#effects?.effect('update-irq', cpu.index, vcpu.index, timer);
     context.level = level;
-    context.update.copyFrom(event);
+    context.update = replaceEvent(context.update, event);
   }
 
   /** irq_set_irqchip_state(irq, IRQCHIP_STATE_ACTIVE, active) on the current CPU. */
@@ -240,7 +245,7 @@ export class Machine {
     cpu.owner.fill(somewhere);
     cpu.active.fill(unknown);
     cpu.inTimerIrq = unknown;
-    cpu.last.fill(noEvent);
+    cpu.forgetLast();
     for (const vcpu of this.vcpus) {
       // An idle CPU's hrtimers move to another (get_nohz_timer_target): any armed one may have fired in the gap.
       if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
@@ -248,13 +253,13 @@ export class Machine {
       // Loaded on this CPU, or possibly loaded here in the gap.
       if (!elsewhere) this.forgetVcpu(vcpu);
       // Loaded on another CPU since before the gap: nothing of it can have been recorded here.
-      else if ((vcpu.last[Kind.load] as Event).time > gapStart) this.#forgetBefore(vcpu, gapStart);
+      else if (vcpu.last[Kind.load].time > gapStart) this.#forgetBefore(vcpu, gapStart);
     }
   }
 
   /** Forgets what was known of a vcpu before a time; it may have been on the CPU whose records are lost since. */
   #forgetBefore(vcpu: VcpuState, time: number): void {
-    const endedSince = [Kind.bg_cancel, Kind.bg_expire].some((kind) => (vcpu.last[kind] as Event).time > time);
+    const endedSince = ([Kind.bg_cancel, Kind.bg_expire] as const).some((kind) => vcpu.last[kind].time > time);
     if (!endedSince) vcpu.bgArmed = unknown;
     vcpu.resetPending = false;
     for (const context of vcpu.contexts) {
@@ -296,7 +301,7 @@ export class Machine {
     vcpu.resetPending = false;
     vcpu.restoredSinceEnable = unknown;
     for (const context of vcpu.contexts) context.forget();
-    vcpu.last.fill(noEvent);
+    vcpu.forgetLast();
   }
 
   /**
@@ -350,8 +355,12 @@ export class Machine {
   }
 }
 
-function keep(last: Event[], event: TimerEvent): void {
-  const kept = last[event.kind] as Event;
-  if (kept === noEvent) last[event.kind] = new Event().copyFrom(event);
-  else kept.copyFrom(event);
+/** By kind: 1 for those that are remembered. */
+const rememberedByVcpu = new Uint8Array(kindNames.length);
+for (const kind of vcpuRemembers) rememberedByVcpu[kind] = 1;
+const rememberedByCpu = new Uint8Array(kindNames.length);
+for (const kind of cpuRemembers) rememberedByCpu[kind] = 1;
+
+function keep(last: { [kind in Kind]?: TimerEvent }, event: TimerEvent): void {
+  last[event.kind] = replaceEvent(last[event.kind] as TimerEvent, event);
 }

@@ -17,6 +17,46 @@ export const contextCount = 4;
 /** How many earlier saves of a context are remembered, to recognise a stale restore. */
 const remembered = 4;
 
+/** Stands for "no such event yet": its serial is 0. */
+export const noEvent = new TimerEvent();
+
+/** Keeps an event in place of another. @returns the event */
+export function replaceEvent(before: TimerEvent, event: TimerEvent): TimerEvent {
+  event.retain();
+  if (before !== noEvent) before.release();
+  return event;
+}
+
+/** Kinds of which a vcpu remembers its last event: what rules and models ask for, and no other. */
+export const vcpuRemembers = [
+  Kind.load,
+  Kind.put,
+  Kind.put_end,
+  Kind.entry,
+  Kind.exit,
+  Kind.schedule,
+  Kind.enable,
+  Kind.reset,
+  Kind.user_write,
+  Kind.trapped_access,
+  Kind.emulate,
+  Kind.bg_arm,
+  Kind.bg_cancel,
+  Kind.bg_expire,
+  Kind.userspace_exit,
+  Kind.sched_switch,
+] as const;
+
+/** Kinds of which a CPU remembers its last event. */
+export const cpuRemembers = [Kind.put, Kind.vtimer_irq, Kind.update_irq, Kind.vgic_inject, Kind.irq_line] as const;
+
+/** Last event of each kind, `serial` 0 when there was none. */
+export type Last<Kinds extends readonly Kind[]> = { [kind in Kinds[number]]: TimerEvent };
+
+function nothingYet<Kinds extends readonly Kind[]>(): Last<Kinds> {
+  return kindNames.map(() => noEvent) as unknown as Last<Kinds>;
+}
+
 /** One timer context of a vcpu (struct arch_timer_context): what the trace lets us know of it. */
 export class TimerContext {
   /** Whether the hardware holds this context's registers: between restore and save. */
@@ -42,12 +82,12 @@ export class TimerContext {
   /** Whether something that leaves no record may have written the memory copy since the last save. */
   writable: Known = unknown;
 
-  readonly save = new TimerEvent();
-  readonly restore = new TimerEvent();
-  readonly update = new TimerEvent();
+  save = noEvent;
+  restore = noEvent;
+  update = noEvent;
   /** Last recorded userspace writes of CTL and CVAL. */
-  readonly userCtl = new TimerEvent();
-  readonly userCval = new TimerEvent();
+  userCtl = noEvent;
+  userCval = noEvent;
   /** CVAL of earlier saves, oldest overwritten first, for the sub-diagnosis of a stale restore. */
   readonly earlierHi = new Uint32Array(remembered);
   readonly earlierLo = new Uint32Array(remembered);
@@ -122,17 +162,22 @@ export class VcpuState {
   /** A reset whose effect on the next restore and level is still to be seen. */
   resetPending = false;
   readonly contexts: readonly TimerContext[] = Array.from({ length: contextCount }, () => new TimerContext());
-  /** Last event of each kind, `serial` 0 when there was none. */
-  readonly last: TimerEvent[] = kindNames.map(() => noEvent);
+  last: Last<typeof vcpuRemembers> = nothingYet();
+  /** The kernel's vcpu_id, -1 until a record has named it. */
+  id = -1;
 
   constructor(index: number) {
     this.index = index;
   }
 
+  forgetLast(): void {
+    this.last = nothingYet();
+  }
+
   /** A put has begun whose end has not been seen: the vcpu still counts as loaded, but not for long. */
   get putting(): boolean {
-    const put = (this.last[Kind.put] as TimerEvent).serial;
-    return put > (this.last[Kind.load] as TimerEvent).serial && put > (this.last[Kind.put_end] as TimerEvent).serial;
+    const put = this.last[Kind.put].serial;
+    return put > this.last[Kind.load].serial && put > this.last[Kind.put_end].serial;
   }
 
   /** The direct virtual timer's context: the hvtimer under a nested hypervisor, the vtimer otherwise. */
@@ -140,9 +185,6 @@ export class VcpuState {
     return this.contexts[this.directVtimer >= 0 ? this.directVtimer : Timer.vtimer] as TimerContext;
   }
 }
-
-/** Stands for "no such event yet": its serial is 0. */
-export const noEvent = new TimerEvent();
 
 /** One physical CPU: its banked timer registers and interrupt. */
 export class CpuState {
@@ -157,10 +199,13 @@ export class CpuState {
   lastTime = Number.NEGATIVE_INFINITY;
   /** Inside the handler of a guest timer PPI. */
   inTimerIrq: Known = unknown;
-  /** Last event of each kind on this CPU, `serial` 0 when there was none. */
-  readonly last: TimerEvent[] = kindNames.map(() => noEvent);
+  last: Last<typeof cpuRemembers> = nothingYet();
 
   constructor(index: number) {
     this.index = index;
+  }
+
+  forgetLast(): void {
+    this.last = nothingYet();
   }
 }

@@ -61,7 +61,7 @@ export default defineRule({
             other: vcpuName(machine, cpu.running),
             otherCpu: cpu.index,
           },
-          witness: [other.last[Kind.load] as TimerEvent],
+          witness: [other.last[Kind.load]],
         });
       }
       if (known) context.hold(event);
@@ -76,7 +76,7 @@ export default defineRule({
         },
         put(event) {
           // Only the RFC clears the flag at every put; where it is probed its own record says so.
-          if (!model.recordsSaveRestore && !context.records('set_affinity')) cleared(event);
+          if (!model.recordsSaveRestore && !context.records(Kind.set_affinity)) cleared(event);
         },
       },
     };

@@ -90,12 +90,12 @@ export default defineRule({
     function waits(vcpu: VcpuState): number {
       if (vcpu.blocked === yes) return yes;
       if (psciClasses.includes(vcpu.exitClass)) return yes;
-      const switched = vcpu.last[Kind.sched_switch] as TimerEvent;
-      const exit = vcpu.last[Kind.exit] as TimerEvent;
+      const switched = vcpu.last[Kind.sched_switch];
+      const exit = vcpu.last[Kind.exit];
       // A powered-off or paused vcpu sleeps in the run loop with its wait queue active.
       if (switched.serial > exit.serial && switched.sleeping === 1) return yes;
       if (vcpu.blocked === unknown || exit.serial === 0) return unknown;
-      return context.records('wfx') || context.records('schedule') ? no : unknown;
+      return context.records(Kind.wfx) || context.records(Kind.schedule) ? no : unknown;
     }
 
     return {
@@ -108,8 +108,9 @@ export default defineRule({
             if (vcpu.blocked === no) return violate(event, vcpu, 'not-waiting');
             return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
           }
-          const putting = (vcpu.last[Kind.put] as TimerEvent).serial > (vcpu.last[Kind.load] as TimerEvent).serial;
-          const loaded = vcpu.cpu >= 0 && vcpu.vtimer.loaded === yes && context.records('save') && !vcpu.cpuApproximate;
+          const putting = vcpu.last[Kind.put].serial > vcpu.last[Kind.load].serial;
+          const loaded =
+            vcpu.cpu >= 0 && vcpu.vtimer.loaded === yes && context.records(Kind.save) && !vcpu.cpuApproximate;
           if (loaded && !putting) return violate(event, vcpu, 'loaded');
           const waiting = waits(vcpu);
           if (waiting === yes) context.hold(event);

@@ -1,4 +1,3 @@
-import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, unknown } from '../machine/state.js';
 import { because } from './context.js';
@@ -57,13 +56,13 @@ export default defineRule({
           if (vcpu.bgArmed === no) return context.hold(event);
           // A vcpu that never waited has nothing to cancel; nothing is claimed of it.
           if (vcpu.bgArmed === unknown) return;
-          const arm = vcpu.last[Kind.bg_arm] as TimerEvent;
+          const arm = vcpu.last[Kind.bg_arm];
           if (reported[event.vcpu] === arm.serial) return;
           reported[event.vcpu] = arm.serial;
           context.violate(event, {
             message: 'armed',
             data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
-            witness: [arm, vcpu.last[Kind.load] as TimerEvent],
+            witness: [arm, vcpu.last[Kind.load]],
             explainedBy: ['bg_expire', 'bg_cancel'],
           });
         },

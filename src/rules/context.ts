@@ -1,5 +1,5 @@
 import type { TimerEvent } from '../events/event.js';
-import type { KindName } from '../events/kinds.js';
+import type { Kind, KindName } from '../events/kinds.js';
 import type { Host, Machine } from '../machine/machine.js';
 import type { Model } from '../models/model.js';
 import type { Severity } from './rule.js';
@@ -42,7 +42,7 @@ export interface RuleContext {
   readonly model: Model;
   readonly host: Host | undefined;
   /** Whether the trace has recorded an event kind so far, the look-ahead of the run included. */
-  records(kind: KindName): boolean;
+  records(kind: Kind): boolean;
   /** The invariant was evaluated and held. */
   hold(event: TimerEvent): void;
   /** It was evaluated and could not be decided; the reason is a constant sentence. */

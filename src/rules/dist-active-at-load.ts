@@ -1,5 +1,6 @@
-import { Context, TimerEvent } from '../events/event.js';
-import { contextCount, yes } from '../machine/state.js';
+import { Context, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { contextCount, noEvent, replaceEvent, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
@@ -11,7 +12,7 @@ class LoadedTimer {
   /** Whether the active state was written after it. */
   written = false;
   restored = false;
-  readonly report = new TimerEvent();
+  report = noEvent;
 }
 
 export default defineRule({
@@ -118,10 +119,11 @@ export default defineRule({
     return {
       before: {
         entry(event) {
-          if (event.vcpu >= 0 && !context.records('set_active')) {
+          if (event.vcpu >= 0 && !context.records(Kind.set_active)) {
             for (let timer = 0; timer < contextCount; timer++) {
               const loaded = timers[event.vcpu * contextCount + timer];
-              if (loaded?.level === 1 && loaded.restored && context.records('vtimer_irq')) context.hold(loaded.report);
+              if (loaded?.level === 1 && loaded.restored && context.records(Kind.vtimer_irq))
+                context.hold(loaded.report);
             }
           }
           afresh(event);
@@ -136,7 +138,7 @@ export default defineRule({
           if (loaded.restored) return;
           loaded.level = event.level;
           loaded.written = false;
-          loaded.report.copyFrom(event);
+          loaded.report = replaceEvent(loaded.report, event);
           latest[event.cpu] = event.timer;
         },
         set_active(event) {
@@ -159,12 +161,12 @@ export default defineRule({
           loaded.restored = true;
           if (loaded.level !== 1 || loaded.written) return;
           // Hosts without a usable active state mask the interrupt instead.
-          if (!context.records('set_active') || context.records('mask_irq')) return;
+          if (!context.records(Kind.set_active) || context.records(Kind.mask_irq)) return;
           violate(event, 'not-written', event.vcpu, event.timer, [loaded.report]);
         },
         vtimer_irq(event) {
           const vcpu = machine.cpu(event.cpu).running;
-          if (vcpu < 0 || event.timer < 0 || context.records('set_active')) return;
+          if (vcpu < 0 || event.timer < 0 || context.records(Kind.set_active)) return;
           const loaded = timers[vcpu * contextCount + event.timer];
           if (loaded === undefined || loaded.level !== 1 || !loaded.restored) return;
           const { restore } = machine.vcpu(vcpu).contexts[event.timer] ?? {};

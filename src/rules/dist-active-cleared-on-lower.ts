@@ -1,4 +1,4 @@
-import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, Timer } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -74,7 +74,7 @@ export default defineRule({
           if (level === undefined) return;
           if (event.ctl < 0) return context.undecided(event, because.initial);
           if (!canFire(event.ctl) || (event.ctl & Ctl.istatus) === 0) return;
-          const exit = machine.vcpu(event.vcpu).last[Kind.exit] as TimerEvent;
+          const exit = machine.vcpu(event.vcpu).last[Kind.exit];
           if (exit.serial < level.serial || event.time - exit.time < takenWithin)
             return context.undecided(event, 'the timer may have expired with interrupts off, just before the save');
           context.violate(event, {

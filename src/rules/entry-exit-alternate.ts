@@ -65,11 +65,11 @@ export default defineRule({
     const { machine } = context;
     function violate(event: TimerEvent, message: string): void {
       const vcpu = machine.vcpu(event.vcpu);
-      const entry = vcpu.last[Kind.entry] as TimerEvent;
+      const entry = vcpu.last[Kind.entry];
       context.violate(event, {
         message,
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: entry.cpu },
-        witness: [entry, vcpu.last[Kind.exit] as TimerEvent],
+        witness: [entry, vcpu.last[Kind.exit]],
       });
     }
     return {
@@ -86,7 +86,7 @@ export default defineRule({
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.inGuest === unknown) context.undecided(event, because.initial);
           else if (vcpu.inGuest === no) violate(event, 'exit-outside');
-          else if (vcpu.inGuest === yes && (vcpu.last[Kind.entry] as TimerEvent).cpu === event.cpu) context.hold(event);
+          else if (vcpu.inGuest === yes && vcpu.last[Kind.entry].cpu === event.cpu) context.hold(event);
           else violate(event, 'exit-elsewhere');
         },
       },

@@ -74,10 +74,10 @@ export default defineRule({
         message,
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, timer: timerText(timer) },
         witness: [
-          vcpu.last[Kind.put] as TimerEvent,
+          vcpu.last[Kind.put],
           (vcpu.contexts[timer] as TimerContext).save,
-          vcpu.last[Kind.schedule] as TimerEvent,
-          vcpu.last[Kind.load] as TimerEvent,
+          vcpu.last[Kind.schedule],
+          vcpu.last[Kind.load],
         ],
         distrustOwnership: true,
       });
@@ -90,7 +90,7 @@ export default defineRule({
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
           const direct = directContexts(vcpu);
-          const restores = context.records('restore') || !context.model.recordsSaveRestore;
+          const restores = context.records(Kind.restore) || !context.model.recordsSaveRestore;
           const stopped = restores
             ? direct.find((timer) => (vcpu.contexts[timer] as TimerContext).loaded === no)
             : undefined;

@@ -1,4 +1,3 @@
-import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -57,16 +56,12 @@ export default defineRule({
           expected[event.vcpu] = false;
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.restoredSinceEnable === yes) return context.hold(event);
-          const shown = context.records('restore') || !context.model.recordsSaveRestore;
+          const shown = context.records(Kind.restore) || !context.model.recordsSaveRestore;
           if (vcpu.restoredSinceEnable === unknown || !shown) return context.undecided(event, because.initial);
           context.violate(event, {
             message: 'not-restored',
             data: { vcpu: vcpuName(machine, event.vcpu) },
-            witness: [
-              vcpu.last[Kind.user_write] as TimerEvent,
-              vcpu.last[Kind.load] as TimerEvent,
-              vcpu.last[Kind.enable] as TimerEvent,
-            ],
+            witness: [vcpu.last[Kind.user_write], vcpu.last[Kind.load], vcpu.last[Kind.enable]],
           });
         },
       },

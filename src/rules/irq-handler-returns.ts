@@ -1,4 +1,5 @@
 import { Certainty, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, timerText } from './support.js';
@@ -59,7 +60,7 @@ export default defineRule({
       const irq = open.take(event.cpu);
       if (irq === undefined) return;
       // Whether ends are recorded at all is known for certain only once one was.
-      if (!context.records('vtimer_irq_end')) return;
+      if (!context.records(Kind.vtimer_irq_end)) return;
       context.violate(event, {
         message: 'unfinished',
         data: data(irq),
@@ -86,7 +87,7 @@ export default defineRule({
         },
       },
       end(event) {
-        if (!context.records('vtimer_irq_end')) return;
+        if (!context.records(Kind.vtimer_irq_end)) return;
         open.each((irq) => {
           const gap = machine.now - irq.time;
           if (gap < silence) return context.undecided(irq, because.ends);

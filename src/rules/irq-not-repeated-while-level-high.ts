@@ -1,5 +1,5 @@
-import { TimerEvent } from '../events/event.js';
-import { contextCount, yes } from '../machine/state.js';
+import type { TimerEvent } from '../events/event.js';
+import { contextCount, noEvent, replaceEvent, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
@@ -17,7 +17,7 @@ class Burst {
   raised = false;
   /** The active state was cleared meanwhile: one more interrupt is legal. */
   deactivated = false;
-  readonly first = new TimerEvent();
+  first = noEvent;
   /** Times of the last two interrupts, nanoseconds. */
   previous = 0;
   beforePrevious = 0;
@@ -111,7 +111,7 @@ export default defineRule({
             current.raised =
               machine.vcpu(vcpu).contexts[event.timer]?.level === yes && !context.model.recordsSaveRestore;
             current.deactivated = false;
-            current.first.copyFrom(event);
+            current.first = replaceEvent(current.first, event);
             current.previous = event.time;
             current.beforePrevious = Number.NEGATIVE_INFINITY;
             return context.hold(event);

@@ -1,4 +1,4 @@
-import { Certainty, type TimerEvent } from '../events/event.js';
+import { Certainty } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because } from './context.js';
@@ -93,7 +93,7 @@ export default defineRule({
           const cpu = machine.cpu(event.cpu);
           if (cpu.running === somewhere) return context.undecided(event, because.initial);
           if (cpu.running !== nowhere) return context.hold(event);
-          const put = cpu.last[Kind.put] as TimerEvent;
+          const put = cpu.last[Kind.put];
           if (put.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
           const data = { timer: timerText(event.timer), cpu: event.cpu, late: late + 1, puts };
           const witness = [put];

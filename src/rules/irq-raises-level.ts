@@ -1,4 +1,5 @@
 import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -60,7 +61,7 @@ export default defineRule({
       if (running === nowhere) return;
       if (running === somewhere) return context.undecided(irq, because.initial);
       const loaded = machine.vcpu(running).contexts[irq.timer]?.loaded;
-      if (loaded === unknown && context.records('restore')) return context.undecided(irq, because.initial);
+      if (loaded === unknown && context.records(Kind.restore)) return context.undecided(irq, because.initial);
       // The handler asks the memory copy of a timer that is not loaded.
       if (loaded === no) return;
       const total = (totals[running] ?? 0) + 1;

@@ -78,7 +78,7 @@ export default defineRule({
           emulating[event.vcpu] = -1;
           if (!onChange) return;
           // The callback of the soft timer changes the level as well.
-          if (model.recordsSaveRestore && !context.records('soft_expire'))
+          if (model.recordsSaveRestore && !context.records(Kind.soft_expire))
             return context.undecided(event, 'the trace records no expiry of soft timers');
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
           if (state.level === unknown) return context.undecided(event, because.initial);
@@ -86,7 +86,7 @@ export default defineRule({
           context.violate(event, {
             message: 'repeated',
             data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), level: event.level },
-            witness: [state.update, machine.vcpu(event.vcpu).last[Kind.emulate] as TimerEvent],
+            witness: [state.update, machine.vcpu(event.vcpu).last[Kind.emulate]],
           });
         },
       },

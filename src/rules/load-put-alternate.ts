@@ -76,7 +76,7 @@ export default defineRule({
       context.violate(event, {
         message,
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: vcpu.cpu },
-        witness: [vcpu.last[Kind.load] as TimerEvent, vcpu.last[Kind.put] as TimerEvent],
+        witness: [vcpu.last[Kind.load], vcpu.last[Kind.put]],
         explainedBy: endsOfLoad,
         distrustOwnership: true,
       });

@@ -106,9 +106,9 @@ export default defineRule({
         restore: (event) => register(event, false, 'restore-over-another'),
         save: (event) => register(event, true, 'save-of-anothers'),
         put_end(event) {
-          if (!context.model.recordsSaveRestore || !context.records('save')) return;
+          if (!context.model.recordsSaveRestore || !context.records(Kind.save)) return;
           const vcpu = machine.vcpu(event.vcpu);
-          const put = vcpu.last[Kind.put] as TimerEvent;
+          const put = vcpu.last[Kind.put];
           for (const timer of inOrder) {
             const state = vcpu.contexts[timer] as TimerContext;
             if (state.loaded === no && state.save.serial > put.serial) context.hold(event);

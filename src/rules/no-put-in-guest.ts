@@ -52,7 +52,7 @@ export default defineRule({
       if (vcpu.inGuest === no) return context.hold(event);
       if (vcpu.inGuest === unknown) return context.undecided(event, because.initial);
       if (event.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
-      const entry = vcpu.last[Kind.entry] as TimerEvent;
+      const entry = vcpu.last[Kind.entry];
       if (entry.cpu !== event.cpu && event.time - entry.time < clockSkew)
         return context.undecided(event, because.order);
       if (reported[event.vcpu] === entry.serial) return;

@@ -54,7 +54,7 @@ export default defineRule({
       context.violate(event, {
         message: 'elsewhere',
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, before: vcpu.cpu },
-        witness: [vcpu.last[Kind.load] as TimerEvent],
+        witness: [vcpu.last[Kind.load]],
         explainedBy: endsOfLoad,
         distrustOwnership: true,
       });

@@ -54,7 +54,7 @@ export default defineRule({
       context.violate(event, {
         message: 'second',
         data: { vcpu: vcpuName(machine, event.vcpu), other: vcpuName(machine, running), cpu: event.cpu },
-        witness: [other.last[Kind.load] as TimerEvent, other.last[Kind.entry] as TimerEvent],
+        witness: [other.last[Kind.load], other.last[Kind.entry]],
         distrustOwnership: true,
         ofCpu: true,
       });

@@ -1,4 +1,4 @@
-import { Certainty, Register, type TimerEvent, writableCtl } from '../events/event.js';
+import { Certainty, Register, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
@@ -69,9 +69,8 @@ export default defineRule({
           // KVM_ARM_VCPU_INIT resets from userspace, which may set registers before the run; a PSCI CPU_ON resets
           // inside KVM_RUN.
           const vcpu = machine.vcpu(event.vcpu);
-          const exited = (vcpu.last[Kind.exit] as TimerEvent).serial;
-          const insideRun =
-            vcpu.cpu >= 0 || (exited > 0 && exited > (vcpu.last[Kind.userspace_exit] as TimerEvent).serial);
+          const exited = vcpu.last[Kind.exit].serial;
+          const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > vcpu.last[Kind.userspace_exit].serial);
           writable[event.vcpu] = !insideRun;
         },
         userspace_exit(event) {
@@ -87,7 +86,7 @@ export default defineRule({
           const reset = resets.get(key);
           if (reset === undefined) return;
           if ((event.ctl & writableCtl) === 0) context.hold(event);
-          else if (writable[event.vcpu] === true && !context.records('user_write'))
+          else if (writable[event.vcpu] === true && !context.records(Kind.user_write))
             context.undecided(event, because.userspace);
           else
             context.violate(event, {
@@ -103,7 +102,7 @@ export default defineRule({
           const reset = resets.get(event.vcpu * contextCount + event.timer);
           if (reset === undefined) return;
           if (event.level === 0) return context.hold(event);
-          if (writable[event.vcpu] === true && !context.records('user_write'))
+          if (writable[event.vcpu] === true && !context.records(Kind.user_write))
             return context.undecided(event, because.userspace);
           context.violate(event, {
             message: 'level-raised',

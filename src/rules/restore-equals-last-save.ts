@@ -1,4 +1,4 @@
-import { type TimerEvent, writableCtl } from '../events/event.js';
+import { writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -96,24 +96,23 @@ export default defineRule({
 
     /** Whether userspace may have written registers, which only a probe of kvm_arm_timer_set_reg would show. */
     function userspaceMayHaveWritten(vcpu: VcpuState, state: TimerContext): number {
-      if (context.records('user_write')) return no;
-      if (state.writable !== no || context.records('userspace_exit')) return state.writable;
+      if (context.records(Kind.user_write)) return no;
+      if (state.writable !== no || context.records(Kind.userspace_exit)) return state.writable;
       // Whoever was not put since has not left KVM_RUN.
-      if ((vcpu.last[Kind.put] as TimerEvent).serial < (vcpu.last[Kind.entry] as TimerEvent).serial) return no;
+      if (vcpu.last[Kind.put].serial < vcpu.last[Kind.entry].serial) return no;
       // Without kvm_userspace_exit only a put by the scheduler is known to stay inside KVM_RUN.
-      const switched = (vcpu.last[Kind.sched_switch] as TimerEvent).serial;
-      const since = Math.max((vcpu.last[Kind.exit] as TimerEvent).serial, state.restore.serial);
+      const switched = vcpu.last[Kind.sched_switch].serial;
+      const since = Math.max(vcpu.last[Kind.exit].serial, state.restore.serial);
       return switched > since && switched < state.save.serial ? no : unknown;
     }
 
     /** Whether the exit that is being handled may be an access to this context's registers. */
     function trapMayHaveWritten(vcpu: VcpuState, timer: number): boolean {
       if (!accessClasses.includes(vcpu.exitClass)) return false;
-      const access = vcpu.last[Kind.trapped_access] as TimerEvent;
-      if (access.serial > (vcpu.last[Kind.exit] as TimerEvent).serial)
-        return access.timer === timer && access.write !== 0;
+      const access = vcpu.last[Kind.trapped_access];
+      if (access.serial > vcpu.last[Kind.exit].serial) return access.timer === timer && access.write !== 0;
       // Where accesses are recorded, one without a record has not been emulated yet.
-      return !context.records('trapped_access') || access.serial === 0;
+      return !context.records(Kind.trapped_access) || access.serial === 0;
     }
 
     return {
@@ -128,7 +127,7 @@ export default defineRule({
           const { save, userCtl, userCval } = state;
           // A recorded write or reset after the save changed the memory copy, and user-write-survives or
           // reset-clears-timer judges it.
-          const ctlWritten = userCtl.serial > save.serial || (vcpu.last[Kind.reset] as TimerEvent).serial > save.serial;
+          const ctlWritten = userCtl.serial > save.serial || vcpu.last[Kind.reset].serial > save.serial;
           const cvalWritten = userCval.serial > save.serial;
           const ctlDiffers = !ctlWritten && (event.ctl & writableCtl) !== (save.ctl & writableCtl);
           const cvalDiffers = !cvalWritten && (event.cvalHi !== save.cvalHi || event.cvalLo !== save.cvalLo);
@@ -140,7 +139,7 @@ export default defineRule({
           if (vcpu.unseen) return context.undecided(event, because.blind);
           if (trapMayHaveWritten(vcpu, event.timer)) return context.undecided(event, trapped);
 
-          const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq] as TimerEvent;
+          const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq];
           // An interrupt of a vcpu that was loaded there meanwhile is not that vcpu's matter.
           const ownIrq = irq.serial > save.serial && (irq.vcpu === event.vcpu || irq.vcpu < 0);
           const clobbered = !cvalDiffers && (event.ctl & writableCtl) === 0 && ownIrq;

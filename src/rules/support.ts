@@ -1,4 +1,4 @@
-import { TimerEvent, timerNames } from '../events/event.js';
+import { type TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { contextCount } from '../machine/state.js';
@@ -21,20 +21,8 @@ export function everyTracedModel(severity: Severity): Record<(typeof tracedModel
 
 /** A vcpu as messages name it. */
 export function vcpuName(machine: Machine, index: number): string {
-  const id = machine.vcpus[index] === undefined ? -1 : lastId(machine, index);
+  const id = machine.vcpus[index]?.id ?? -1;
   return id >= 0 ? `vcpu ${id}` : `vcpu#${index}`;
-}
-
-function lastId(machine: Machine, index: number): number {
-  let id = -1;
-  let serial = 0;
-  for (const event of machine.vcpu(index).last) {
-    if (event.vcpuId >= 0 && event.serial > serial) {
-      id = event.vcpuId;
-      serial = event.serial;
-    }
-  }
-  return id;
 }
 
 /** Exception classes of trapped register accesses: CP15_32, CP15_64 and SYS64 (ESR_ELx.EC). */
@@ -63,17 +51,16 @@ export function undecideContexts(context: RuleContext, waiting: Slots, vcpu: num
   }
 }
 
-/** A slot for one kept event per key (CPU, vcpu or both); reused, so that keeping one allocates nothing. */
+/** A slot for one kept event per key (CPU, vcpu or both): keeping one neither copies nor allocates. */
 export class Slots {
   readonly #slots: TimerEvent[] = [];
   readonly #kept: boolean[] = [];
 
-  /** Keeps a copy. */
   set(key: number, event: TimerEvent): void {
-    const slot = this.#slots[key];
-    if (slot === undefined) this.#slots[key] = new TimerEvent().copyFrom(event);
-    else slot.copyFrom(event);
+    const before = this.#slots[key];
+    this.#slots[key] = event.retain();
     this.#kept[key] = true;
+    before?.release();
   }
 
   /** The kept event, or undefined after `clear`. It stays readable until the next `set` of its key. */

@@ -129,8 +129,8 @@ export default defineRule({
           if (event.vcpu < 0) return;
           // Inside its handler the timer is known by the name of the interrupt, not by the number it reports.
           const cpu = machine.cpu(event.cpu);
-          const inHandler = cpu.inTimerIrq === yes && context.records('vtimer_irq_end');
-          const timer = inHandler ? (cpu.last[Kind.vtimer_irq] as TimerEvent).timer : event.timer;
+          const inHandler = cpu.inTimerIrq === yes && context.records(Kind.vtimer_irq_end);
+          const timer = inHandler ? cpu.last[Kind.vtimer_irq].timer : event.timer;
           if (timer < 0) return;
           // Without thread groups only the vcpu itself is known to belong to one VM: odd keys are vcpus.
           const key = (event.vm >= 0 ? event.vm * 2 : event.vcpu * 2 + 1) * contextCount + timer;

@@ -57,7 +57,7 @@ export default defineRule({
     ): void {
       if (write === undefined) return;
       if (same) return context.hold(event);
-      const entry = machine.vcpu(event.vcpu).last[Kind.entry] as TimerEvent;
+      const entry = machine.vcpu(event.vcpu).last[Kind.entry];
       if (entry.serial > write.serial) return context.undecided(event, because.entered);
       context.violate(event, {
         message: 'lost',

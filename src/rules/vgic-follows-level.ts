@@ -121,7 +121,7 @@ export default defineRule({
         update_irq(event) {
           let key = slot(event);
           // Where interrupts are not recorded, a second report may be that of one which came in between.
-          const nested = event.context === Context.unknown && !context.records('vtimer_irq');
+          const nested = event.context === Context.unknown && !context.records(Kind.vtimer_irq);
           if (nested && waiting.get(key) !== undefined && waiting.get(key ^ 1) === undefined) key ^= 1;
           missing(key, event);
           waiting.set(key, event);

@@ -1,6 +1,6 @@
 import { Certainty, Context, defaultPpi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { formatU64, keyU64 } from '../events/u64.js';
+import { formatU64, U64Map } from '../events/u64.js';
 import type { CpuTrack } from './cpu-track.js';
 import { irqKinds, taskKinds } from './kinds.js';
 import { type Thread, Threads, type Vcpu } from './threads.js';
@@ -9,8 +9,8 @@ import { type Thread, Threads, type Vcpu } from './threads.js';
 export class Attribution {
   readonly threads = new Threads();
   /** hrtimer pointer to its vcpu. */
-  readonly #bgTimers = new Map<number | string, Vcpu>();
-  readonly #softTimers = new Map<number | string, { vcpu: Vcpu; timer: number }>();
+  readonly #bgTimers = new U64Map<Vcpu>();
+  readonly #softTimers = new U64Map<{ vcpu: Vcpu; timer: number }>();
   /** Linux irq number to timer context. */
   readonly #timerIrqs = new Map<number, number>();
   /** Guest INTID to timer context, where userspace chose other PPIs than 27 and 30. */
@@ -19,7 +19,7 @@ export class Attribution {
   /** An event whose notation names its vcpu by VM and id. */
   named(thread: Thread, event: TimerEvent, inTask: boolean): Vcpu {
     const vcpu = this.threads.ofName(event.vm, event.vcpuId, event.pid);
-    if (inTask && taskKinds.has(event.kind)) {
+    if (inTask && taskKinds[event.kind] === 1) {
       vcpu.pid = event.pid;
       thread.vcpu = vcpu;
     }
@@ -31,8 +31,8 @@ export class Attribution {
 
   /** What the CPU was doing, when the flags column does not tell: from handler brackets and entry..exit. */
   context(cpu: CpuTrack, thread: Thread, event: TimerEvent): number {
-    if (taskKinds.has(event.kind)) return Context.task;
-    if (irqKinds.has(event.kind)) return Context.hardirq;
+    if (taskKinds[event.kind] === 1) return Context.task;
+    if (irqKinds[event.kind] === 1) return Context.hardirq;
     if (cpu.irqDepth > 0 || cpu.timerIrq >= 0 || cpu.callbackOpen) return Context.hardirq;
     // Between entry and exit a vcpu thread runs nothing but interrupts (§0.5, point 1).
     return thread.vcpu?.inGuest === 1 ? Context.hardirq : Context.unknown;
@@ -175,14 +175,14 @@ export class Attribution {
   }
 
   #background(thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
-    const key = event.hasTimerPointer ? keyU64(event.timerPointerHi, event.timerPointerLo) : undefined;
-    const known = key === undefined ? undefined : this.#bgTimers.get(key);
+    const { hasTimerPointer, timerPointerHi: hi, timerPointerLo: lo } = event;
+    const known = hasTimerPointer ? this.#bgTimers.get(hi, lo) : undefined;
     const own = thread.vcpu;
     if (event.kind === Kind.bg_arm && inTask && own !== undefined) {
       // Only a thread that puts or blocks its vcpu arms that vcpu's timer; a callback that re-arms borrows its pid.
       const arming = own.putCpu >= 0 || own.waiting;
       if (arming || (known === undefined && own.cpu !== -1)) {
-        if (key !== undefined && known !== own) this.#bgTimers.set(key, own);
+        if (hasTimerPointer && known !== own) this.#bgTimers.set(hi, lo, own);
         return this.attribute(event, own, Certainty.derived);
       }
     }
@@ -195,13 +195,13 @@ export class Attribution {
       const vcpu = cpu.callbackOpen ? cpu.callback : undefined;
       return this.attribute(event, vcpu, Certainty.derived);
     }
-    const key = keyU64(event.timerPointerHi, event.timerPointerLo);
+    const { timerPointerHi: hi, timerPointerLo: lo } = event;
     if (event.kind === Kind.timer_callback_end) return this.attribute(event, cpu.callback, Certainty.derived);
-    let known = this.#softTimers.get(key);
+    let known = this.#softTimers.get(hi, lo);
     const own = thread.vcpu;
     if (event.kind === Kind.soft_arm && inTask && own !== undefined && own.cpu === event.cpu && known?.vcpu !== own) {
       known = { vcpu: own, timer: thread.emulated };
-      this.#softTimers.set(key, known);
+      this.#softTimers.set(hi, lo, known);
     }
     if (known !== undefined && event.timer === Timer.unknown) event.timer = known.timer;
     return this.attribute(event, known?.vcpu, Certainty.derived);
@@ -240,9 +240,9 @@ export class Attribution {
 
   #learnTimers(event: TimerEvent, vcpu: Vcpu): void {
     if (!event.hasTimerPointer) return;
-    const key = keyU64(event.timerPointerHi, event.timerPointerLo);
-    if (event.kind === Kind.bg_arm) this.#bgTimers.set(key, vcpu);
-    else if (event.kind === Kind.soft_arm) this.#softTimers.set(key, { vcpu, timer: event.timer });
+    const { timerPointerHi: hi, timerPointerLo: lo } = event;
+    if (event.kind === Kind.bg_arm) this.#bgTimers.set(hi, lo, vcpu);
+    else if (event.kind === Kind.soft_arm) this.#softTimers.set(hi, lo, { vcpu, timer: event.timer });
   }
 
   #learnOffset(vcpu: Vcpu, event: TimerEvent): void {

@@ -1,7 +1,17 @@
-import { Kind } from '../events/kinds.js';
+import { Kind, kindNames } from '../events/kinds.js';
+
+/** A set of kinds that is asked at every event: 1 at the number of each member. */
+export type KindSet = Readonly<Uint8Array>;
+
+/** Makes a set of kinds. */
+export function kindSet(kinds: readonly Kind[]): KindSet {
+  const set = new Uint8Array(kindNames.length);
+  for (const kind of kinds) set[kind] = 1;
+  return set;
+}
 
 /** Kinds that only a thread writes, never an interrupt handler. */
-export const taskKinds = new Set<number>([
+export const taskKinds = kindSet([
   Kind.load,
   Kind.put,
   Kind.timer_load,
@@ -24,7 +34,7 @@ export const taskKinds = new Set<number>([
 ]);
 
 /** Kinds that only an interrupt handler writes. */
-export const irqKinds = new Set<number>([
+export const irqKinds = kindSet([
   Kind.vtimer_irq,
   Kind.vtimer_irq_end,
   Kind.irq_begin,
@@ -34,7 +44,7 @@ export const irqKinds = new Set<number>([
 ]);
 
 /** Kinds that a put consists of (kvm_arch_vcpu_put and all it calls). */
-export const putKinds = new Set<number>([
+export const putKinds = kindSet([
   Kind.put,
   Kind.timer_put,
   Kind.timer_map,
@@ -50,8 +60,23 @@ export const putKinds = new Set<number>([
 ]);
 
 /** Kinds of which every event belongs to a vcpu: one without is worth counting. */
-export const vcpuKinds = new Set<number>([
-  ...taskKinds,
+export const vcpuKinds = kindSet([
+  Kind.load,
+  Kind.put,
+  Kind.timer_load,
+  Kind.timer_put,
+  Kind.entry,
+  Kind.exit,
+  Kind.save,
+  Kind.restore,
+  Kind.emulate,
+  Kind.schedule,
+  Kind.unschedule,
+  Kind.flush,
+  Kind.sync,
+  Kind.enable,
+  Kind.wfx,
+  Kind.halt_end,
   Kind.timer_map,
   Kind.update_irq,
   Kind.bg_arm,
@@ -63,4 +88,3 @@ export const vcpuKinds = new Set<number>([
   Kind.reset,
   Kind.user_write,
 ]);
-for (const kind of [Kind.sched_switch, Kind.userspace_exit, Kind.vcpu_pointer]) vcpuKinds.delete(kind);

@@ -1,4 +1,4 @@
-import { keyU64 } from '../events/u64.js';
+import { U64Map } from '../events/u64.js';
 
 /** Who a vcpu is (specification §3.5): the identity that every event of it is given. */
 export class Vcpu {
@@ -11,8 +11,8 @@ export class Vcpu {
   tgid = -1;
   /** VM number that the notation names, -1 elsewhere. */
   vm = -1;
-  /** `struct kvm_vcpu` pointer as a map key, where a record showed it. */
-  pointer: number | string | undefined;
+  /** A record has shown its `struct kvm_vcpu` pointer. */
+  hasPointer = false;
   /** Virtual counter offset, where a probe showed it: equal for all vcpus of a VM. */
   offset: string | undefined;
   /** Number of events attributed to it. */
@@ -65,7 +65,7 @@ const nobody = new Thread(-1);
 export class Threads {
   readonly vcpus: Vcpu[] = [];
   readonly #threads = new Map<number, Thread>();
-  readonly #byPointer = new Map<number | string, Vcpu>();
+  readonly #byPointer = new U64Map<Vcpu>();
   readonly #byName = new Map<number, Vcpu>();
 
   find(pid: number): Thread | undefined {
@@ -97,17 +97,16 @@ export class Threads {
 
   /** The vcpu of a `struct kvm_vcpu` pointer that was seen before. */
   byPointer(hi: number, lo: number): Vcpu | undefined {
-    return this.#byPointer.get(keyU64(hi, lo));
+    return this.#byPointer.get(hi, lo);
   }
 
   /** The vcpu of a `struct kvm_vcpu` pointer; made when it is the first time. */
   ofPointer(hi: number, lo: number): Vcpu {
-    const key = keyU64(hi, lo);
-    let vcpu = this.#byPointer.get(key);
+    let vcpu = this.#byPointer.get(hi, lo);
     if (vcpu === undefined) {
       vcpu = this.#add(-1);
-      vcpu.pointer = key;
-      this.#byPointer.set(key, vcpu);
+      vcpu.hasPointer = true;
+      this.#byPointer.set(hi, lo, vcpu);
     }
     return vcpu;
   }
@@ -130,15 +129,14 @@ export class Threads {
    * pointer only turn out to be one; a pointer reused for a new vcpu in another thread is a new vcpu.
    */
   bind(thread: Thread, hi: number, lo: number): Vcpu {
-    const key = keyU64(hi, lo);
-    const known = this.#byPointer.get(key);
+    const known = this.#byPointer.get(hi, lo);
     if (known !== undefined) {
-      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && thread.vcpu.pointer === undefined) {
+      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
         // Known by its thread before its pointer was seen: the thread's identity stays.
         const kept = thread.vcpu;
-        kept.pointer = key;
+        kept.hasPointer = true;
         if (kept.id < 0) kept.id = known.id;
-        this.#byPointer.set(key, kept);
+        this.#byPointer.set(hi, lo, kept);
         return kept;
       }
       if (known.pid !== thread.pid) {
@@ -151,9 +149,9 @@ export class Threads {
       return known;
     }
     const own = thread.vcpu;
-    if (own !== undefined && own.pointer === undefined) {
-      own.pointer = key;
-      this.#byPointer.set(key, own);
+    if (own !== undefined && !own.hasPointer) {
+      own.hasPointer = true;
+      this.#byPointer.set(hi, lo, own);
       return own;
     }
     const vcpu = this.ofPointer(hi, lo);

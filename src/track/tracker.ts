@@ -42,7 +42,6 @@ export class Tracker {
   readonly #feeds: Feeds;
   readonly #emit: (event: TimerEvent) => void;
   readonly #cpus: CpuTrack[] = [];
-  readonly #derived = new TimerEvent();
   /** Timer events without a vcpu, by kind. */
   readonly unattributed = new Map<number, { count: number; position: number }>();
 
@@ -73,7 +72,7 @@ export class Tracker {
     // Only what shows that a thread has to do with vcpus is worth remembering it.
     const proof = named || provesThread(event.kind);
     const thread = proof ? this.threads.get(event.pid) : this.threads.known(event.pid);
-    if (taskKinds.has(event.kind) || event.context === Context.task) this.#closeBrackets(cpu, event);
+    if (taskKinds[event.kind] === 1 || event.context === Context.task) this.#closeBrackets(cpu, event);
     if (event.context === Context.unknown) event.context = this.#who.context(cpu, thread, event);
     const inTask = event.context !== Context.hardirq && event.context !== Context.softirq;
 
@@ -298,7 +297,7 @@ export class Tracker {
   /** A put is over with the first event of its thread, or of another thread on its CPU, that is no part of it. */
   #closePut(cpu: CpuTrack, event: TimerEvent, inTask: boolean, own: Vcpu | undefined): void {
     const { putting } = cpu;
-    const part = inTask && putKinds.has(event.kind);
+    const part = inTask && putKinds[event.kind] === 1;
     // A native trace is one story: whatever a thread does next on any CPU comes after the put.
     if (!this.#feeds.ringBuffers) {
       for (const other of inTask ? this.#cpus : []) {
@@ -308,7 +307,7 @@ export class Tracker {
       return;
     }
     // With another thread current, even in an interrupt, the one that was put is gone.
-    const over = putting !== undefined && (event.pid !== putting.pid || (taskKinds.has(event.kind) && !part));
+    const over = putting !== undefined && (event.pid !== putting.pid || (taskKinds[event.kind] === 1 && !part));
     if (over) this.#emitPutEnd(cpu, putting, event);
     if (inTask && own !== undefined && own.putCpu >= 0 && own.putCpu !== cpu.index && own.pid === event.pid)
       this.#emitPutEnd(this.#cpu(own.putCpu), own, event);
@@ -339,7 +338,7 @@ export class Tracker {
   /** A record of a thread on a CPU ends whatever interrupt is open there: its own end was not recorded. */
   #closeBrackets(cpu: CpuTrack, event: TimerEvent): void {
     if (cpu.timerIrq >= 0) {
-      const end = this.#derived.clear();
+      const end = TimerEvent.take();
       end.kind = Kind.vtimer_irq_end;
       end.time = event.time;
       end.cpu = cpu.index;
@@ -350,6 +349,7 @@ export class Tracker {
       end.timer = cpu.timerIrq;
       if (cpu.running !== undefined) this.#who.attribute(end, cpu.running, Certainty.derived);
       this.#emit(end);
+      end.release();
     }
     cpu.irqDepth = 0;
     cpu.timerIrq = -1;
@@ -357,7 +357,7 @@ export class Tracker {
   }
 
   #derive(kind: number, cpu: CpuTrack, vcpu: Vcpu, from: TimerEvent, certainty: number): void {
-    const event = this.#derived.clear();
+    const event = TimerEvent.take();
     event.kind = kind;
     event.time = from.time;
     event.cpu = cpu.index;
@@ -370,11 +370,12 @@ export class Tracker {
     event.vcpuId = vcpu.id;
     event.attribution = Certainty.derived;
     this.#emit(event);
+    event.release();
   }
 
   #send(event: TimerEvent, vcpu: Vcpu | undefined): void {
     if (vcpu !== undefined) vcpu.events++;
-    else if (vcpuKinds.has(event.kind)) {
+    else if (vcpuKinds[event.kind] === 1) {
       const known = this.unattributed.get(event.kind);
       if (known === undefined) this.unattributed.set(event.kind, { count: 1, position: event.position });
       else known.count++;
@@ -392,7 +393,7 @@ export class Tracker {
   }
 
   #bufferStart(cpu: CpuTrack, event: TimerEvent): void {
-    const gap = this.#derived.clear();
+    const gap = TimerEvent.take();
     gap.kind = Kind.lost;
     gap.time = event.time;
     gap.cpu = cpu.index;
@@ -401,6 +402,7 @@ export class Tracker {
     gap.lostCount = 0;
     this.#forget(cpu);
     this.#emit(gap);
+    gap.release();
   }
 
   #forget(cpu: CpuTrack): void {
@@ -436,7 +438,7 @@ export class Tracker {
 
 /** Kinds that a thread without vcpus does not write. */
 function provesThread(kind: number): boolean {
-  return kind === Kind.timer_map || (taskKinds.has(kind) && kind !== Kind.sched_switch);
+  return kind === Kind.timer_map || (taskKinds[kind] === 1 && kind !== Kind.sched_switch);
 }
 
 /** The virtual timers: a put saves one of them, whatever else it saves. */

@@ -18,7 +18,6 @@ export interface NativeSink extends ConditionSink {
 /** What is common to the forms of the notation: rows become events, or an error that names the line. */
 export class RowSink {
   private readonly rows = new NativeRows();
-  private readonly event = new TimerEvent();
   private readonly lastTime = new Map<number, number>();
   private uncounted = 0;
 
@@ -33,7 +32,8 @@ export class RowSink {
 
   /** @throws InputError when the row is not valid */
   row(cells: readonly Cell[], line: number): void {
-    const { event, sink } = this;
+    const { sink } = this;
+    const event = TimerEvent.take();
     if (!this.rows.read(cells, event)) throw new InputError(`line ${line}: ${this.explain(cells)}`);
     event.position = line;
     this.uncounted++;
@@ -47,6 +47,7 @@ export class RowSink {
       sink.condition('lost-events', Math.max(1, event.lostCount), line, `CPU ${event.cpu}`);
     }
     sink.event(event);
+    event.release();
   }
 
   /** A directive: a fact about the recording that its author states. */

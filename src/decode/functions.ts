@@ -1,0 +1,164 @@
+import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import type { Record } from '../input/record.js';
+import { type FunctionName, VcpuProbe } from './catalogue.js';
+import { timerPointer } from './hrtimers.js';
+import { type Decode, sysregs } from './tracepoints.js';
+
+/** `which` of irq_set_irqchip_state that means the active state (enum irqchip_irq_state, IRQCHIP_STATE_ACTIVE). */
+const stateActive = 1;
+
+/** Low sixteen bits of the ONE_REG ids of the timer registers: (timer, register), see `KVM_REG_ARM_TIMER_*`. */
+const oneRegs = new Map<number, readonly [timer: number, register: number]>([
+  [0xdf19, [Timer.vtimer, Register.ctl]],
+  // CVAL and CNT of the virtual timer have each other's encoding: an old slip that became ABI (uapi/asm/kvm.h).
+  [0xdf02, [Timer.vtimer, Register.cval]],
+  [0xdf1a, [Timer.vtimer, Register.cnt]],
+  [0xdf11, [Timer.ptimer, Register.ctl]],
+  [0xdf12, [Timer.ptimer, Register.cval]],
+  [0xdf01, [Timer.ptimer, Register.cnt]],
+]);
+
+/** @returns false when the pointer is absent or NULL */
+function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean {
+  if (!record.has(field)) return false;
+  event.vcpuPointerHi = record.hi[field] as number;
+  event.vcpuPointerLo = record.lo[field] as number;
+  event.hasVcpuPointer = event.vcpuPointerHi !== 0 || event.vcpuPointerLo !== 0;
+  return event.hasVcpuPointer;
+}
+
+/** A 64-bit value that the record may carry. */
+function value(record: Record, field: number, event: TimerEvent): void {
+  if (!record.has(field)) return;
+  event.hasValue = true;
+  event.valueHi = record.hi[field] as number;
+  event.valueLo = record.lo[field] as number;
+}
+
+/** What a probe on a function of `struct kvm_vcpu *` shows. */
+function vcpuArguments(record: Record, event: TimerEvent): void {
+  // The fields behind a NULL vcpu are garbage (specification §4.8, point 13).
+  if (!vcpuPointer(record, VcpuProbe.vcpu, event) && record.has(VcpuProbe.vcpu)) return;
+  event.vcpuId = record.int(VcpuProbe.id);
+  event.ctl = record.number(VcpuProbe.ctl);
+  if (record.has(VcpuProbe.cval)) {
+    event.hasCval = true;
+    event.cvalHi = record.hi[VcpuProbe.cval] as number;
+    event.cvalLo = record.lo[VcpuProbe.cval] as number;
+  }
+  value(record, VcpuProbe.offset, event);
+}
+
+/** A function that takes the vcpu. */
+function ofVcpu(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    vcpuArguments(record, event);
+    return true;
+  };
+}
+
+/** A trapped access to a timer register: vcpu, timer, register. */
+function sysreg(write: 0 | 1): Decode {
+  return (record, event) => {
+    event.kind = Kind.trapped_access;
+    vcpuArguments(record, event);
+    event.write = write;
+    event.timer = record.int(5, Timer.unknown);
+    event.register = sysregs[record.int(6)] ?? Register.unknown;
+    return true;
+  };
+}
+
+/** Names the vcpu of the thread, or says that a vcpu is woken. */
+function pointerOnly(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    return vcpuPointer(record, VcpuProbe.vcpu, event);
+  };
+}
+
+/** An hrtimer's callback, whose tracepoint says the same where it is recorded. */
+function callback(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    event.certainty = Certainty.derived;
+    timerPointer(record, 0, event);
+    return true;
+  };
+}
+
+/** enable_percpu_irq, disable_percpu_irq. */
+function mask(masked: 0 | 1): Decode {
+  return (record, event) => {
+    event.kind = Kind.mask_irq;
+    event.irq = record.int(0);
+    event.level = masked;
+    return true;
+  };
+}
+
+/** How the entry of each wanted function becomes an event (specification §3.4). */
+export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
+  kvm_arch_vcpu_load: ofVcpu(Kind.load),
+  kvm_arch_vcpu_put: ofVcpu(Kind.put),
+  kvm_timer_vcpu_load: ofVcpu(Kind.timer_load),
+  kvm_timer_vcpu_put: ofVcpu(Kind.timer_put),
+  kvm_timer_schedule: ofVcpu(Kind.schedule),
+  kvm_timer_unschedule: ofVcpu(Kind.unschedule),
+  kvm_arch_vcpu_blocking: ofVcpu(Kind.schedule),
+  kvm_arch_vcpu_unblocking: ofVcpu(Kind.unschedule),
+  kvm_timer_enable: ofVcpu(Kind.enable),
+  kvm_timer_vcpu_reset: ofVcpu(Kind.reset),
+  kvm_timer_flush_hwstate: ofVcpu(Kind.flush),
+  kvm_timer_sync_hwstate: ofVcpu(Kind.sync),
+  kvm_timer_sync_user: ofVcpu(Kind.sync),
+  kvm_timer_sync_nested: ofVcpu(Kind.sync),
+  kvm_vcpu_block: pointerOnly(Kind.vcpu_pointer),
+  kvm_vcpu_halt: pointerOnly(Kind.vcpu_pointer),
+  kvm_vcpu_wfi: pointerOnly(Kind.vcpu_pointer),
+  kvm_vcpu_wake_up: pointerOnly(Kind.wakeup),
+  kvm_arm_timer_write_sysreg: sysreg(1),
+  kvm_arm_timer_read_sysreg: sysreg(0),
+  kvm_arch_timer_handler(record, event, learned) {
+    event.kind = Kind.vtimer_irq;
+    event.certainty = Certainty.derived;
+    event.irq = record.int(2);
+    event.timer = learned.timerIrqs.get(event.irq) ?? Timer.unknown;
+    if (vcpuPointer(record, 0, event)) event.vcpuId = record.int(1);
+    return true;
+  },
+  kvm_arm_timer_set_reg(record, event) {
+    event.kind = Kind.user_write;
+    vcpuArguments(record, event);
+    const register = oneRegs.get(record.int(5, 0) & 0xffff);
+    if (register === undefined) return false;
+    [event.timer, event.register] = register;
+    value(record, 6, event);
+    return true;
+  },
+  kvm_bg_timer_expire: callback(Kind.bg_expire),
+  kvm_timer_expire: callback(Kind.bg_expire),
+  kvm_hrtimer_expire: callback(Kind.soft_expire),
+  irq_set_irqchip_state(record, event) {
+    if (record.int(1) !== stateActive) return false;
+    event.kind = Kind.set_active;
+    event.irq = record.int(0);
+    event.level = record.int(2) === 0 ? 0 : 1;
+    return true;
+  },
+  irq_set_vcpu_affinity(record, event) {
+    event.kind = Kind.set_affinity;
+    event.irq = record.int(0);
+    event.level = record.has(1) && (record.lo[1] !== 0 || record.hi[1] !== 0) ? 1 : 0;
+    return true;
+  },
+  enable_percpu_irq: mask(0),
+  disable_percpu_irq: mask(1),
+  __kvm_timer_set_cntvoff(record, event) {
+    event.kind = Kind.set_cntvoff;
+    value(record, 0, event);
+    return true;
+  },
+};

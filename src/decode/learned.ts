@@ -1,0 +1,17 @@
+import { U64Map } from '../events/u64.js';
+
+/**
+ * What earlier records of a recording tell of later ones: an hrtimer is known by its callback only at its start, and an
+ * interrupt by its name only at its entry.
+ */
+export class Learned {
+  /** Which kind of timer an hrtimer pointer is, see `HrtimerClass`. */
+  readonly hrtimers = new U64Map<number>();
+  /** Linux irq number of the guest timers' PPIs, once their name was seen: irq to context. */
+  readonly timerIrqs = new Map<number, number>();
+  /**
+   * The virtual timer's interrupt is named "kvm guest timer", or an hrtimer's callback is kvm_timer_expire or
+   * kvm_phys_timer_expire: 5.0 or earlier (specification §2, §3.2).
+   */
+  oldNames = false;
+}

@@ -1,0 +1,159 @@
+import { Register, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { otherSymbol } from '../input/catalogue.js';
+import type { Record } from '../input/record.js';
+import { IrqName, type TracepointName } from './catalogue.js';
+import { hrtimerCancel, hrtimerExpireEntry, hrtimerExpireExit, hrtimerStart } from './hrtimers.js';
+import type { Learned } from './learned.js';
+
+/**
+ * Fills an event, whose place and time are set, from a record.
+ *
+ * @returns false when the record is no event: it concerns no timer of a vcpu.
+ */
+export type Decode = (record: Record, event: TimerEvent, learned: Learned) => boolean;
+
+/** Exit code of a trap (ARM_EXCEPTION_TRAP). */
+const trap = 2;
+
+/** A symbol's number, -1 for one that is not in its table. */
+function symbol(record: Record, field: number): number {
+  const value = record.int(field);
+  return value === otherSymbol ? -1 : value;
+}
+
+/** A tracepoint that says all by being there. */
+function bare(kind: Kind): Decode {
+  return (_record, event) => {
+    event.kind = kind;
+    return true;
+  };
+}
+
+/** A level of a guest interrupt: vcpu id, INTID, level. */
+function guestLevel(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    event.vcpuId = record.int(0);
+    event.irq = record.int(1);
+    event.level = record.int(2) === 0 ? 0 : 1;
+    return true;
+  };
+}
+
+/** A save or restore of a context: CTL, CVAL, context. */
+function timerState(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    event.ctl = record.number(0);
+    event.cvalHi = record.hi[1] as number;
+    event.cvalLo = record.lo[1] as number;
+    event.hasCval = true;
+    event.timer = record.int(2, Timer.unknown);
+    return true;
+  };
+}
+
+const wakeup: Decode = (record, event) => {
+  event.kind = Kind.wakeup;
+  event.otherPid = record.int(0);
+  return true;
+};
+
+/** How each wanted tracepoint becomes an event (specification §3.1 to §3.3); one without a line is evidence only. */
+export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: Decode }>> = {
+  kvm_entry: bare(Kind.entry),
+  kvm_exit(record, event) {
+    event.kind = Kind.exit;
+    event.exitCode = symbol(record, 0);
+    // The class is stale unless the exit is a trap (specification §3.1).
+    event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
+    return true;
+  },
+  kvm_timer_update_irq: guestLevel(Kind.update_irq),
+  vgic_update_irq_pending: guestLevel(Kind.vgic_inject),
+  kvm_get_timer_map(record, event) {
+    event.kind = Kind.timer_map;
+    event.vcpuId = record.int(0);
+    event.directVtimer = record.int(1, Timer.unknown);
+    event.directPtimer = record.int(2, Timer.unknown);
+    event.emulVtimer = record.int(3, Timer.unknown);
+    event.emulPtimer = record.int(4, Timer.unknown);
+    return true;
+  },
+  kvm_timer_save_state: timerState(Kind.save),
+  kvm_timer_restore_state: timerState(Kind.restore),
+  kvm_timer_emulate(record, event) {
+    event.kind = Kind.emulate;
+    event.timer = record.int(0, Timer.unknown);
+    event.level = record.int(1);
+    return true;
+  },
+  kvm_timer_hrtimer_expire(record, event) {
+    event.kind = Kind.soft_expire;
+    event.timer = record.int(0, Timer.unknown);
+    return true;
+  },
+  kvm_wfx_arm64(record, event) {
+    event.kind = Kind.wfx;
+    event.level = symbol(record, 0);
+    return true;
+  },
+  kvm_vcpu_wakeup: bare(Kind.halt_end),
+  kvm_userspace_exit: bare(Kind.userspace_exit),
+  kvm_irq_line(record, event) {
+    event.kind = Kind.irq_line;
+    event.irq = record.int(0);
+    event.level = record.int(1);
+    return true;
+  },
+  kvm_sys_access(record, event) {
+    const what = record.int(0, otherSymbol);
+    event.kind = Kind.trapped_access;
+    event.write = record.int(1);
+    // An access to another register is told as well: it shows that such accesses are recorded.
+    if (what === otherSymbol) event.timer = Timer.none;
+    else {
+      event.timer = what >> 8;
+      event.register = what & 0xff;
+    }
+    return true;
+  },
+  irq_handler_entry(record, event, learned) {
+    event.irq = record.int(0);
+    const name = record.int(1, otherSymbol);
+    if (name === IrqName.guestTimer) learned.oldNames = true;
+    if (name === IrqName.guestTimer || name === IrqName.guestVtimer) event.timer = Timer.vtimer;
+    else if (name === IrqName.guestPtimer) event.timer = Timer.ptimer;
+    else {
+      event.kind = Kind.irq_begin;
+      event.timer = Timer.none;
+      return true;
+    }
+    event.kind = Kind.vtimer_irq;
+    learned.timerIrqs.set(event.irq, event.timer);
+    return true;
+  },
+  irq_handler_exit(record, event, learned) {
+    event.irq = record.int(0);
+    const timer = learned.timerIrqs.get(event.irq);
+    event.kind = timer === undefined ? Kind.irq_end : Kind.vtimer_irq_end;
+    event.timer = timer ?? Timer.none;
+    return true;
+  },
+  hrtimer_start: hrtimerStart,
+  hrtimer_cancel: hrtimerCancel,
+  hrtimer_expire_entry: hrtimerExpireEntry,
+  hrtimer_expire_exit: hrtimerExpireExit,
+  sched_switch(record, event) {
+    event.kind = Kind.sched_switch;
+    event.otherPid = record.int(1);
+    event.sleeping = record.int(2);
+    return true;
+  },
+  sched_waking: wakeup,
+  sched_wakeup: wakeup,
+};
+
+/** Registers as the kernel numbers them (enum kvm_arch_timer_regs: CNT, CVAL, TVAL, CTL). */
+export const sysregs: readonly number[] = [Register.cnt, Register.cval, Register.tval, Register.ctl];
