@@ -46,6 +46,7 @@ export class Gaps {
   #sequence = 0;
   /** CPUs that have recorded something. */
   #seen = 0;
+  /** Time of the first event. */
   #first = Number.NaN;
   #now = 0;
   readonly #cpus: () => number;
@@ -70,7 +71,7 @@ export class Gaps {
 
   /** Must be called with every event, before what it causes is added. */
   event(event: TimerEvent): void {
-    if (Number.isNaN(this.#first)) this.#first = event.time;
+    if (this.#sequence === 0) this.#first = event.time;
     this.#now = event.time;
     this.#sequence++;
     // A derived event says nothing of its CPU's buffer: it follows from a record that may be another's.

@@ -88,18 +88,24 @@ export class Judge {
   }
 
   event(event: TimerEvent): void {
+    const { machine } = this;
+    const { kind, cpu } = event;
     event.serial = ++this.#serial;
     this.#gaps.event(event);
-    const kind = event.kind;
-    for (const handler of this.#before[kind] as Handler[]) handler(event);
-    const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
-    this.#steps[kind]?.(this.machine, this.machine.cpu(event.cpu), vcpu, event);
-    if (vcpu?.distrusted === true) this.machine.settleDistrust(vcpu, event);
-    if (kind === Kind.load) this.#hosts.add(event.cpu);
-    // A CPU without records may load the vcpu from now on.
-    if (vcpu !== undefined && kind === Kind.put_end) this.machine.loseSight(vcpu, this.#gaps.blind);
-    this.machine.remember(event);
-    for (const handler of this.#after[kind] as Handler[]) handler(event);
+    const before = this.#before[kind] as Handler[];
+    for (let i = 0; i < before.length; i++) (before[i] as Handler)(event);
+    const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
+    const step = this.#steps[kind];
+    if (step !== undefined) step(machine, machine.cpu(cpu), vcpu, event);
+    if (vcpu !== undefined) {
+      if (vcpu.distrusted) machine.settleDistrust(vcpu, event);
+      // A CPU without records may load the vcpu from now on.
+      if (kind === Kind.put_end) machine.loseSight(vcpu, this.#gaps.blind);
+    }
+    if (kind === Kind.load) this.#hosts.add(cpu);
+    machine.remember(event, vcpu);
+    const after = this.#after[kind] as Handler[];
+    for (let i = 0; i < after.length; i++) (after[i] as Handler)(event);
     if (this.#pending.length > 0) this.#report(event);
   }
 

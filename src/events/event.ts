@@ -62,8 +62,8 @@ export const defaultPpi = { vtimer: 27, ptimer: 30 } as const;
  * One canonical timer event: scalars only, so that a reader, the tracker and the derivation reuse one object
  * for millions of events. Whoever keeps an event retains it (`retain`, `release`), or copies it.
  *
- * A number that the record does not carry is `-1` (`Timer.unknown` for a timer index); 64-bit values come
- * with a `has…` flag because every value of theirs is legal.
+ * A number that the record does not carry is `-1` (`Timer.unknown` for a timer index); 64-bit values (see
+ * `u64.ts`) come with a `has…` flag because every value of theirs is legal: without it they mean nothing.
  */
 export class TimerEvent {
   /** Kind number, see `Kind`. */
@@ -182,24 +182,32 @@ export class TimerEvent {
     this.attribution = Certainty.unknown;
     this.vcpuId = -1;
     this.vm = -1;
-    this.hasVcpuPointer = false;
-    this.vcpuPointerHi = 0;
-    this.vcpuPointerLo = 0;
+    if (this.hasVcpuPointer) {
+      this.hasVcpuPointer = false;
+      this.vcpuPointerHi = 0;
+      this.vcpuPointerLo = 0;
+    }
     this.timer = Timer.unknown;
     this.irq = -1;
     this.level = -1;
     this.ctl = -1;
-    this.hasCval = false;
-    this.cvalHi = 0;
-    this.cvalLo = 0;
-    this.hasValue = false;
-    this.valueHi = 0;
-    this.valueLo = 0;
+    if (this.hasCval) {
+      this.hasCval = false;
+      this.cvalHi = 0;
+      this.cvalLo = 0;
+    }
+    if (this.hasValue) {
+      this.hasValue = false;
+      this.valueHi = 0;
+      this.valueLo = 0;
+    }
     this.register = Register.unknown;
     this.write = -1;
-    this.hasTimerPointer = false;
-    this.timerPointerHi = 0;
-    this.timerPointerLo = 0;
+    if (this.hasTimerPointer) {
+      this.hasTimerPointer = false;
+      this.timerPointerHi = 0;
+      this.timerPointerLo = 0;
+    }
     this.expires = -1;
     this.directVtimer = Timer.unknown;
     this.directPtimer = Timer.unknown;

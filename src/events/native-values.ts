@@ -84,7 +84,8 @@ export const flag: ValueType = {
   read: (cell) => flagWords.get(cell) ?? Number.NaN,
 };
 
-const bitNames = Object.keys(Ctl).join('|');
+const bits = { enable: Ctl.enable, imask: Ctl.imask, istatus: Ctl.istatus } as const;
+const bitNames = Object.keys(bits).join('|');
 
 /** CNTx_CTL: a number, or the names of the bits that are set. */
 export const ctl: ValueType = {
@@ -98,7 +99,7 @@ export const ctl: ValueType = {
       if (!this.pattern?.test(cell)) return Number.NaN;
       if (Number.isNaN(value)) {
         value = 0;
-        for (const name of cell.split('|')) value |= Ctl[name.trim() as keyof typeof Ctl];
+        for (const name of cell.split('|')) value |= bits[name.trim() as keyof typeof bits];
       }
     }
     return Number.isInteger(value) && value >= 0 && value <= 0xffffffff ? value + 0 : Number.NaN;
@@ -130,7 +131,7 @@ export const u64: ValueType = {
   read(cell) {
     if (typeof cell === 'number') return keepNumber(cell);
     if (typeof cell === 'boolean') return Number.NaN;
-    return keep(cell === '~0' ? { hi: 0xffffffff, lo: 0xffffffff } : parseU64(cell));
+    return keep(cell === '~0' ? { hi: -1, lo: -1 } : parseU64(cell));
   },
 };
 

@@ -1,13 +1,15 @@
 /**
- * Unsigned 64-bit values as two unsigned 32-bit halves.
+ * Unsigned 64-bit values as two 32-bit halves.
  *
  * A CVAL of `~0` is an everyday value and a JavaScript number holds only 53 bits of it, while a BigInt
- * costs an allocation per event. Every function takes halves as unsigned 32-bit integers (0..2^32-1).
+ * costs an allocation per event. A half is a signed 32-bit integer (-2^31..2^31-1, as `x | 0` gives it): an unsigned one
+ * above 2^31 would be no small integer, and V8 would keep it in an object of its own.
  */
 
 /** The kernel's spelling of a 64-bit value: `0x` and lower-case hexadecimal digits without leading zeros. */
 export function formatU64(hi: number, lo: number): string {
-  return hi === 0 ? `0x${lo.toString(16)}` : `0x${hi.toString(16)}${lo.toString(16).padStart(8, '0')}`;
+  const low = (lo >>> 0).toString(16);
+  return hi === 0 ? `0x${low}` : `0x${(hi >>> 0).toString(16)}${low.padStart(8, '0')}`;
 }
 
 /**
@@ -19,7 +21,12 @@ export function parseU64(text: string): { hi: number; lo: number } | undefined {
   if (!/^(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})$/.test(text)) return undefined;
   const value = BigInt(text);
   if (value > 0xffffffffffffffffn) return undefined;
-  return { hi: Number(value >> 32n), lo: Number(value & 0xffffffffn) };
+  return { hi: Number(BigInt.asIntN(32, value >> 32n)), lo: Number(BigInt.asIntN(32, value)) };
+}
+
+/** The value as a number: exact below 2^53. */
+export function joinU64(hi: number, lo: number): number {
+  return (hi >>> 0) * 0x100000000 + (lo >>> 0);
 }
 
 /**
@@ -27,8 +34,8 @@ export function parseU64(text: string): { hi: number; lo: number } | undefined {
  * for a key that is no small integer. Open addressing with linear probing.
  */
 export class U64Map<Value> {
-  #hi = new Uint32Array(16);
-  #lo = new Uint32Array(16);
+  #hi = new Int32Array(16);
+  #lo = new Int32Array(16);
   #values: (Value | undefined)[] = new Array<Value | undefined>(16).fill(undefined);
   #size = 0;
 
@@ -90,8 +97,8 @@ export class U64Map<Value> {
   #grow(): void {
     const [hi, lo, values] = [this.#hi, this.#lo, this.#values];
     const length = values.length * 2;
-    this.#hi = new Uint32Array(length);
-    this.#lo = new Uint32Array(length);
+    this.#hi = new Int32Array(length);
+    this.#lo = new Int32Array(length);
     this.#values = new Array<Value | undefined>(length).fill(undefined);
     for (let old = 0; old < values.length; old++) {
       if (values[old] === undefined) continue;

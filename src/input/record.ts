@@ -1,5 +1,6 @@
 import type { ConditionSink } from '../events/conditions.js';
 import { Context } from '../events/event.js';
+import { joinU64 } from '../events/u64.js';
 
 /** Most fields a wanted event has. */
 export const maxFields = 16;
@@ -28,8 +29,8 @@ export class Record {
   /** Line number (text, from 1) or byte offset (binary). */
   position = 0;
   present = 0;
-  readonly hi = new Uint32Array(maxFields);
-  readonly lo = new Uint32Array(maxFields);
+  readonly hi = new Int32Array(maxFields);
+  readonly lo = new Int32Array(maxFields);
   /** The thread's name, made only on demand. */
   comm: () => string = () => '';
 
@@ -39,12 +40,12 @@ export class Record {
 
   /** Field as a signed 32-bit number, or `missing` when absent. */
   int(field: number, missing = -1): number {
-    return this.has(field) ? (this.lo[field] as number) | 0 : missing;
+    return this.has(field) ? (this.lo[field] as number) : missing;
   }
 
   /** Field as a number (exact below 2^53), or `missing` when absent. */
   number(field: number, missing = -1): number {
-    return this.has(field) ? (this.hi[field] as number) * 0x100000000 + (this.lo[field] as number) : missing;
+    return this.has(field) ? joinU64(this.hi[field] as number, this.lo[field] as number) : missing;
   }
 }
 

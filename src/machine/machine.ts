@@ -58,27 +58,35 @@ export class Machine {
   }
 
   cpu(index: number): CpuState {
-    for (let i = this.cpus.length; i <= index; i++) this.cpus.push(new CpuState(i));
-    return this.cpus[index] as CpuState;
+    return this.cpus[index] ?? this.#addCpus(index);
   }
 
   vcpu(index: number): VcpuState {
-    for (let i = this.vcpus.length; i <= index; i++) this.vcpus.push(new VcpuState(i));
-    return this.vcpus[index] as VcpuState;
+    return this.vcpus[index] ?? this.#addVcpus(index);
   }
 
-  /** Keeps the event as the last of its kind of its vcpu and CPU. */
-  remember(event: TimerEvent): void {
+  /** Keeps the event as the last of its kind of its vcpu, if it has one, and CPU. */
+  remember(event: TimerEvent, vcpu: VcpuState | undefined): void {
+    const { kind } = event;
     this.now = event.time;
     if (event.cpu >= 0) {
       const cpu = this.cpu(event.cpu);
       cpu.lastTime = event.time;
-      if (rememberedByCpu[event.kind] === 1) keep(cpu.last, event);
+      if (rememberedByCpu[kind] === 1) keep(cpu.last, event);
     }
-    if (event.vcpu < 0) return;
-    const vcpu = this.vcpu(event.vcpu);
+    if (vcpu === undefined) return;
     if (event.vcpuId >= 0) vcpu.id = event.vcpuId;
-    if (rememberedByVcpu[event.kind] === 1) keep(vcpu.last, event);
+    if (rememberedByVcpu[kind] === 1) keep(vcpu.last, event);
+  }
+
+  #addCpus(index: number): CpuState {
+    for (let i = this.cpus.length; i <= index; i++) this.cpus.push(new CpuState(i));
+    return this.cpus[index] as CpuState;
+  }
+
+  #addVcpus(index: number): VcpuState {
+    for (let i = this.vcpus.length; i <= index; i++) this.vcpus.push(new VcpuState(i));
+    return this.vcpus[index] as VcpuState;
   }
 
   // --- running vcpu -------------------------------------------------------

@@ -89,8 +89,8 @@ export class TimerContext {
   userCtl = noEvent;
   userCval = noEvent;
   /** CVAL of earlier saves, oldest overwritten first, for the sub-diagnosis of a stale restore. */
-  readonly earlierHi = new Uint32Array(remembered);
-  readonly earlierLo = new Uint32Array(remembered);
+  readonly earlierHi = new Int32Array(remembered);
+  readonly earlierLo = new Int32Array(remembered);
   #earlier = 0;
 
   /** Remembers the last save as an earlier one, before a new one replaces it. */

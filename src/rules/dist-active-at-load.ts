@@ -87,16 +87,20 @@ export default defineRule({
     const timers: LoadedTimer[] = [];
     /** By CPU: the context whose level was reported last in a load, for an active-state write of unknown irq. */
     const latest: number[] = [];
+    /** By vcpu: whether its load has left anything to forget. */
+    const begun: boolean[] = [];
 
     function state(vcpu: number, timer: number): LoadedTimer {
       const key = vcpu * contextCount + timer;
+      begun[vcpu] = true;
       timers[key] ??= new LoadedTimer();
       return timers[key] as LoadedTimer;
     }
 
     /** The guest ran or the vcpu left: the next load starts afresh. */
     function afresh(event: TimerEvent): void {
-      if (event.vcpu < 0) return;
+      if (event.vcpu < 0 || begun[event.vcpu] !== true) return;
+      begun[event.vcpu] = false;
       for (let timer = 0; timer < contextCount; timer++) {
         const loaded = timers[event.vcpu * contextCount + timer];
         if (loaded === undefined) continue;
@@ -119,7 +123,8 @@ export default defineRule({
     return {
       before: {
         entry(event) {
-          if (event.vcpu >= 0 && !context.records(Kind.set_active)) {
+          if (event.vcpu < 0 || begun[event.vcpu] !== true) return;
+          if (!context.records(Kind.set_active)) {
             for (let timer = 0; timer < contextCount; timer++) {
               const loaded = timers[event.vcpu * contextCount + timer];
               if (loaded?.level === 1 && loaded.restored && context.records(Kind.vtimer_irq))

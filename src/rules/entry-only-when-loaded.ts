@@ -1,16 +1,26 @@
 import type { TimerEvent } from '../events/event.js';
 import { Timer } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { no, nowhere, somewhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import {
+  type Known,
+  no,
+  nowhere,
+  somewhere,
+  type TimerContext,
+  unknown,
+  type VcpuState,
+  yes,
+} from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
 
-/** Contexts whose registers the guest uses directly. */
-function directContexts(vcpu: VcpuState): number[] {
-  const direct = [vcpu.directVtimer >= 0 ? vcpu.directVtimer : Timer.vtimer];
-  if (vcpu.directPtimer >= 0) direct.push(vcpu.directPtimer);
-  return direct;
+/** A context whose registers the guest uses directly and of which `loaded` has this value; `Timer.none` without one. */
+function directContext(vcpu: VcpuState, loaded: Known): number {
+  const virtual = vcpu.directVtimer >= 0 ? vcpu.directVtimer : Timer.vtimer;
+  if (vcpu.contexts[virtual]?.loaded === loaded) return virtual;
+  const physical = vcpu.directPtimer;
+  return physical >= 0 && vcpu.contexts[physical]?.loaded === loaded ? physical : Timer.none;
 }
 
 export default defineRule({
@@ -89,17 +99,13 @@ export default defineRule({
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
-          const direct = directContexts(vcpu);
           const restores = context.records(Kind.restore) || !context.model.recordsSaveRestore;
-          const stopped = restores
-            ? direct.find((timer) => (vcpu.contexts[timer] as TimerContext).loaded === no)
-            : undefined;
-          if (stopped !== undefined) return violate(event, vcpu, 'not-restored', stopped);
+          const stopped = restores ? directContext(vcpu, no) : Timer.none;
+          if (stopped !== Timer.none) return violate(event, vcpu, 'not-restored', stopped);
           if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);
           // On another CPU: one-cpu-per-vcpu judges that.
           if (vcpu.cpu !== event.cpu) return;
-          if (restores && direct.some((timer) => (vcpu.contexts[timer] as TimerContext).loaded === unknown))
-            return context.undecided(event, because.initial);
+          if (restores && directContext(vcpu, unknown) !== Timer.none) return context.undecided(event, because.initial);
           if (vcpu.cpuApproximate) return context.undecided(event, because.approximate);
           if (vcpu.vtimer.loaded === yes || !restores) context.hold(event);
         },

@@ -70,6 +70,8 @@ export default defineRule({
   create(context) {
     const { machine } = context;
     const bursts: Burst[] = [];
+    /** By CPU: whether a burst is under way. */
+    const open: boolean[] = [];
 
     function burst(cpu: number, timer: number): Burst {
       const key = cpu * contextCount + Math.max(0, timer);
@@ -78,6 +80,8 @@ export default defineRule({
     }
 
     function end(event: TimerEvent): void {
+      if (open[event.cpu] !== true) return;
+      open[event.cpu] = false;
       for (let timer = 0; timer < contextCount; timer++) {
         const entry = bursts[event.cpu * contextCount + timer];
         if (entry !== undefined) entry.count = 0;
@@ -105,6 +109,7 @@ export default defineRule({
           const vcpu = machine.cpu(event.cpu).running;
           if (vcpu < 0) return context.undecided(event, because.initial);
           const current = burst(event.cpu, event.timer);
+          open[event.cpu] = true;
           if (current.count === 0 || current.vcpu !== vcpu) {
             current.count = 1;
             current.vcpu = vcpu;

@@ -50,10 +50,11 @@ export default defineRule({
     function judge(event: TimerEvent): void {
       if (event.vcpu < 0 || event.attribution >= Certainty.approximate)
         return context.undecided(event, because.unattributed);
-      const { cpu, last, cpuApproximate, putting } = machine.vcpu(event.vcpu);
+      const vcpu = machine.vcpu(event.vcpu);
+      const { cpu } = vcpu;
       if (cpu === somewhere) return context.undecided(event, because.initial);
       if (cpu === nowhere || cpu === event.cpu) return context.hold(event);
-      if (cpuApproximate || putting) return context.undecided(event, because.approximate);
+      if (vcpu.cpuApproximate || vcpu.putting) return context.undecided(event, because.approximate);
       context.violate(event, {
         message: 'elsewhere',
         data: {
@@ -62,7 +63,7 @@ export default defineRule({
           cpu: event.cpu,
           loaded: cpu,
         },
-        witness: [last[Kind.load] as TimerEvent],
+        witness: [vcpu.last[Kind.load]],
         explainedBy: endsOfLoad,
         distrustOwnership: true,
       });

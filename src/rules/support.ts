@@ -45,6 +45,7 @@ export function timerText(timer: number): string {
 
 /** Events of a vcpu's timer contexts that wait, kept by vcpu and context, are not decided any more. */
 export function undecideContexts(context: RuleContext, waiting: Slots, vcpu: number, reason: string): void {
+  if (waiting.isEmpty) return;
   for (let timer = 0; timer < contextCount; timer++) {
     const event = waiting.take(vcpu * contextCount + timer);
     if (event !== undefined) context.undecided(event, reason);
@@ -53,30 +54,43 @@ export function undecideContexts(context: RuleContext, waiting: Slots, vcpu: num
 
 /** A slot for one kept event per key (CPU, vcpu or both): keeping one neither copies nor allocates. */
 export class Slots {
-  readonly #slots: TimerEvent[] = [];
+  /** By key; a slot that is not kept still holds its event until the next `set`. */
+  readonly #slots: (TimerEvent | undefined)[] = [];
   readonly #kept: boolean[] = [];
+  #size = 0;
+
+  /** Nothing is kept: most of the time, so that the answer saves the search. */
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
 
   set(key: number, event: TimerEvent): void {
+    while (this.#kept.length <= key) {
+      this.#kept.push(false);
+      this.#slots.push(undefined);
+    }
     const before = this.#slots[key];
     this.#slots[key] = event.retain();
+    if (!this.#kept[key]) this.#size++;
     this.#kept[key] = true;
     before?.release();
   }
 
   /** The kept event, or undefined after `clear`. It stays readable until the next `set` of its key. */
   get(key: number): TimerEvent | undefined {
-    return this.#kept[key] === true ? this.#slots[key] : undefined;
+    return this.#size > 0 && this.#kept[key] === true ? this.#slots[key] : undefined;
   }
 
   clear(key: number): void {
-    this.#kept[key] = false;
+    this.take(key);
   }
 
   /** Clears and gives what was kept. */
   take(key: number): TimerEvent | undefined {
-    const event = this.get(key);
+    if (this.#size === 0 || this.#kept[key] !== true) return undefined;
     this.#kept[key] = false;
-    return event;
+    this.#size--;
+    return this.#slots[key];
   }
 
   /** Calls back with every kept event. */

@@ -1,6 +1,6 @@
-import { Timer, TimerEvent } from '../events/event.js';
+import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, yes } from '../machine/state.js';
+import { contextCount, noEvent, yes } from '../machine/state.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText } from './support.js';
 
@@ -19,6 +19,16 @@ function isLegal(event: TimerEvent): boolean {
       event.directPtimer === dp &&
       event.emulPtimer === ep &&
       (event.emulVtimer === ev || (event.emulVtimer === Timer.unknown && ev === -1)),
+  );
+}
+
+function isSameMap(event: TimerEvent, first: TimerEvent): boolean {
+  return (
+    first.serial > 0 &&
+    event.directVtimer === first.directVtimer &&
+    event.directPtimer === first.directPtimer &&
+    event.emulVtimer === first.emulVtimer &&
+    event.emulPtimer === first.emulPtimer
   );
 }
 
@@ -93,17 +103,19 @@ export default defineRule({
   },
   create(context) {
     const { machine } = context;
-    const firstMap = new TimerEvent();
+    let firstMap = noEvent;
     /** Guest interrupt by VM (or vcpu where the VM is not recorded) and timer. */
-    const guestIrqs = new Map<number, { irq: number; event: TimerEvent }>();
+    const guestIrqs: (TimerEvent | undefined)[] = [];
     const hostIrqs: (TimerEvent | undefined)[] = [];
 
     return {
       before: {
         timer_map(event) {
+          // Nearly every map is the one before.
+          if (isSameMap(event, firstMap)) return context.hold(event);
           if (!isLegal(event))
             return context.violate(event, { message: 'illegal-map', data: { map: mapText(event) }, witness: [] });
-          if (firstMap.serial === 0) firstMap.copyFrom(event);
+          if (firstMap.serial === 0) firstMap = event.retain();
           if (firstMap.directPtimer >= 0 === event.directPtimer >= 0) return context.hold(event);
           context.violate(event, {
             message: 'map-changed',
@@ -115,7 +127,7 @@ export default defineRule({
           if (event.irq < 0 || event.timer < 0) return;
           const first = hostIrqs[event.timer];
           if (first === undefined) {
-            hostIrqs[event.timer] = new TimerEvent().copyFrom(event);
+            hostIrqs[event.timer] = event.retain();
             return;
           }
           if (first.irq === event.irq) return context.hold(event);
@@ -134,16 +146,16 @@ export default defineRule({
           if (timer < 0) return;
           // Without thread groups only the vcpu itself is known to belong to one VM: odd keys are vcpus.
           const key = (event.vm >= 0 ? event.vm * 2 : event.vcpu * 2 + 1) * contextCount + timer;
-          const first = guestIrqs.get(key);
+          const first = guestIrqs[key];
           if (first === undefined) {
-            guestIrqs.set(key, { irq: event.irq, event: new TimerEvent().copyFrom(event) });
+            guestIrqs[key] = event.retain();
             return;
           }
           if (first.irq === event.irq) return context.hold(event);
           context.violate(event, {
             message: 'guest-irq-changed',
             data: { timer: timerText(timer), irq: event.irq, before: first.irq },
-            witness: [first.event],
+            witness: [first],
           });
         },
       },

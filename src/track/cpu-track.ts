@@ -1,4 +1,4 @@
-import type { Vcpu } from './threads.js';
+import { nobody, type Thread, type Vcpu } from './threads.js';
 
 /** What a CPU is doing, from the brackets that records make. */
 export class CpuTrack {
@@ -19,6 +19,8 @@ export class CpuTrack {
   updated: Vcpu | undefined;
   updatedIrq = -1;
   started = false;
+  /** The thread of the last event here, so that a run of events looks it up once. */
+  thread: Thread = nobody;
 
   constructor(index: number) {
     this.index = index;

@@ -88,3 +88,8 @@ export const vcpuKinds = kindSet([
   Kind.reset,
   Kind.user_write,
 ]);
+
+/** Kinds that a thread without vcpus does not write. */
+export const provesThread: KindSet = taskKinds.map((member, kind) =>
+  kind === Kind.timer_map ? 1 : kind === Kind.sched_switch ? 0 : member,
+);

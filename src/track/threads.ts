@@ -59,7 +59,8 @@ export class Thread {
   }
 }
 
-const nobody = new Thread(-1);
+/** Stands for all threads that have nothing to do with vcpus; never written to, and of no pid that a record has. */
+export const nobody = new Thread(-2);
 
 /** All threads and vcpus of a trace, by every name that records give them. */
 export class Threads {

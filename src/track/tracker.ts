@@ -2,8 +2,8 @@ import { Certainty, Context, Timer, TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { Attribution } from './attribution.js';
 import { CpuTrack } from './cpu-track.js';
-import { putKinds, taskKinds, vcpuKinds } from './kinds.js';
-import type { Threads, Vcpu } from './threads.js';
+import { provesThread, putKinds, taskKinds, vcpuKinds } from './kinds.js';
+import { nobody, type Thread, type Threads, type Vcpu } from './threads.js';
 
 /** Exception classes after which a vcpu may wait: WFx, HVC64 and SMC64 (PSCI CPU_SUSPEND, CPU_OFF). */
 const waitingClasses: readonly number[] = [0x01, 0x12, 0x13, 0x16, 0x17];
@@ -69,9 +69,7 @@ export class Tracker {
       if (this.#feeds.ringBuffers && this.threads.vcpus.length > 0) this.#bufferStart(cpu, event);
     }
     const named = event.vm >= 0 && event.vcpuId >= 0;
-    // Only what shows that a thread has to do with vcpus is worth remembering it.
-    const proof = named || provesThread(event.kind);
-    const thread = proof ? this.threads.get(event.pid) : this.threads.known(event.pid);
+    const thread = event.pid === cpu.thread.pid ? cpu.thread : this.#threadOf(cpu, event, named);
     if (taskKinds[event.kind] === 1 || event.context === Context.task) this.#closeBrackets(cpu, event);
     if (event.context === Context.unknown) event.context = this.#who.context(cpu, thread, event);
     const inTask = event.context !== Context.hardirq && event.context !== Context.softirq;
@@ -81,6 +79,14 @@ export class Tracker {
 
     this.#closePut(cpu, event, inTask, vcpu ?? thread.vcpu);
     this.#dispatch(cpu, event, vcpu);
+  }
+
+  #threadOf(cpu: CpuTrack, event: TimerEvent, named: boolean): Thread {
+    // Only what shows that a thread has to do with vcpus is worth remembering it.
+    const proof = named || provesThread[event.kind] === 1;
+    const thread = proof ? this.threads.get(event.pid) : this.threads.known(event.pid);
+    if (thread !== nobody) cpu.thread = thread;
+    return thread;
   }
 
   // --- derivation ---------------------------------------------------------
@@ -434,11 +440,6 @@ export class Tracker {
     for (let i = this.#cpus.length; i <= index; i++) this.#cpus.push(new CpuTrack(i));
     return this.#cpus[index] as CpuTrack;
   }
-}
-
-/** Kinds that a thread without vcpus does not write. */
-function provesThread(kind: number): boolean {
-  return kind === Kind.timer_map || (taskKinds[kind] === 1 && kind !== Kind.sched_switch);
 }
 
 /** The virtual timers: a put saves one of them, whatever else it saves. */

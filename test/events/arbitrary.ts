@@ -10,7 +10,7 @@ const number = (field: keyof TimerEvent, values: fc.Arbitrary<number>) => values
 const wide = (hi: keyof TimerEvent, lo: keyof TimerEvent, has: keyof TimerEvent) =>
   fc.oneof(
     fc.constant({}),
-    fc.tuple(u32, u32).map(([high, low]) => ({ [hi]: high, [lo]: low, [has]: true })),
+    fc.tuple(fc.integer(), fc.integer()).map(([high, low]) => ({ [hi]: high, [lo]: low, [has]: true })),
   );
 const irq = orUnknown(fc.oneof(fc.constantFrom(27, 30), range(0, 1000)));
 const timer = range(-2, 3).filter((value) => value !== -1);

@@ -130,17 +130,14 @@ describe('what a row says', () => {
     ['event=sched_switch,state=S,next=12', { sleeping: 1, otherPid: 12 }],
     [
       'event=bg_arm,hrtimer=00000000abcdef01,expires=15us',
-      { timerPointerLo: 0xabcdef01, hasTimerPointer: true, expires: 15000 },
+      { timerPointerLo: 0xabcdef01 | 0, hasTimerPointer: true, expires: 15000 },
     ],
     [
       'event=vcpu_pointer,pointer=0xffff000012345678',
-      { vcpuPointerHi: 0xffff0000, vcpuPointerLo: 0x12345678, hasVcpuPointer: true },
+      { vcpuPointerHi: 0xffff0000 | 0, vcpuPointerLo: 0x12345678, hasVcpuPointer: true },
     ],
     ['event=user_write,register=cval,value=5', { register: 1, hasValue: true, valueLo: 5 }],
-    [
-      'event=trapped_access,timer=ptimer,register=tval,write=true,value=~0',
-      { register: 3, write: 1, valueHi: 0xffffffff },
-    ],
+    ['event=trapped_access,timer=ptimer,register=tval,write=true,value=~0', { register: 3, write: 1, valueHi: -1 }],
     ['event=lost,cpu=3,count=619', { cpu: 3, lostCount: 619 }],
     ['event=emulate,timer=0,level=0', { timer: 0, level: 0 }],
     ['event=load,tgid=9,comm=qemu,note=first', { tgid: 9 }],

@@ -180,7 +180,10 @@ export function recordText(record: Record): string {
   ];
   const fields = spec.fields.flatMap(({ name, type }, index) => {
     if (!record.has(index)) return [];
-    const value = (BigInt(record.hi[index]!) << 32n) | BigInt(record.lo[index]!);
+    const value = BigInt.asUintN(
+      64,
+      (BigInt(record.hi[index]!) << 32n) | BigInt.asUintN(32, BigInt(record.lo[index]!)),
+    );
     return [`${name}=${type === 'pointer' ? value.toString(16) : BigInt.asIntN(64, value)}`];
   });
   return [...columns, ...fields].join(' ');

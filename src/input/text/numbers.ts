@@ -3,10 +3,10 @@ import { Byte, hexValue } from './bytes.js';
 const { minus, openRound, quote, zero } = Byte;
 const hexDigits = hexValue;
 
-/** Receives 64-bit values as two unsigned 32-bit halves; a `Record` is one. */
+/** Receives 64-bit values as two 32-bit halves (see `u64.ts`); a `Record` is one. */
 export interface Halves {
-  readonly hi: Uint32Array;
-  readonly lo: Uint32Array;
+  readonly hi: Int32Array;
+  readonly lo: Int32Array;
 }
 
 /**

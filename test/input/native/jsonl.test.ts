@@ -11,7 +11,7 @@ describe('a JSONL trace', () => {
     );
     expect(error).toBeUndefined();
     expect(events).toHaveLength(2);
-    expect(events[1]).toMatchObject({ kind: Kind.save, cpu: 1, ctl: -1, cvalHi: 0xffffffff, position: 4, time: 1000 });
+    expect(events[1]).toMatchObject({ kind: Kind.save, cpu: 1, ctl: -1, cvalHi: -1, position: 4, time: 1000 });
   });
 
   it('states facts in an object without event', async () => {
