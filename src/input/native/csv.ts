@@ -3,11 +3,13 @@ import type { Cell } from '../../events/native.js';
 import { columnIndex, columns } from '../../events/native-columns.js';
 import { explainRow, explainUnknownField, namedCells } from '../../events/native-schema.js';
 import { InputError } from '../errors.js';
-import type { Reader, RecordingFacts } from '../record.js';
+import type { Reader } from '../record.js';
 import { Lines } from './lines.js';
 import { type NativeSink, RowSink } from './rows.js';
 
-const directive = /^#\s*(model|host|kernel|clock|cpus)\s*:\s*(.*?)[\s,]*$/;
+/** What is no fact, or has not the form of its fact, is a comment. */
+const directive =
+  /^#\s*(model|host|kernel|clock|cpus|recording|recorded|origin|timer-names|condition|cpu-end|records)\s*:\s*(.*?)[\s,]*$/;
 
 /** Reads the CSV form of the native notation. */
 export class NativeCsvReader implements Reader {
@@ -65,9 +67,7 @@ export class NativeCsvReader implements Reader {
 
   private comment(text: string): void {
     const [, name, value] = directive.exec(text) ?? [];
-    if (name === undefined || value === undefined || value === '') return;
-    if (name !== 'cpus') this.rows.fact({ [name]: value } as RecordingFacts);
-    else if (/^[1-9][0-9]{0,5}$/.test(value)) this.rows.fact({ cpus: Number(value) });
+    if (name !== undefined && value !== undefined && value !== '') this.rows.fact(name, value, this.lines.number);
   }
 
   /**

@@ -1,0 +1,174 @@
+import { catalogue, Source, type SourceName } from '../decode/catalogue.js';
+import { Decoder } from '../decode/decoder.js';
+import type { ConditionKind } from '../events/conditions.js';
+import type { TimerEvent } from '../events/event.js';
+import { Kind, kindNames } from '../events/kinds.js';
+import { InputError } from '../input/errors.js';
+import type { NativeSink } from '../input/native/rows.js';
+import type { Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
+import { modelIds } from '../models/model.js';
+
+/** Most threads whose names are kept. */
+const mostThreads = 65536;
+
+/**
+ * From what a reader delivers to canonical events: decodes records, learns the names of threads, and counts what the
+ * recording holds. What becomes of the events is left to those who extend it.
+ */
+export abstract class Intake implements RecordSink, NativeSink {
+  readonly format: string;
+  /** Positions are byte offsets, not lines. */
+  readonly binary: boolean;
+  readonly recording: RecordingFacts = {};
+  /** Time of the latest event, nanoseconds since the trace began. */
+  lastTime = 0;
+  /** By index into the catalogue: number of records of each source. */
+  readonly sourceCounts: Float64Array = new Float64Array(catalogue.events.length);
+  /** By kind: number of events. */
+  readonly kindCounts: Float64Array = new Float64Array(kindNames.length);
+  protected readonly decoder: Decoder;
+  /** By CPU: the times of its first and its last record, and whether it was idle at that. */
+  protected readonly firstTimes: number[] = [];
+  protected readonly lastTimes: number[] = [];
+  protected readonly idle: boolean[] = [];
+  protected readonly cpuCounts: number[] = [];
+  /** CPUs that have events. */
+  protected readonly cpusSeen = new Set<number>();
+  readonly #native: boolean;
+  readonly #comms = new Map<number, string>();
+  readonly #entered = new Set<number>();
+  #counted = 0;
+
+  constructor(format: string) {
+    this.format = format;
+    this.#native = format === 'native-csv' || format === 'native-jsonl';
+    this.binary = format === 'trace-dat' || format === 'perf-data';
+    this.decoder = new Decoder({
+      event: (event) => this.event(event),
+      seen: (source) => this.sourceSeen(source),
+      condition: (...condition) => this.condition(...condition),
+    });
+  }
+
+  /** An event that is complete but for its vcpu. It is reused: copy what must last. */
+  protected abstract take(event: TimerEvent): void;
+  /** A record of this source, an index into the catalogue, is at hand. */
+  protected abstract sourceSeen(source: number): void;
+  abstract condition(kind: ConditionKind, count: number, position: number, detail?: string): void;
+
+  /**
+   * The trace is one whole story, as people write it by hand: what it does not show did not happen. A recording is
+   * none, converted or not: each CPU had a buffer of its own, and of much there is no record.
+   */
+  get isStory(): boolean {
+    return this.#native && this.recording.recording === undefined;
+  }
+
+  /** Number of records, wanted or not. */
+  get records(): number {
+    return this.recording.records ?? this.#counted;
+  }
+
+  /** The timer's interrupt and callbacks have the names that they had up to 5.0. */
+  protected get oldTimerNames(): boolean {
+    return this.decoder.oldNames || this.recording.oldTimerNames === true;
+  }
+
+  record(record: InputRecord): void {
+    this.#learnComm(record);
+    const { cpu, time } = record;
+    if (this.lastTimes[cpu] === undefined) {
+      this.firstTimes[cpu] = time;
+      this.cpuCounts[cpu] = 0;
+    }
+    this.cpuCounts[cpu]!++;
+    this.sourceCounts[record.event]!++;
+    this.lastTimes[cpu] = time;
+    this.idle[cpu] = record.pid === 0;
+    this.decoder.record(record);
+  }
+
+  /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
+  #learnComm(record: InputRecord): void {
+    const pid = record.pid;
+    if (record.event === Source.kvm_entry && !this.#entered.has(pid)) this.#entered.add(pid);
+    else if (this.#comms.has(pid) || this.#comms.size >= mostThreads) return;
+    this.#comms.set(pid, record.comm());
+  }
+
+  thread(pid: number, comm: string, isEntry: boolean): void {
+    if (isEntry && !this.#entered.has(pid)) this.#entered.add(pid);
+    else if (this.#comms.has(pid) || this.#comms.size >= mostThreads) return;
+    this.#comms.set(pid, comm);
+  }
+
+  counted(records: number): void {
+    this.#counted += records;
+  }
+
+  lost(cpu: number, count: number, position: number): void {
+    // A CPU that the trace does not name (a console that dropped lines) may be any of them.
+    if (cpu >= 0) this.decoder.lost(cpu, count, this.lastTime, position);
+    else for (const each of this.cpusSeen) this.decoder.lost(each, count, this.lastTime, position);
+  }
+
+  cpuStarted(cpu: number, position: number): void {
+    this.decoder.lost(cpu, 0, this.lastTime, position);
+  }
+
+  discontinuity(position: number): void {
+    for (const cpu of this.cpusSeen) this.decoder.lost(cpu, 0, this.lastTime, position);
+  }
+
+  recorded(source: string): void {
+    // A later version may know more of them.
+    if (Object.hasOwn(Source, source)) this.sourceSeen(Source[source as SourceName]);
+  }
+
+  cpuEnd(cpu: number, time: number, idle: boolean): void {
+    this.firstTimes[cpu] ??= time;
+    this.lastTimes[cpu] = time;
+    this.idle[cpu] = idle;
+  }
+
+  fact(facts: RecordingFacts): void {
+    Object.assign(this.recording, facts);
+    if (facts.model !== undefined && !(modelIds as readonly string[]).includes(facts.model))
+      throw new InputError(`model: expected one of ${modelIds.join(', ')}, found "${facts.model}"`);
+    if (facts.host !== undefined && facts.host !== 'vhe' && facts.host !== 'nvhe')
+      throw new InputError(`host: expected vhe or nvhe, found "${facts.host}"`);
+  }
+
+  /** A canonical event, from the decoder or from the native notation. */
+  event(event: TimerEvent): void {
+    const { cpu, kind } = event;
+    this.kindCounts[kind]!++;
+    if (event.time > this.lastTime) this.lastTime = event.time;
+    if (cpu >= 0) {
+      this.cpusSeen.add(cpu);
+      if (this.#native && kind !== Kind.lost) this.#rowOf(event);
+      if (kind === Kind.sched_switch) this.idle[cpu] = event.otherPid === 0;
+    }
+    this.take(event);
+  }
+
+  #rowOf({ cpu, time, pid }: TimerEvent): void {
+    if (this.lastTimes[cpu] === undefined) {
+      this.firstTimes[cpu] = time;
+      this.cpuCounts[cpu] = 0;
+    }
+    this.cpuCounts[cpu]!++;
+    this.lastTimes[cpu] = time;
+    this.idle[cpu] = pid === 0;
+  }
+
+  /** Number of CPUs that have events. */
+  get cpus(): number {
+    return this.cpusSeen.size;
+  }
+
+  /** Name of a thread, empty when no record named it. */
+  comm(pid: number): string {
+    return this.#comms.get(pid) ?? '';
+  }
+}
