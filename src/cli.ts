@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { registerCheck } from './commands/check.js';
+import { registerConvert } from './commands/convert.js';
 import { registerExplain } from './commands/explain.js';
 import { registerRules } from './commands/rules.js';
 import { type CommandContext, processContext } from './commands/support/context.js';
@@ -33,6 +34,7 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
       context.color = command.optsWithGlobals<{ color?: boolean }>().color;
     });
   registerCheck(program, context);
+  registerConvert(program, context);
   registerExplain(program, context);
   registerRules(program, context);
   return program;

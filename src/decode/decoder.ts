@@ -161,10 +161,12 @@ export class Decoder {
         event.kind = Kind.trapped_access;
         event.write = record.int(1);
         // An access to another register is told as well: it shows that such accesses are recorded.
-        if (what !== otherSymbol) {
+        if (what === otherSymbol) event.timer = Timer.none;
+        // trace-cmd does not find the name, and prints its address: which register it is remains unknown.
+        else if (record.hi[0] === 0) {
           event.timer = what >> 8;
           event.register = what & 0xff;
-        } else event.timer = Timer.none;
+        }
         return true;
       }
       case Source.irq_handler_entry:

@@ -216,8 +216,9 @@ function isNeeded(column: Column, event: TimerEvent): boolean {
 function spell(column: Column, event: TimerEvent): string | number | undefined {
   const cell = column.get(event);
   const { range } = column.type;
-  // A damaged record may hold any number.
-  return typeof cell === 'number' && range !== undefined && (cell < range.min || cell > range.max) ? undefined : cell;
+  // A damaged record may hold any number; one without a name stands only where the column takes numbers.
+  const holds = typeof cell !== 'number' || (range !== undefined && cell >= range.min && cell <= range.max);
+  return holds ? cell : undefined;
 }
 
 /**
@@ -252,7 +253,8 @@ export function nativeRow(event: TimerEvent, names: readonly ColumnName[] = even
   for (let i = 0; i < names.length; i++) {
     const column = columns[index[names[i]!]]!;
     if (i > 0) row += ',';
-    if (allowed[event.kind]![index[column.name]] === 1)
+    // That an event was recorded goes without saying.
+    if (allowed[event.kind]![index[column.name]] === 1 && (column.name !== 'certainty' || event.certainty !== 0))
       row += spell(column, event) ?? (isNeeded(column, event) ? '?' : '');
   }
   // Empty cells at the end of a row may be left out.
