@@ -5,7 +5,7 @@ import type { TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import { InputError } from '../input/errors.js';
 import type { NativeSink } from '../input/native/rows.js';
-import type { Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
+import type { CpuRecords, Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
 import { modelIds } from '../models/model.js';
 
 /** Most threads whose names are kept. */
@@ -165,6 +165,14 @@ export abstract class Intake implements RecordSink, NativeSink {
   /** Number of CPUs that have events. */
   get cpus(): number {
     return this.cpusSeen.size;
+  }
+
+  /** What each CPU recorded, in the order of the CPUs; the wanted records only, where the reader does not count all. */
+  get cpuRecords(): readonly CpuRecords[] {
+    if (this.recording.cpuRecords !== undefined) return this.recording.cpuRecords;
+    return this.cpuCounts.flatMap((records, cpu) => [
+      { cpu, records, first: this.firstTimes[cpu]!, last: this.lastTimes[cpu]! },
+    ]);
   }
 
   /** Name of a thread, empty when no record named it. */

@@ -194,6 +194,11 @@ export class TraceRun extends Intake {
     return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
   }
 
+  /** Whether the trace has records of a source, an index into the catalogue. */
+  showsSource(source: number): boolean {
+    return this.#seen[source] === 1;
+  }
+
   position(position: number): Position {
     return this.binary ? { offset: position } : { line: position };
   }
