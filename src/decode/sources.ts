@@ -35,7 +35,7 @@ export const kindSources: Partial<Record<KindName, readonly KindSource[]>> = {
   // A restore and a save give a load and a put away, with no probe at all.
   load: [kvm('kvm_timer_restore_state', 5001), probe('kvm_arch_vcpu_load')],
   put: [kvm('kvm_timer_save_state', 5001), probe('kvm_arch_vcpu_put')],
-  timer_load: [probe('kvm_timer_vcpu_load', vcpu, { since: 4015 })],
+  timer_load: [probe('kvm_timer_vcpu_load', vcpu, { since: 4010 })],
   timer_put: [probe('kvm_timer_vcpu_put')],
   entry: [kvm('kvm_entry')],
   exit: [kvm('kvm_exit')],
