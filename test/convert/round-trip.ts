@@ -49,8 +49,9 @@ function said(summary: TraceSummary | TraceFailure): object {
   };
 }
 
-/** What is said of an input, and of what it is converted to. */
-export async function bothSaid(input: Input, form: NativeForm): Promise<{ original: object; converted: object }> {
-  const [original, text] = await Promise.all([checked(input), converted(input, form)]);
-  return { original: said(original), converted: said(await checked(textInput(text))) };
+/** What is said of an input, and of what it is converted to, by form. */
+export async function allSaid(input: Input): Promise<{ original: object; converted: Record<NativeForm, object> }> {
+  const ofForm = async (form: NativeForm) => said(await checked(textInput(await converted(input, form))));
+  const original = said(await checked(input));
+  return { original, converted: { csv: await ofForm('csv'), jsonl: await ofForm('jsonl') } };
 }
