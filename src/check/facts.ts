@@ -155,6 +155,8 @@ export interface MissingKinds {
   readonly rules: readonly string[];
   /** `system:tracepoint` or function to probe; null where the kernel has nothing that records it. */
   readonly source: string | null;
+  /** Not all of the kernels that may have recorded the trace have the source. */
+  readonly mayLack: boolean;
 }
 
 export interface RecordingAdvice {

@@ -71,7 +71,8 @@ function adviceOf(run: TraceRun, rules: Readonly<Record<string, RuleSummary>>): 
     const best = options.find(({ system }) => system !== undefined) ?? options[0];
     if (best !== undefined) wanted.add(best);
     const source = best === undefined ? null : best.system === undefined ? best.name : `${best.system}:${best.name}`;
-    return { kinds, rules: ids, source };
+    const { since = 0, until = Number.POSITIVE_INFINITY } = best ?? {};
+    return { kinds, rules: ids, source, mayLack: since > first || until < last };
   });
   if (wanted.size === 0) return { missing, commands: [] };
   // The probes that this recording has are kept.

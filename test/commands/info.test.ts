@@ -68,6 +68,14 @@ describe('timervet info', () => {
     expect(stdout).not.toContain('trace-cmd record');
   });
 
+  it('says so where the kernel may lack what it advises', async () => {
+    const { stdout } = await timervet(['info', 'traces/recordings/7.2-vhe/tickwfi.txt.gz']);
+    expect(stdout).toContain(
+      '\n  no user_write is recorded: a probe on kvm_arm_timer_set_reg shows it, where the kernel has it\n',
+    );
+    expect(stdout).toContain('\n  no enable is recorded: a probe on kvm_timer_enable shows it\n');
+  });
+
   it('knows a converted recording for what it was', async () => {
     const { stdout: converted } = await timervet(['convert', recording, '--to', 'jsonl', '-q']);
     const { stdout } = await timervet(['info', '-'], { input: converted });

@@ -129,7 +129,7 @@ export function trace(overrides: Partial<TraceSummary> = {}): TraceSummary {
       ],
       kinds: [{ kind: 'entry', events: 800 }],
       advice: {
-        missing: [{ kinds: ['reset'], rules: ['reset-clears-timer'], source: 'kvm_timer_vcpu_reset' }],
+        missing: [{ kinds: ['reset'], rules: ['reset-clears-timer'], source: 'kvm_timer_vcpu_reset', mayLack: false }],
         commands: ['trace-cmd record -e kvm -e timervet sleep 10'],
       },
     },

@@ -66,6 +66,7 @@ const trace = z.object({
         kinds: z.array(z.string()).describe('Events of which one would do.'),
         rules: z.array(z.string()).describe('Rules that cannot be decided without.'),
         source: z.string().nullable().describe('system:tracepoint, or function to probe; null where there is none.'),
+        mayLack: z.boolean().describe('Not all kernels that may have recorded the trace have the source.'),
       }),
     )
     .describe('What was not recorded.'),
@@ -130,10 +131,11 @@ function traceInfo(summary: TraceSummary): Info['traces'][number] {
     rules: Object.fromEntries(
       Object.entries(summary.rules).map(([id, rule]) => [id, { status: statusOf(rule), reason: rule.reason ?? null }]),
     ),
-    missing: recording.advice.missing.map(({ kinds, rules, source }) => ({
+    missing: recording.advice.missing.map(({ kinds, rules, source, mayLack }) => ({
       kinds: [...kinds],
       rules: [...rules],
       source,
+      mayLack,
     })),
     commands: [...recording.advice.commands],
   };

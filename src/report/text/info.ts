@@ -84,14 +84,15 @@ function ruleLines(trace: TraceSummary, { theme, width }: TextStyle): string[] {
   ];
   return [
     `${theme.bold('rules')}  this trace can feed ${decided.length} of ${entries.length}`,
-    ...missing.flatMap(({ kinds, rules, source }) => {
+    ...missing.flatMap(({ kinds, rules, source, mayLack }) => {
       const how =
         source === null
           ? 'this kernel has no record of it'
           : source.includes(':')
             ? `the tracepoint ${source} shows it`
             : `a probe on ${source} shows it`;
-      return group(`no ${kinds.join(' or ')} is recorded: ${how}`, rules);
+      const where = mayLack ? ', where the kernel has it' : '';
+      return group(`no ${kinds.join(' or ')} is recorded: ${how}${where}`, rules);
     }),
     ...[...others].flatMap(([reason, ids]) => group(reason, ids)),
     ...(commands.length === 0
