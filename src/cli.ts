@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { registerCheck } from './commands/check.js';
+import { registerConvert } from './commands/convert.js';
 import { registerExplain } from './commands/explain.js';
+import { registerInfo } from './commands/info.js';
 import { registerRules } from './commands/rules.js';
 import { type CommandContext, processContext } from './commands/support/context.js';
 import { ExitCode } from './commands/support/exit-codes.js';
@@ -10,6 +12,7 @@ import { OutputError } from './report/output.js';
 const help = `
 Examples:
   $ timervet check trace.txt
+  $ timervet info trace.txt
   $ timervet check --format json=report.json --format ktap trace.txt
   $ timervet explain restore-equals-last-save`;
 
@@ -33,6 +36,8 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
       context.color = command.optsWithGlobals<{ color?: boolean }>().color;
     });
   registerCheck(program, context);
+  registerInfo(program, context);
+  registerConvert(program, context);
   registerExplain(program, context);
   registerRules(program, context);
   return program;

@@ -1,5 +1,8 @@
-export { check, type Input } from './check/check.js';
+export type { CanonicalSink } from './check/canonical.js';
+export { check } from './check/check.js';
+export { type Conversion, convert } from './check/convert.js';
 export type * from './check/facts.js';
+export type { Input } from './check/read.js';
 export { InputError } from './input/errors.js';
 export { openSource } from './input/index.js';
 export { models } from './models/index.js';

@@ -1,24 +1,11 @@
-import { catalogue } from '../decode/catalogue.js';
-import { detectFormat } from '../input/detect.js';
-import { InputError, TruncatedInputError } from '../input/errors.js';
-import { createReader, inputFormats } from '../input/index.js';
-import type { Reader } from '../input/record.js';
+import { InputError } from '../input/errors.js';
+import { inputFormats } from '../input/index.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
 import { severities } from '../rules/rule.js';
 import type { CheckOptions, Fact, RuleCoverage, RunSummary, TraceFailure, TraceSummary, Verdict } from './facts.js';
+import { type Input, readInput } from './read.js';
 import { TraceRun } from './trace-run.js';
-
-/** One input of a check: a name for the reports, and its bytes. */
-export interface Input {
-  /** Path as the user gave it; `-` is standard input. */
-  readonly path: string;
-  /** The bytes, in chunks of any size. Errors of the kind `InputError` make the input unreadable. */
-  open(): AsyncIterable<Uint8Array>;
-}
-
-/** Most bytes looked at to recognise a format. */
-const detectBytes = 64 * 1024;
 
 /**
  * Checks traces, one after the other, and yields what it finds as it finds it.
@@ -69,35 +56,17 @@ async function* checkTrace(
   options: CheckOptions,
   traces: TraceSummary[],
 ): AsyncGenerator<Fact, void, undefined> {
-  let head: Uint8Array | undefined = new Uint8Array(0);
   let run: TraceRun | undefined;
-  let reader: Reader | undefined;
-  let bytes = 0;
-
-  const begin = async (atEnd: boolean): Promise<boolean> => {
-    const format = options.inputFormat ?? detectFormat(head as Uint8Array, atEnd);
-    if (format === undefined) return false;
+  const begin = (format: string): TraceRun => {
     run = new TraceRun(input.path, format, options, rules);
     run.facts.push({ type: 'trace-start', path: input.path, format });
-    reader = await createReader(format, catalogue, run);
-    reader.push(head as Uint8Array);
-    head = undefined;
-    return true;
+    return run;
   };
-
-  for await (const chunk of wholePart(input, (message) => run?.condition('truncated-input', 1, 0, message))) {
-    bytes += chunk.length;
-    if (reader !== undefined) reader.push(chunk);
-    else {
-      head = concat(head as Uint8Array, chunk);
-      if (!(await begin(head.length >= detectBytes))) continue;
-    }
+  for await (const bytes of readInput(input, options.inputFormat, begin)) {
     const current = run as unknown as TraceRun;
     yield* drain(current);
     yield { type: 'progress', path: input.path, bytes, events: current.records };
   }
-  if (reader === undefined && !(await begin(true))) throw new InputError('the format is not recognised');
-  (reader as unknown as Reader).end();
   const ended = run as unknown as TraceRun;
   const summary = ended.end();
   yield* drain(ended);
@@ -105,37 +74,9 @@ async function* checkTrace(
   yield { type: 'trace-end', path: input.path, summary };
 }
 
-/**
- * The chunks of an input up to where it is whole.
- *
- * @param truncated called when the input ends early, unless nothing of it could be used
- */
-async function* wholePart(
-  input: Input,
-  truncated: (message: string) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let used = false;
-  try {
-    for await (const chunk of input.open()) {
-      used = true;
-      yield chunk;
-    }
-  } catch (error) {
-    if (!(error instanceof TruncatedInputError) || !used) throw error;
-    truncated(error.message);
-  }
-}
-
 function* drain(run: TraceRun): Generator<Fact> {
   yield* run.facts;
   run.facts.length = 0;
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }
 
 function summariseRun(traces: readonly TraceSummary[], failures: readonly TraceFailure[]): RunSummary {

@@ -1,4 +1,5 @@
 import type { ConditionKind, ConditionSeverity } from '../events/conditions.js';
+import type { KindName } from '../events/kinds.js';
 import type { Severity } from '../rules/rule.js';
 
 /** `clean`: checked, and it held. `inconclusive`: nothing was checked, or events were lost inside the trace. */
@@ -139,6 +140,58 @@ export interface HostChoice {
   readonly reasons: readonly string[];
 }
 
+/** Records of one name. */
+export interface SourceSummary {
+  /** Tracepoint, or probed function; the name of the probe where its function is not known. */
+  readonly name: string;
+  readonly records: number;
+  readonly use: 'used' | 'not used' | 'not resolved' | 'malformed';
+}
+
+/** Kinds of events of which one is needed and none is recorded. */
+export interface MissingKinds {
+  readonly kinds: readonly KindName[];
+  /** Rules that cannot be decided without. */
+  readonly rules: readonly string[];
+  /** `system:tracepoint` or function to probe; null where the kernel has nothing that records it. */
+  readonly source: string | null;
+  /** Not all of the kernels that may have recorded the trace have the source. */
+  readonly mayLack: boolean;
+}
+
+export interface RecordingAdvice {
+  readonly missing: readonly MissingKinds[];
+  /** Shell commands of a recording that has what is missing and what there was; none when nothing can be added. */
+  readonly commands: readonly string[];
+}
+
+/** What was recorded, and what a recording could add. */
+export interface RecordingSummary {
+  /** Format of the recording that a native trace was converted from. */
+  readonly convertedFrom: string | null;
+  /** Version of the file format, and the compression inside the file. */
+  readonly version: string | null;
+  readonly compression: string | null;
+  readonly buffers: readonly {
+    readonly name: string;
+    readonly clock: string | null;
+    readonly cpus: number | null;
+    readonly pageSize: number | null;
+  }[];
+  /** First and last are seconds in the trace's clock with nine decimals. */
+  readonly cpus: readonly {
+    readonly cpu: number;
+    readonly records: number;
+    readonly first: string;
+    readonly last: string;
+    readonly lost: number;
+  }[];
+  /** The most frequent first. */
+  readonly sources: readonly SourceSummary[];
+  readonly kinds: readonly { readonly kind: KindName; readonly events: number }[];
+  readonly advice: RecordingAdvice;
+}
+
 /** All that is known of one trace at its end. */
 export interface TraceSummary {
   readonly path: string;
@@ -162,6 +215,7 @@ export interface TraceSummary {
   /** Why the verdict is what it is, as sentences. */
   readonly because: readonly string[];
   readonly conditions: readonly ConditionSummary[];
+  readonly recording: RecordingSummary;
   readonly rules: Readonly<Record<string, RuleSummary>>;
   readonly findings: readonly Finding[];
   /** Distinct findings beyond `--max-findings`, not in `findings`. */

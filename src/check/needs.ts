@@ -35,10 +35,14 @@ export class Needs {
   }
 }
 
-/** What a rule needs and a trace does not record; alternatives are joined by "or". */
+/** What a rule needs and a trace does not record: of each list one kind would do. */
+export function missingKinds(rule: Rule, records: (kind: KindName) => boolean): (readonly KindName[])[] {
+  return rule.needs
+    .map((need) => (typeof need === 'string' ? [need] : need))
+    .filter((kinds) => !kinds.some((kind) => records(kind)));
+}
+
+/** The same in words; alternatives are joined by "or". */
 export function missingNeeds(rule: Rule, records: (kind: KindName) => boolean): string[] {
-  return rule.needs.flatMap((need) => {
-    const kinds = typeof need === 'string' ? [need] : need;
-    return kinds.some((kind) => records(kind)) ? [] : [kinds.join(' or ')];
-  });
+  return missingKinds(rule, records).map((kinds) => kinds.join(' or '));
 }

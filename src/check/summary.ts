@@ -2,6 +2,7 @@ import { type Severity, severities } from '../rules/rule.js';
 import type { CheckOptions, RuleSummary, TraceSummary, VcpuSummary, Verdict } from './facts.js';
 import type { ActiveRule } from './judge.js';
 import { missingNeeds } from './needs.js';
+import { summariseRecording } from './recording.js';
 import type { TraceRun } from './trace-run.js';
 
 /** Least severity that makes a run fail, unless the user says otherwise. */
@@ -83,6 +84,7 @@ export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
   for (const active of run.judge?.active ?? []) rules[active.rule.id] = ruleSummary(active, run, indices);
   run.judge?.findings.rename();
   const { verdict, because } = verdictOf(run, options, rules);
+  const conditions = run.conditions.summary((position) => run.position(position));
   return {
     path: run.path,
     format: run.format,
@@ -98,7 +100,8 @@ export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
     vms: grouping?.count ?? 0,
     verdict,
     because,
-    conditions: run.conditions.summary((position) => run.position(position)),
+    conditions,
+    recording: summariseRecording(run, conditions, rules),
     rules,
     findings: run.judge?.findings.list ?? [],
     findingsOmitted: run.judge?.findings.omitted ?? 0,

@@ -1,18 +1,17 @@
 import { catalogue, Source, sourceKinds } from '../decode/catalogue.js';
-import { Decoder } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
 import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
-import { InputError } from '../input/errors.js';
-import type { Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
+import type { RecordingFacts } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
-import { type ModelId, modelIds } from '../models/model.js';
+import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
 import { Conditions } from './conditions.js';
 import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummary, VcpuName } from './facts.js';
 import type { Naming } from './findings.js';
+import { Intake } from './intake.js';
 import { Judge } from './judge.js';
 import { summarise } from './summary.js';
 import { groupVms, type VmGrouping } from './vms.js';
@@ -47,19 +46,14 @@ const earlyEnd = 20_000_000;
 /** A CPU that was idle and has recorded nothing for so long may have lost its end; nanoseconds. */
 const longIdle = 200_000_000;
 
-/** Most threads whose names are kept. */
-const mostThreads = 65536;
-
 /**
  * The run of one trace: takes records or canonical events, holds the first ones back until the evidence has
  * chosen the model, and passes the rest through tracker, model and rules as they come.
  */
-export class TraceRun implements RecordSink {
+export class TraceRun extends Intake {
   readonly path: string;
-  readonly format: string;
   /** Facts that wait to be yielded. */
   readonly facts: Fact[] = [];
-  records = 0;
   timerEvents = 0;
   readonly #options: CheckOptions;
   readonly #rules: readonly Rule[];
@@ -72,107 +66,33 @@ export class TraceRun implements RecordSink {
   /** By kind: whether the trace records it (1 yes, 2 no, 0 not asked), as of `#shown` being `#answered`. */
   readonly #recorded = new Uint8Array(kindNames.length);
   #answered = 0;
-  readonly #decoder: Decoder;
   /** The first events, until the model is chosen. */
   #pending: TimerEvent[] = [];
   #tracker: Tracker | undefined;
   #judge: Judge | undefined;
   #choice: Choice | undefined;
-  /** By CPU: time of its last record, and whether it was idle then. */
-  readonly #lastTimes: number[] = [];
-  readonly #idle: boolean[] = [];
-  /** By CPU: thread of its last record, and whether that has recorded no entry since it came. */
-  readonly #lastPids: number[] = [];
-  readonly #entering: boolean[] = [];
-  readonly #comms = new Map<number, string>();
-  readonly #entered = new Set<number>();
-  readonly recording: RecordingFacts = {};
   #firstTime = -1;
-  lastTime = 0;
   #lastPosition = 0;
-  readonly #cpusSeen: boolean[] = [];
   #grouping: VmGrouping | undefined;
   #contradicted = false;
-  readonly binary: boolean;
-  readonly #native: boolean;
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
+    super(format);
     this.path = path;
-    this.format = format;
-    this.#native = format === 'native-csv' || format === 'native-jsonl';
-    this.binary = format === 'trace-dat' || format === 'perf-data';
     this.#options = options;
     this.#rules = rules;
-    this.#decoder = new Decoder({
-      event: (event) => this.event(event),
-      seen: (source) => {
-        this.#seen[source] = 1;
-        this.#shown++;
-      },
-      condition: (...condition) => this.condition(...condition),
-    });
   }
 
-  // --- what readers deliver -----------------------------------------------
+  // --- what the intake delivers -------------------------------------------
 
-  record(record: InputRecord): void {
-    const { cpu, pid } = record;
-    // A CPU writes many records of one thread in a row: only a change is worth a look.
-    if (pid !== this.#lastPids[cpu]) {
-      this.#lastPids[cpu] = pid;
-      this.#entering[cpu] = true;
-      this.#idle[cpu] = pid === 0;
-      this.#learnComm(record);
-    }
-    if (record.event === Source.kvm_entry && this.#entering[cpu] === true) {
-      this.#entering[cpu] = false;
-      this.#learnEntered(record);
-    }
-    this.#lastTimes[cpu] = record.time;
-    this.#decoder.record(record);
+  protected sourceSeen(source: number): void {
+    if (this.#seen[source] === 1) return;
+    this.#seen[source] = 1;
+    this.#shown++;
   }
 
-  /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
-  #learnComm(record: InputRecord): void {
-    if (!this.#comms.has(record.pid) && this.#comms.size < mostThreads) this.#comms.set(record.pid, record.comm());
-  }
-
-  #learnEntered(record: InputRecord): void {
-    if (this.#entered.has(record.pid) || this.#entered.size >= mostThreads) return;
-    this.#entered.add(record.pid);
-    this.#comms.set(record.pid, record.comm());
-  }
-
-  counted(records: number): void {
-    this.records += records;
-  }
-
-  lost(cpu: number, count: number, position: number): void {
-    // A CPU that the trace does not name (a console that dropped lines) may be any of them.
-    if (cpu >= 0) this.#decoder.lost(cpu, count, this.lastTime, position);
-    else this.#forEachCpu((each) => this.#decoder.lost(each, count, this.lastTime, position));
-  }
-
-  cpuStarted(cpu: number, position: number): void {
-    this.#decoder.lost(cpu, 0, this.lastTime, position);
-  }
-
-  discontinuity(position: number): void {
-    this.#forEachCpu((cpu) => this.#decoder.lost(cpu, 0, this.lastTime, position));
-  }
-
-  #forEachCpu(callback: (cpu: number) => void): void {
-    this.#cpusSeen.forEach((_, cpu) => {
-      callback(cpu);
-    });
-  }
-
-  fact(facts: RecordingFacts): void {
-    Object.assign(this.recording, facts);
-    if (facts.model !== undefined && !(modelIds as readonly string[]).includes(facts.model))
-      throw new InputError(`model: expected one of ${modelIds.join(', ')}, found "${facts.model}"`);
-    if (facts.host !== undefined && facts.host !== 'vhe' && facts.host !== 'nvhe')
-      throw new InputError(`host: expected vhe or nvhe, found "${facts.host}"`);
+  override fact(facts: RecordingFacts): void {
+    super.fact(facts);
     if (facts.kernel !== undefined) this.#evidence.kernel(facts.kernel);
     if (facts.model !== undefined || facts.host !== undefined) this.#evidence.named(facts.model, facts.host);
   }
@@ -181,19 +101,15 @@ export class TraceRun implements RecordSink {
     this.conditions.add(kind, count, position, detail);
   }
 
-  /** A canonical event, from the decoder or from the native notation. */
-  event(event: TimerEvent): void {
-    const { kind, cpu, time } = event;
+  protected take(event: TimerEvent): void {
+    const { kind } = event;
     if (kind !== Kind.lost) this.timerEvents++;
-    if (this.#firstTime < 0) this.#firstTime = time;
-    if (time > this.lastTime) this.lastTime = time;
+    if (this.#firstTime < 0) this.#firstTime = event.time;
     this.#lastPosition = event.position;
-    if (cpu >= 0 && this.#cpusSeen[cpu] !== true) this.#cpusSeen[cpu] = true;
     if (this.#kinds[kind] === 0) {
       this.#kinds[kind] = 1;
       this.#shown++;
     }
-    if (kind === Kind.sched_switch) this.#idle[cpu] = event.otherPid === 0;
     this.#evidence.event(event);
     if (this.#tracker !== undefined) this.#tracker.event(event);
     else this.#holdBack(event);
@@ -201,7 +117,7 @@ export class TraceRun implements RecordSink {
 
   /** Keeps an event until the model is chosen. */
   #holdBack(event: TimerEvent): void {
-    if (this.#decoder.oldNames) this.#evidence.oldNames();
+    if (this.oldTimerNames) this.#evidence.oldNames();
     this.#pending.push(event.retain());
     const waited = event.time - this.#firstTime > patience && this.#pending.length >= fewest;
     if (
@@ -232,17 +148,14 @@ export class TraceRun implements RecordSink {
   /** CPUs that recorded nothing for a while before the end, and were idle then or were not. */
   #silentFor(duration: number, idle: boolean): ReadonlySet<number> {
     const cpus = new Set<number>();
-    this.#lastTimes.forEach((time, cpu) => {
-      if (this.lastTime - time > duration && (this.#idle[cpu] === true) === idle) cpus.add(cpu);
+    if (this.isStory) return cpus;
+    this.lastTimes.forEach((time, cpu) => {
+      if (this.lastTime - time > duration && (this.idle[cpu] === true) === idle) cpus.add(cpu);
     });
     return cpus;
   }
 
   // --- what the summary asks ----------------------------------------------
-
-  get cpus(): number {
-    return this.#cpusSeen.reduce((count) => count + 1, 0);
-  }
 
   get judge(): Judge | undefined {
     return this.#judge;
@@ -275,16 +188,12 @@ export class TraceRun implements RecordSink {
     return `${Math.floor(nanoseconds / 1e9)}.${String(nanoseconds % 1e9).padStart(9, '0')}`;
   }
 
-  comm(pid: number): string {
-    return this.#comms.get(pid) ?? '';
-  }
-
   /** Whether the trace records a kind, or shows it, or would if there were an occasion. */
   hasKind(kind: KindName): boolean {
     if (this.#kinds[Kind[kind]] === 1) return true;
     const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
     if (shownBy[kind]?.some((others) => others.every(recorded))) return true;
-    if (this.#native) {
+    if (this.isStory) {
       if (kind === 'save') return recorded('restore');
       if (kind === 'restore') return recorded('save');
       return !impliedKinds.includes(kind);
@@ -304,6 +213,11 @@ export class TraceRun implements RecordSink {
       this.#recorded[kind] = answer;
     }
     return answer === 1;
+  }
+
+  /** Whether the trace has records of a source, an index into the catalogue. */
+  showsSource(source: number): boolean {
+    return this.#seen[source] === 1;
   }
 
   position(position: number): Position {
@@ -337,7 +251,6 @@ export class TraceRun implements RecordSink {
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
-
     const naming: Naming = {
       time: (relative) => this.time(relative),
       position: (position) => this.position(position),
@@ -353,7 +266,7 @@ export class TraceRun implements RecordSink {
       records: (kind) => this.#records(kind),
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,
-      ringBuffers: !this.#native,
+      ringBuffers: !this.isStory,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
     });
     const judge = this.#judge;
@@ -379,11 +292,11 @@ export class TraceRun implements RecordSink {
   #feeds(): Feeds {
     const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
     return {
-      loadProbe: kind('load') || (this.#native && kind('put')),
-      putProbe: kind('put') || (this.#native && kind('load')),
+      loadProbe: kind('load') || (this.isStory && kind('put')),
+      putProbe: kind('put') || (this.isStory && kind('load')),
       timerLoadProbe: kind('timer_load'),
       timerPutProbe: kind('timer_put'),
-      ringBuffers: !this.#native,
+      ringBuffers: !this.isStory,
       exits: kind('exit'),
       saves: kind('save'),
       restores: kind('restore'),

@@ -6,11 +6,11 @@ import { progressLine } from '../report/progress.js';
 import { createReporter, type ReporterOptions } from '../report/reporter.js';
 import { type Severity, severities } from '../rules/rule.js';
 import type { CommandContext } from './support/context.js';
-import { addDestination, type Destination, openDestination, refuseInputsAsReports } from './support/destinations.js';
-import { endingAt } from './support/interrupt.js';
+import { addDestination, type Destination, openDestination, refuseToOverwrite } from './support/destinations.js';
+import { refuseStandardInputTwice, refuseUnknownFormat } from './support/inputs.js';
+import { endingAt, interruptible } from './support/interrupt.js';
 import { addRuleOverride, findRule, type RuleOverrides } from './support/rule-options.js';
 import { type OpenReporter, runReporters } from './support/run-reporters.js';
-import { UsageError } from './support/usage-error.js';
 
 interface Options {
   readonly format?: readonly Destination[];
@@ -60,9 +60,7 @@ async function openReports(options: Options, inputs: number, context: CommandCon
 }
 
 async function runCheck(paths: readonly string[], options: Options, context: CommandContext): Promise<number> {
-  if (paths.filter((path) => path === '-').length > 1) {
-    throw new UsageError('standard input can be read only once', "give '-' once");
-  }
+  refuseStandardInputTwice(paths);
   const [{ check }, { inputFormats, openSource }] = await Promise.all([
     import('../index.js'),
     import('../input/index.js'),
@@ -71,20 +69,17 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
     const { rules } = await import('../rules/index.js');
     for (const id of Object.keys(options.rule)) findRule(rules, id);
   }
-  if (options.inputFormat !== undefined && !inputFormats.includes(options.inputFormat)) {
-    throw new UsageError(`unknown input format '${options.inputFormat}'`, `formats are ${inputFormats.join(', ')}`);
-  }
-  refuseInputsAsReports(paths, options.format ?? []);
+  refuseUnknownFormat(options.inputFormat, inputFormats);
+  refuseToOverwrite(
+    paths,
+    (options.format ?? []).map(({ file }) => file),
+    'report',
+  );
   const reports = await openReports(options, paths.length, context);
   const readable = options.format?.some(({ format, file }) => format === 'text' && file === '-') ?? true;
-  const controller = new AbortController();
-  const interrupt = () => controller.abort();
-  // Only the first one: the next interrupt ends the process at once.
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
-  try {
+  return interruptible((signal) => {
     const inputs = paths.map((path) => ({ path, open: () => openSource(path) }));
-    return await runReporters(check(endingAt(controller.signal, inputs), checkOptions(options)), {
+    return runReporters(check(endingAt(signal, inputs), checkOptions(options)), {
       reports,
       companions: [
         ...(context.interactive ? [progressLine(context.stderr())] : []),
@@ -92,12 +87,9 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
       ],
       inputs: paths.length,
       failOn: options.failOn,
-      interrupted: controller.signal,
+      interrupted: signal,
     });
-  } finally {
-    process.removeListener('SIGINT', interrupt);
-    process.removeListener('SIGTERM', interrupt);
-  }
+  });
 }
 
 const help = `

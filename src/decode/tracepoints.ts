@@ -113,7 +113,8 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     event.write = record.int(1);
     // An access to another register is told as well: it shows that such accesses are recorded.
     if (what === otherSymbol) event.timer = Timer.none;
-    else {
+    // trace-cmd does not find the name, and prints its address: which register it is remains unknown.
+    else if (record.hi[0] === 0) {
       event.timer = what >> 8;
       event.register = what & 0xff;
     }

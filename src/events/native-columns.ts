@@ -194,8 +194,8 @@ const definitions = {
   },
   timer: number(
     'timer',
-    values.integer(0, 3, 'vtimer, ptimer, hvtimer, hptimer or 0..3', numbered(timerNames)),
-    'Timer context. Default: vtimer for save, restore, user_write and vtimer_irq; by the irq for set_active, mask_irq and set_affinity.',
+    values.integer(-1, 3, 'vtimer, ptimer, hvtimer, hptimer, 0..3, or -1 for none', numbered(timerNames)),
+    'Timer context; -1 for a trapped access to another register. Default: vtimer for save, restore, user_write and vtimer_irq; by the irq for set_active, mask_irq and set_affinity.',
     contextName,
     Timer.unknown,
   ),
@@ -214,7 +214,12 @@ const definitions = {
     'CNTx_CTL: a number, or the set bits: enable (1), imask (2), istatus (4), joined by |.',
   ),
   cval: wide(wideFields.cval, values.u64, 'CNTx_CVAL.', formatU64),
-  value: wide(wideFields.value, values.u64, 'Register value, counter offset, or CNTHCTL_EL2 value.', formatU64),
+  value: wide(
+    wideFields.value,
+    values.u64,
+    'Register value, counter offset (of a probed function: that of its vcpu), or CNTHCTL_EL2 value.',
+    formatU64,
+  ),
   register: number(
     'register',
     values.word(numbered(registerNames), 'ctl, cval, cnt or tval'),
@@ -223,6 +228,7 @@ const definitions = {
     Register.unknown,
   ),
   write: boolean('write', 'Whether a trapped access writes (1) or reads (0).'),
+  wfe: boolean('level', 'Whether the guest executed WFE (1) or WFI (0).'),
   hrtimer: wide(wideFields.hrtimer, values.pointer, 'The struct hrtimer.', values.formatPointer),
   expires: number(
     'expires',
@@ -275,7 +281,7 @@ const definitions = {
     (value) => certaintyNames[value] ?? value,
     Certainty.unknown,
   ),
-  comm: ignored('Name of the thread, for the human reader.'),
+  comm: ignored('Name of the thread: that of its first row counts, or else of its first entry.'),
   note: ignored('Remark, for the human reader.'),
 } satisfies Record<string, Definition>;
 
@@ -315,7 +321,20 @@ const common: readonly ColumnName[] = [
 const line = ['irq', 'timer', 'level'] as const;
 const hrtimer = ['timer', 'hrtimer', 'expires'] as const;
 
+/** What matters of what a probe on a function of a vcpu may have fetched beside the vcpu: its counter offset. */
+const fetched = ['value'] as const;
+
 const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
+  load: fetched,
+  put: fetched,
+  timer_load: fetched,
+  timer_put: fetched,
+  schedule: fetched,
+  unschedule: fetched,
+  enable: fetched,
+  reset: fetched,
+  flush: fetched,
+  sync: fetched,
   exit: ['code', 'ec'],
   save: ['timer', 'ctl', 'cval'],
   restore: ['timer', 'ctl', 'cval'],
@@ -341,6 +360,7 @@ const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   soft_cancel: hrtimer,
   soft_expire: hrtimer,
   timer_callback_end: hrtimer,
+  wfx: ['wfe'],
   wakeup: ['next'],
   sched_switch: ['next', 'state'],
   irq_begin: ['irq'],

@@ -15,6 +15,7 @@ import {
   kernelNames,
   requiredColumns,
 } from './native-columns.js';
+import { conditionPattern, cpuEndPattern, oldTimerNames, originPattern } from './native-facts.js';
 import type { ValueType } from './native-values.js';
 import { nearest } from './nearest.js';
 
@@ -26,6 +27,33 @@ export const factsSchema = z
     kernel: z.string().optional().meta({ description: 'Kernel release.' }),
     clock: z.string().optional().meta({ description: 'Trace clock.' }),
     cpus: z.int().min(1).optional().meta({ description: 'Number of CPUs.' }),
+    recording: z.string().optional().meta({
+      description:
+        'Format of the recording that the trace was converted from. Each of its CPUs had a buffer of its own, and it shows only what it recorded; without this fact a trace is one whole story: what it does not show did not happen.',
+    }),
+    recorded: z.string().optional().meta({
+      description: 'A tracepoint or probed function of which the recording has records. Stated before its first one.',
+    }),
+    origin: z.string().regex(originPattern).optional().meta({
+      description:
+        "Time of the recording's first record in the trace's clock, in seconds with nine decimals. It stands before the rows whose times count from it.",
+    }),
+    'timer-names': z
+      .literal(oldTimerNames)
+      .optional()
+      .meta({
+        description: `Stated where the records name the interrupt and the callbacks of the timer as kernels up to ${oldTimerNames} do.`,
+      }),
+    condition: z.string().regex(conditionPattern).optional().meta({
+      description: 'How the recording was incomplete or strange: a kind, how often, and what exactly.',
+    }),
+    'cpu-end': z.string().regex(cpuEndPattern).optional().meta({
+      description:
+        'The last record of a CPU, event or not: CPU, seconds since the first record of the trace, idle or busy.',
+    }),
+    records: z.int().min(0).optional().meta({
+      description: 'Number of records in the recording, those that gave no event included.',
+    }),
   })
   .meta({ description: 'Facts of the recording as a whole.' });
 

@@ -84,14 +84,16 @@ export const flag: ValueType = {
   read: (cell) => flagWords.get(cell) ?? Number.NaN,
 };
 
+const safeRange = { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true };
+
 const bits = { enable: Ctl.enable, imask: Ctl.imask, istatus: Ctl.istatus } as const;
 const bitNames = Object.keys(bits).join('|');
 
 /** CNTx_CTL: a number, or the names of the bits that are set. */
 export const ctl: ValueType = {
-  expected: 'a number 0..0xffffffff or bit names such as enable|imask',
-  pattern: new RegExp(`^([0-9]{1,10}|0[xX][0-9a-fA-F]{1,8}|(${bitNames})( *\\| *(${bitNames}))*)$`),
-  range: { min: 0, max: 0xffffffff, integer: true },
+  expected: 'a number 0..2^53-1 or bit names such as enable|imask',
+  pattern: new RegExp(`^([0-9]{1,16}|0[xX][0-9a-fA-F]{1,14}|(${bitNames})( *\\| *(${bitNames}))*)$`),
+  range: safeRange,
   read(cell) {
     if (typeof cell === 'boolean') return Number.NaN;
     let value = Number(cell);
@@ -102,7 +104,7 @@ export const ctl: ValueType = {
         for (const name of cell.split('|')) value |= bits[name.trim() as keyof typeof bits];
       }
     }
-    return Number.isInteger(value) && value >= 0 && value <= 0xffffffff ? value + 0 : Number.NaN;
+    return Number.isSafeInteger(value) && value >= 0 ? value + 0 : Number.NaN;
   },
 };
 
@@ -120,8 +122,6 @@ function keepNumber(value: number): number {
   halves.lo = value % 0x100000000;
   return 0;
 }
-
-const safeRange = { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true };
 
 /** A 64-bit value: decimal, hexadecimal, or `~0`. */
 export const u64: ValueType = {
@@ -158,19 +158,43 @@ export function time(unit: 's' | 'ns', expected: string): ValueType {
     expected,
     pattern: duration,
     range: { min: 0, max: Number.MAX_SAFE_INTEGER / 10 ** unitDigits[unit], integer: unit === 'ns' },
-    read(cell) {
-      if (typeof cell === 'boolean') return Number.NaN;
-      const text = typeof cell === 'number' ? decimal(cell) : cell;
-      const match = duration.exec(text);
-      if (match === null) return Number.NaN;
-      const digits = unitDigits[(match[3] as keyof typeof unitDigits | undefined) ?? unit];
-      const fraction = match[2] ?? '';
-      if (/[1-9]/.test(fraction.slice(digits))) return Number.NaN;
+    read: (cell) => {
+      const value = instant(cell, unit);
       // Two exact parts: 0.1 + 0.2 has no place in a timestamp.
-      const value = Number(match[1]) * 10 ** digits + Number(fraction.slice(0, digits).padEnd(digits, '0') || '0');
-      return Number.isSafeInteger(value) ? value : Number.NaN;
+      const nanoseconds = value === undefined ? Number.NaN : Number(value.whole) * value.scale + value.fraction;
+      return Number.isSafeInteger(nanoseconds) ? nanoseconds : Number.NaN;
     },
   };
+}
+
+/** The parts of a time: `whole` units of `scale` nanoseconds, and nanoseconds beyond them. */
+function instant(cell: Scalar, unit: keyof typeof unitDigits) {
+  if (typeof cell === 'boolean') return undefined;
+  const match = duration.exec(typeof cell === 'number' ? decimal(cell) : cell);
+  if (match === null) return undefined;
+  const digits = unitDigits[(match[3] as keyof typeof unitDigits | undefined) ?? unit];
+  const fraction = match[2] ?? '';
+  if (/[1-9]/.test(fraction.slice(digits))) return undefined;
+  return {
+    whole: match[1] as string,
+    scale: 10 ** digits,
+    fraction: Number(fraction.slice(0, digits).padEnd(digits, '0') || '0'),
+  };
+}
+
+/**
+ * Nanoseconds from an origin to a time in seconds, as the `time` column spells it: exact however far both are from
+ * zero, and negative before the origin.
+ *
+ * @param origin nanoseconds
+ * @returns NaN when the cell spells no time, or one too far from the origin
+ */
+export function timeSince(origin: bigint, cell: Scalar): number {
+  const value = instant(cell, 's');
+  if (value === undefined) return Number.NaN;
+  const total = BigInt(value.whole) * BigInt(value.scale) + BigInt(value.fraction);
+  const nanoseconds = Number(total - origin);
+  return Number.isSafeInteger(nanoseconds) ? nanoseconds : Number.NaN;
 }
 
 /** The shortest decimal text of a JSON number, without an exponent where it is a number of nanoseconds. */
@@ -180,6 +204,11 @@ function decimal(value: number): string {
   const fixed = value.toFixed(9);
   // What is lost below a nanosecond must not pass for a whole one.
   return Number(fixed) === value ? fixed : text;
+}
+
+/** An exact number of nanoseconds as seconds with nine decimals. */
+export function formatOrigin(nanoseconds: bigint): string {
+  return `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}`;
 }
 
 /** Nanoseconds in the kernel's spelling: seconds with six decimals, or nine where the last three are not zero. */

@@ -16,7 +16,7 @@ import {
   columns,
   requiredColumns,
 } from './native-columns.js';
-import type { Scalar } from './native-values.js';
+import { type Scalar, timeSince } from './native-values.js';
 
 /** What a row holds in one column: undefined for nothing, `?` or null for "not known". */
 export type Cell = Scalar | null | undefined;
@@ -117,6 +117,8 @@ function fillDefaults(event: TimerEvent, given: number): void {
 
 /** Reads the rows of one trace. */
 export class NativeRows {
+  /** Time from which events count, in the trace's clock, nanoseconds; undefined where times count from zero. */
+  origin: bigint | undefined;
   private nextTime = 0;
   private readonly cpuOfVcpu = new Map<number, number>();
 
@@ -137,7 +139,11 @@ export class NativeRows {
     for (let i = 0; i < columns.length; i++) {
       const cell = cells[i];
       if (cell === undefined) continue;
-      if (mayFill[i] === 0 || !fill(columns[i]!, cell, event)) return false;
+      if (mayFill[i] === 0) return false;
+      if (i === index.time && this.origin !== undefined) {
+        event.time = cell === null ? Number.NaN : timeSince(this.origin, cell);
+        if (Number.isNaN(event.time)) return false;
+      } else if (!fill(columns[i]!, cell, event)) return false;
       given |= 1 << i;
     }
     for (const mask of required[kind]!) if ((given & mask) === 0) return false;
@@ -206,6 +212,15 @@ function isNeeded(column: Column, event: TimerEvent): boolean {
   }
 }
 
+/** The cell that spells an event's value; undefined when it is not known, or is none that the column can hold. */
+function spell(column: Column, event: TimerEvent): string | number | undefined {
+  const cell = column.get(event);
+  const { range } = column.type;
+  // A damaged record may hold any number; one without a name stands only where the column takes numbers.
+  const holds = typeof cell !== 'number' || (range !== undefined && cell >= range.min && cell <= range.max);
+  return holds ? cell : undefined;
+}
+
 /**
  * The columns that these events need in order to be read back; the rest is default in all of them.
  */
@@ -238,8 +253,9 @@ export function nativeRow(event: TimerEvent, names: readonly ColumnName[] = even
   for (let i = 0; i < names.length; i++) {
     const column = columns[index[names[i]!]]!;
     if (i > 0) row += ',';
-    if (allowed[event.kind]![index[column.name]] === 1)
-      row += column.get(event) ?? (isNeeded(column, event) ? '?' : '');
+    // That an event was recorded goes without saying.
+    if (allowed[event.kind]![index[column.name]] === 1 && (column.name !== 'certainty' || event.certainty !== 0))
+      row += spell(column, event) ?? (isNeeded(column, event) ? '?' : '');
   }
   // Empty cells at the end of a row may be left out.
   return row.replace(/,+$/, '');
@@ -256,6 +272,6 @@ export function formatNativeCsv(events: readonly TimerEvent[]): string {
 /** One event as the object of a JSONL row, with only the keys that it needs. */
 export function nativeObject(event: TimerEvent): Record<string, string | number | null> {
   const row: Record<string, string | number | null> = {};
-  for (const column of columns) if (isNeeded(column, event)) row[column.name] = column.get(event) ?? null;
+  for (const column of columns) if (isNeeded(column, event)) row[column.name] = spell(column, event) ?? null;
   return row;
 }

@@ -59,9 +59,42 @@ export interface RecordingFacts {
   origin?: bigint;
   /** Number of CPUs, where the input says so. */
   cpus?: number;
+  /** Version of the file format, where it has one. */
+  version?: string;
+  /** Name of the compression inside the file (`zstd`, `zlib`). */
+  compression?: string;
+  /** The ring buffers that were recorded, where the input names them. */
+  buffers?: readonly BufferFacts[];
+  /** By CPU, in their order: all records, wanted or not. Where no reader tells, the wanted ones are counted. */
+  cpuRecords?: readonly CpuRecords[];
   /** Native notation only: model and host that the author of the trace names. */
   model?: string;
   host?: string;
+  /** Native notation only: the format of the recording that was converted; a trace without it is a whole story. */
+  recording?: string;
+  /** Native notation only: the timer's interrupt and callbacks have the names that they had up to 5.0. */
+  oldTimerNames?: boolean;
+  /** Native notation only: number of records in the recording that was converted. */
+  records?: number;
+}
+
+/** A ring buffer of a recording. */
+export interface BufferFacts {
+  /** Empty for the top one. */
+  readonly name: string;
+  readonly clock?: string;
+  readonly cpus?: number;
+  /** Bytes of a page of the buffer. */
+  readonly pageSize?: number;
+}
+
+/** What one CPU recorded. */
+export interface CpuRecords {
+  readonly cpu: number;
+  readonly records: number;
+  /** Nanoseconds since the first record of the trace. */
+  readonly first: number;
+  readonly last: number;
 }
 
 /** Where a reader of records delivers. */

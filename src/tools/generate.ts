@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
+import { infoJsonSchema } from '../report/json/info.js';
 import { reportJsonSchema } from '../report/json/schema.js';
 import { withGeneratedParts } from './readme.js';
 
@@ -27,6 +28,7 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/native-event.schema.json', content: () => json(jsonlJsonSchema()) },
   { file: 'schemas/native-csv.schema.json', content: () => json(csvJsonSchema()) },
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
+  { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
   {
     file: 'README.md',
     content: async () => withGeneratedParts(await readFile(join(projectRoot, 'README.md'), 'utf8')),

@@ -19,12 +19,15 @@ describe('the command line', () => {
     expect(timervet('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  test.each([[[]], [['check']], [['explain']], [['rules']]])('prints help with examples for %j', (command) => {
-    const { status, stdout, stderr } = timervet(...command, '--help');
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout).toMatch(/^Usage: timervet /);
-    expect(stdout).toContain('Examples:\n  $ timervet ');
-  });
+  test.each([[[]], [['check']], [['convert']], [['explain']], [['info']], [['rules']]])(
+    'prints help with examples for %j',
+    (command) => {
+      const { status, stdout, stderr } = timervet(...command, '--help');
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stdout).toMatch(/^Usage: timervet /);
+      expect(stdout).toContain('Examples:\n  $ timervet ');
+    },
+  );
 
   test('documents the exit codes of check', () => {
     for (const code of ['0 ', '1 ', '2 ', '3 ', '4 ', '70 ', '130 ']) {
@@ -47,6 +50,12 @@ describe('the command line', () => {
     ['no findings', ['check', '--max-findings', '0', 'x'], 'Expected a number from 1'],
     ['quiet and verbose', ['check', '-q', '-v', 'x'], 'cannot be used with'],
     ['standard input twice', ['check', '-', '-'], 'standard input can be read only once'],
+    ['an unknown form', ['convert', 'x', '--to', 'xml'], 'Allowed choices are csv, jsonl'],
+    ['no form', ['convert', 'x'], "required option '--to <form>' not specified"],
+    ['two inputs', ['convert', 'x', 'y', '--to', 'csv'], 'too many arguments'],
+    ['a wrong input format', ['convert', 'x', '--to', 'csv', '--input-format', 'y'], "unknown input format 'y'"],
+    ['info of standard input twice', ['info', '-', '-'], 'standard input can be read only once'],
+    ['an unknown format of info', ['info', '--format', 'xml', 'x'], 'Allowed choices are text, json'],
   ])('answers %s in a line with a hint, exit code 2', (_, args, message) => {
     const { status, stdout, stderr } = timervet(...args);
     expect(stderr).toContain(message);

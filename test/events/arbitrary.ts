@@ -13,7 +13,7 @@ const wide = (hi: keyof TimerEvent, lo: keyof TimerEvent, has: keyof TimerEvent)
     fc.tuple(fc.integer(), fc.integer()).map(([high, low]) => ({ [hi]: high, [lo]: low, [has]: true })),
   );
 const irq = orUnknown(fc.oneof(fc.constantFrom(27, 30), range(0, 1000)));
-const timer = range(-2, 3).filter((value) => value !== -1);
+const timer = range(-2, 3);
 const mapped = range(-2, 3);
 
 /** By column: what an event of a kind that has the column may hold. */
@@ -32,6 +32,7 @@ const fields: Record<Exclude<ColumnName, 'event' | 'comm' | 'note'>, fc.Arbitrar
   value: wide('valueHi', 'valueLo', 'hasValue'),
   register: number('register', range(-1, 3)),
   write: number('write', range(-1, 1)),
+  wfe: number('level', range(-1, 1)),
   hrtimer: wide('timerPointerHi', 'timerPointerLo', 'hasTimerPointer'),
   expires: number('expires', orUnknown(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }))),
   dv: number('directVtimer', mapped),

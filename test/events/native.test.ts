@@ -140,6 +140,9 @@ describe('what a row says', () => {
     ['event=trapped_access,timer=ptimer,register=tval,write=true,value=~0', { register: 3, write: 1, valueHi: -1 }],
     ['event=lost,cpu=3,count=619', { cpu: 3, lostCount: 619 }],
     ['event=emulate,timer=0,level=0', { timer: 0, level: 0 }],
+    ['event=wfx,wfe=0', { level: 0 }],
+    ['event=trapped_access,timer=-1', { timer: -1 }],
+    ['event=load,value=~0', { valueHi: -1 }],
     ['event=load,tgid=9,comm=qemu,note=first', { tgid: 9 }],
   ];
   it.each(rows)('%s', async (row, fields) => {
@@ -177,7 +180,7 @@ const wrong: [Record<string, unknown>, string][] = [
   ],
   [
     { event: 'save', timer: 'atimer' },
-    'field "timer": expected vtimer, ptimer, hvtimer, hptimer or 0..3, found "atimer"',
+    'field "timer": expected vtimer, ptimer, hvtimer, hptimer, 0..3, or -1 for none, found "atimer"',
   ],
   [
     { event: 'load', time: '?' },

@@ -341,6 +341,14 @@ describe('lines that are no events', () => {
     });
   });
 
+  it('what each CPU has recorded is told at the end, unused events included', () => {
+    const line = (cpu: number, time: string) => `  vmm-1 [${String(cpu).padStart(3, '0')}] ${time}: no_such_event: x`;
+    expect(text(line(100, '1.5'), line(0, '2.5'), line(100, '3.0')).cpuRecords).toEqual([
+      { cpu: 0, records: 1, first: 1e9, last: 1e9 },
+      { cpu: 100, records: 2, first: 0, last: 1.5e9 },
+    ]);
+  });
+
   it('a CPU whose buffer begins later is announced once', () => {
     const line = (cpu: number) => `  vmm-1 [00${cpu}] 1.5: kvm_entry: PC: 0x1`;
     const started = ['5: started cpu=1'];

@@ -1,6 +1,6 @@
 import { type Catalogue, type EventSpec, type FieldSpec, notWanted } from '../../src/input/catalogue.js';
 import { createTextReader, type Format } from '../../src/input/index.js';
-import type { Reader, Record, RecordingFacts, RecordSink } from '../../src/input/record.js';
+import type { CpuRecords, Reader, Record, RecordingFacts, RecordSink } from '../../src/input/record.js';
 
 const number = (name: string, ...labels: string[]): FieldSpec => ({ name, type: 'number', labels });
 const required = (name: string, ...labels: string[]): FieldSpec => ({ name, type: 'number', labels, required: true });
@@ -135,6 +135,7 @@ export class Collector implements RecordSink {
   readonly conditions: SeenCondition[] = [];
   readonly notes: string[] = [];
   facts: RecordingFacts = {};
+  cpuRecords: readonly CpuRecords[] = [];
   count = 0;
 
   record(record: Record): void {
@@ -149,7 +150,8 @@ export class Collector implements RecordSink {
   cpuStarted(cpu: number, position: number): void {
     this.notes.push(`${position}: started cpu=${cpu}`);
   }
-  fact(facts: RecordingFacts): void {
+  fact({ cpuRecords, ...facts }: RecordingFacts): void {
+    this.cpuRecords = cpuRecords ?? this.cpuRecords;
     this.facts = { ...this.facts, ...facts };
   }
   discontinuity(position: number): void {

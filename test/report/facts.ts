@@ -117,6 +117,22 @@ export function trace(overrides: Partial<TraceSummary> = {}): TraceSummary {
         details: {},
       },
     ],
+    recording: {
+      convertedFrom: null,
+      version: null,
+      compression: null,
+      buffers: [],
+      cpus: [{ cpu: 0, records: 12034, first: '177.083060336', last: '189.383060336', lost: 0 }],
+      sources: [
+        { name: 'kvm_entry', records: 800, use: 'used' },
+        { name: 'kvm_mmio', records: 3, use: 'not used' },
+      ],
+      kinds: [{ kind: 'entry', events: 800 }],
+      advice: {
+        missing: [{ kinds: ['reset'], rules: ['reset-clears-timer'], source: 'kvm_timer_vcpu_reset', mayLack: false }],
+        commands: ['trace-cmd record -e kvm -e timervet sleep 10'],
+      },
+    },
     rules: {
       'one-vcpu-per-cpu': rule(),
       'restore-equals-last-save': rule({

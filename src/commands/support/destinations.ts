@@ -35,22 +35,25 @@ export function addDestination(text: string, earlier: readonly Destination[] = [
 }
 
 /**
- * A report must not overwrite what it reports on, whatever name or link leads to it.
- * @throws UsageError when a report's file is one of the inputs
+ * What is written must not overwrite what it is made of, whatever name or link leads to it.
+ *
+ * @param files where it goes; `-` is stdout
+ * @param what  `report`, `converted trace`
+ * @throws UsageError when one of the files is one of the inputs
  */
-export function refuseInputsAsReports(inputs: readonly string[], destinations: readonly Destination[]): void {
-  for (const { file } of destinations) {
-    const report = file === '-' ? undefined : statSync(file, { throwIfNoEntry: false });
-    if (report === undefined || !report.isFile()) continue;
+export function refuseToOverwrite(inputs: readonly string[], files: readonly string[], what: string): void {
+  for (const file of files) {
+    const target = file === '-' ? undefined : statSync(file, { throwIfNoEntry: false });
+    if (target === undefined || !target.isFile()) continue;
     for (const input of inputs) {
       const read = input === '-' ? undefined : statSync(input, { throwIfNoEntry: false });
-      if (read?.dev !== report.dev || read.ino !== report.ino) continue;
-      throw new UsageError(`the report would overwrite the recording '${input}'`, 'name another file for it');
+      if (read?.dev !== target.dev || read.ino !== target.ino) continue;
+      throw new UsageError(`the ${what} would overwrite the recording '${input}'`, 'name another file for it');
     }
   }
 }
 
-/** Opens where a report goes. */
-export function openDestination(destination: Destination, stdout: () => Output): Output {
+/** Opens where a report, or a trace, goes. */
+export function openDestination(destination: Pick<Destination, 'file'>, stdout: () => Output): Output {
   return destination.file === '-' ? stdout() : fileOutput(destination.file);
 }

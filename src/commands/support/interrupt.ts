@@ -32,3 +32,18 @@ async function* chunksUntil(input: Input, signal: AbortSignal): AsyncIterable<Ui
 export function endingAt(signal: AbortSignal, inputs: readonly Input[]): Input[] {
   return inputs.map((input) => ({ path: input.path, open: () => chunksUntil(input, signal) }));
 }
+
+/** Runs what SIGINT and SIGTERM end in an orderly way: they abort the signal, and what has been read is reported. */
+export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const interrupt = () => controller.abort();
+  // Only the first one: the next interrupt ends the process at once.
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  try {
+    return await run(controller.signal);
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+    process.removeListener('SIGTERM', interrupt);
+  }
+}

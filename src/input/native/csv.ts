@@ -3,11 +3,13 @@ import type { Cell } from '../../events/native.js';
 import { columnIndex, columns } from '../../events/native-columns.js';
 import { explainRow, explainUnknownField, namedCells } from '../../events/native-schema.js';
 import { InputError } from '../errors.js';
-import type { Reader, RecordingFacts } from '../record.js';
+import type { Reader } from '../record.js';
 import { Lines } from './lines.js';
 import { type NativeSink, RowSink } from './rows.js';
 
-const directive = /^#\s*(model|host|kernel|clock|cpus)\s*:\s*(.*?)[\s,]*$/;
+/** What is no fact, or has not the form of its fact, is a comment. */
+const directive =
+  /^#\s*(model|host|kernel|clock|cpus|recording|recorded|origin|timer-names|condition|cpu-end|records)\s*:\s*(.*?)[\s,]*$/;
 
 /** Reads the CSV form of the native notation. */
 export class NativeCsvReader implements Reader {
@@ -65,9 +67,15 @@ export class NativeCsvReader implements Reader {
 
   private comment(text: string): void {
     const [, name, value] = directive.exec(text) ?? [];
-    if (name === undefined || value === undefined || value === '') return;
-    if (name !== 'cpus') this.rows.fact({ [name]: value } as RecordingFacts);
-    else if (/^[1-9][0-9]{0,5}$/.test(value)) this.rows.fact({ cpus: Number(value) });
+    if (name !== undefined && value !== undefined && value !== '') this.rows.fact(name, value, this.lines.number);
+  }
+
+  private split(bytes: Uint8Array): void {
+    const { number } = this.lines;
+    // Nearly every row of a converted recording is without quotes, and the parser takes its time with any.
+    const record = bytes.includes(quote) ? this.parse(bytes, number) : cellsOf(bytes);
+    if (this.header === undefined) this.header = this.readHeader(record);
+    else this.readRow(record, this.header);
   }
 
   /**
@@ -75,7 +83,7 @@ export class NativeCsvReader implements Reader {
    * written to as a stream, the parser would hand them out on a later tick. It keeps a few bytes back to look
    * ahead, hence the blank lines. A quote that is left open shows in the row where it is.
    */
-  private split(bytes: Uint8Array): void {
+  private parse(bytes: Uint8Array, number: number): string[] {
     this.record = undefined;
     // A buffer of its own: the parser keeps a view of its last bytes.
     const text = Buffer.allocUnsafe(bytes.length + 1 + lookAhead);
@@ -85,15 +93,13 @@ export class NativeCsvReader implements Reader {
     this.parser._transform(text, 'utf8', (error) => {
       if (error) errors.push(error);
     });
-    const { number } = this.lines;
     if (errors.length > 0) {
       // The parser's own message counts the blank lines.
       throw new InputError(`line ${number}: expected quotes only around a whole cell, found one elsewhere`);
     }
     if (this.record === undefined)
       throw new InputError(`line ${number}: expected a closing quote, found the end of the line`);
-    if (this.header === undefined) this.header = this.readHeader(this.record);
-    else this.readRow(this.record, this.header);
+    return this.record;
   }
 
   private readHeader(names: readonly string[]): number[] {
@@ -138,6 +144,14 @@ export class NativeCsvReader implements Reader {
 const lookAhead = 7;
 
 const hash = 0x23;
+const quote = 0x22;
+
+/** The cells of a row without quotes. */
+function cellsOf(bytes: Uint8Array): string[] {
+  const cells = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split(',');
+  for (let i = 0; i < cells.length; i++) if (cells[i] !== '') cells[i] = cells[i]!.trim();
+  return cells;
+}
 
 /** Index of the first byte that is not blank, -1 when there is none. */
 function firstVisible(bytes: Uint8Array): number {

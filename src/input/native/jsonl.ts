@@ -2,7 +2,7 @@ import type { Cell } from '../../events/native.js';
 import { columnIndex, columns } from '../../events/native-columns.js';
 import { explainRow, factsSchema, namedCells } from '../../events/native-schema.js';
 import { InputError } from '../errors.js';
-import type { Reader, RecordingFacts } from '../record.js';
+import type { Reader } from '../record.js';
 import { Lines } from './lines.js';
 import { type NativeSink, RowSink } from './rows.js';
 
@@ -67,13 +67,19 @@ export class NativeJsonlReader implements Reader {
   }
 
   private fact(row: Record<string, unknown>): void {
-    const issue = factsSchema.safeParse(row).error?.issues[0];
-    if (issue === undefined) {
-      this.rows.fact(row as RecordingFacts);
-      return;
+    const facts = factsSchema.safeParse(row);
+    const issue = facts.error?.issues[0];
+    const hint = '(a line without "event" states facts of the recording)';
+    if (issue !== undefined) {
+      const place = issue.path.length > 0 ? `field "${String(issue.path[0])}": ` : '';
+      this.fail(`${place}${issue.message} ${hint}`);
     }
-    const place = issue.path.length > 0 ? `field "${String(issue.path[0])}": ` : '';
-    this.fail(`${place}${issue.message} (a line without "event" states facts of the recording)`);
+    for (const [name, value] of Object.entries(facts.data ?? {}) as [string, string | number][]) {
+      if (this.rows.fact(name, value, this.lines.number)) continue;
+      this.fail(
+        `field "${name}": expected a value that timervet convert writes, found ${JSON.stringify(value)} ${hint}`,
+      );
+    }
   }
 
   private fail(message: string): never {

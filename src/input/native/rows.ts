@@ -2,6 +2,9 @@ import type { ConditionSink } from '../../events/conditions.js';
 import { TimerEvent } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import { type Cell, NativeRows } from '../../events/native.js';
+import { columnIndex } from '../../events/native-columns.js';
+import { oldTimerNames, parseCondition, parseCpuEnd, parseOrigin } from '../../events/native-facts.js';
+import { isFormat } from '../detect.js';
 import { InputError } from '../errors.js';
 import type { RecordingFacts } from '../record.js';
 
@@ -13,13 +16,23 @@ export interface NativeSink extends ConditionSink {
   counted(rows: number): void;
   /** A fact of the recording as a whole. */
   fact(facts: RecordingFacts): void;
+  /** The recording has records of this tracepoint or probed function. */
+  recorded(source: string): void;
+  /** The name of a thread, as the row of an event shows it, which is given next. */
+  thread(pid: number, comm: string, isEntry: boolean): void;
+  /** The last record of a CPU; the time counts from the first record of the trace, in nanoseconds. */
+  cpuEnd(cpu: number, time: number, idle: boolean): void;
 }
+
+const commColumn = columnIndex.get('comm')!;
 
 /** What is common to the forms of the notation: rows become events, or an error that names the line. */
 export class RowSink {
   private readonly rows = new NativeRows();
   private readonly lastTime = new Map<number, number>();
   private uncounted = 0;
+  /** The rows are those of a converted recording. */
+  private isRecording = false;
 
   /**
    * @param sink    gets events, conditions and facts
@@ -36,7 +49,23 @@ export class RowSink {
     const event = TimerEvent.take();
     if (!this.rows.read(cells, event)) throw new InputError(`line ${line}: ${this.explain(cells)}`);
     event.position = line;
-    this.uncounted++;
+    const comm = cells[commColumn];
+    if (typeof comm === 'string' && comm !== '?' && event.pid >= 0)
+      sink.thread(event.pid, comm, event.kind === Kind.entry);
+    // In a converted recording the conditions are stated, and a loss is no record.
+    if (this.isRecording) {
+      if (event.kind !== Kind.lost) this.uncounted++;
+    } else {
+      this.uncounted++;
+      this.conditions(event, line);
+    }
+    sink.event(event);
+    event.release();
+  }
+
+  /** What the rows of a whole story say of its quality. */
+  private conditions(event: TimerEvent, line: number): void {
+    const { sink } = this;
     if (event.cpu >= 0) {
       if (event.time < (this.lastTime.get(event.cpu) ?? 0)) {
         sink.condition('time-backwards', 1, line, `CPU ${event.cpu}`);
@@ -46,13 +75,65 @@ export class RowSink {
     if (event.kind === Kind.lost) {
       sink.condition('lost-events', Math.max(1, event.lostCount), line, `CPU ${event.cpu}`);
     }
-    sink.event(event);
-    event.release();
   }
 
-  /** A directive: a fact about the recording that its author states. */
-  fact(facts: RecordingFacts): void {
-    this.sink.fact(facts);
+  /**
+   * A fact about the recording that its author states.
+   *
+   * @returns false when the value is none that the fact can have
+   */
+  fact(name: string, value: string | number, line: number): boolean {
+    const { sink } = this;
+    const text = String(value);
+    switch (name) {
+      case 'model':
+      case 'host':
+      case 'kernel':
+      case 'clock':
+        sink.fact({ [name]: text });
+        return true;
+      case 'cpus':
+        if (!/^[1-9][0-9]{0,5}$/.test(text)) return false;
+        sink.fact({ cpus: Number(text) });
+        return true;
+      case 'recording':
+        if (!isFormat(text)) return false;
+        this.isRecording = true;
+        sink.fact({ recording: text });
+        return true;
+      case 'recorded':
+        sink.recorded(text);
+        return true;
+      case 'origin': {
+        const origin = parseOrigin(text);
+        if (origin === undefined) return false;
+        this.rows.origin = origin;
+        sink.fact({ origin });
+        return true;
+      }
+      case 'timer-names':
+        if (text !== oldTimerNames) return false;
+        sink.fact({ oldTimerNames: true });
+        return true;
+      case 'condition': {
+        const stated = parseCondition(text);
+        if (stated === undefined) return false;
+        sink.condition(stated.kind, stated.count, line, stated.detail);
+        return true;
+      }
+      case 'cpu-end': {
+        const end = parseCpuEnd(text);
+        if (end === undefined) return false;
+        sink.cpuEnd(end.cpu, end.time, end.idle);
+        return true;
+      }
+      case 'records':
+        if (!/^\d{1,15}$/.test(text)) return false;
+        sink.fact({ records: Number(text) });
+        return true;
+      default:
+        return false;
+    }
   }
 
   /** Reports the rows since the last call. */

@@ -1,3 +1,4 @@
+import type { CpuRecords } from '../record.js';
 import { Byte, decimal, skipDigits } from './bytes.js';
 
 const { colon, dot, zero } = Byte;
@@ -113,6 +114,10 @@ export class Clock {
 /** Notices a CPU whose clock steps back; times of different CPUs are not compared. */
 export class CpuTimes {
   private last = new Float64Array(64).fill(Number.NEGATIVE_INFINITY);
+  private counts = new Float64Array(64);
+  private firsts = new Float64Array(64);
+  /** By CPU: time of its last record in the recordings before this one. */
+  private readonly ended = new Map<number, number>();
   private readonly backwards = new Map<number, { count: number; position: number }>();
 
   /** @returns true when this is the first record of the CPU. */
@@ -120,6 +125,7 @@ export class CpuTimes {
     if (cpu >= this.last.length) this.grow(cpu);
     const before = this.last[cpu]!;
     this.last[cpu] = time;
+    if (this.counts[cpu]!++ === 0) this.firsts[cpu] = time;
     if (time < before) this.stepBack(cpu, position);
     return before === Number.NEGATIVE_INFINITY;
   }
@@ -140,9 +146,22 @@ export class CpuTimes {
     this.backwards.clear();
   }
 
+  /** What each CPU has recorded so far, further recordings of the same log included. */
+  records(): CpuRecords[] {
+    return [...this.counts.keys()]
+      .filter((cpu) => this.counts[cpu]! > 0)
+      .map((cpu) => ({ cpu, records: this.counts[cpu]!, first: this.firsts[cpu]!, last: this.lastOf(cpu) }));
+  }
+
   /** Forgets the last times: what follows is another recording. */
   restart(): void {
+    for (const { cpu, last } of this.records()) this.ended.set(cpu, last);
     this.last.fill(Number.NEGATIVE_INFINITY);
+  }
+
+  /** Time of its last record, which may stand in an earlier recording of the log. */
+  private lastOf(cpu: number): number {
+    return Math.max(this.last[cpu]!, this.ended.get(cpu) ?? Number.NEGATIVE_INFINITY);
   }
 
   private stepBack(cpu: number, position: number): void {
@@ -152,8 +171,14 @@ export class CpuTimes {
   }
 
   private grow(cpu: number): void {
-    const larger = new Float64Array(2 ** Math.ceil(Math.log2(cpu + 1))).fill(Number.NEGATIVE_INFINITY);
-    larger.set(this.last);
-    this.last = larger;
+    const length = 2 ** Math.ceil(Math.log2(cpu + 1));
+    const grown = (values: Float64Array, rest: number) => {
+      const larger = new Float64Array(length).fill(rest);
+      larger.set(values);
+      return larger;
+    };
+    this.last = grown(this.last, Number.NEGATIVE_INFINITY);
+    this.counts = grown(this.counts, 0);
+    this.firsts = grown(this.firsts, 0);
   }
 }

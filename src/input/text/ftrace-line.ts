@@ -100,6 +100,7 @@ export class FtraceLine {
   /** Reports what was gathered. */
   finish(): void {
     this.times.report((cpu, count, position) => this.sink.condition('time-backwards', count, position, `CPU ${cpu}`));
+    this.sink.fact({ cpuRecords: this.times.records() });
     this.events.finish();
   }
 }

@@ -144,6 +144,7 @@ export class PerfScriptReader extends LineReader {
 
   protected finish(): void {
     this.times.report((cpu, count, position) => this.sink.condition('time-backwards', count, position, `CPU ${cpu}`));
+    this.sink.fact({ cpuRecords: this.times.records() });
     this.events.finish();
   }
 

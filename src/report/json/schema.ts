@@ -64,7 +64,8 @@ const finding = z.object({
   occurrences: z.array(occurrence).describe('Where the first occurrences were, the first one included.'),
 });
 
-const condition = z.object({
+/** A condition of a trace. */
+export const condition = z.object({
   kind: z.string(),
   severity: z.enum(['info', 'warning', 'loss']),
   sentence: z.string(),
@@ -85,13 +86,23 @@ const ruleInTrace = coverage.extend({
   byVcpu: z.array(decisions).describe("In the order of the trace's vcpus."),
 });
 
+/** A vcpu, and how well it is known. */
+export const vcpuInTrace = vcpu.extend({
+  vmCertainty: z.enum(['recorded', 'derived', 'assumed']),
+  knownSince: z.number().nullable().describe('Time from which the load state is known, in seconds.'),
+  events: count,
+});
+
+/** The models that remain, and the evidence. */
+export const modelChoice = z.object({ candidates: z.array(z.string()), reasons: z.array(z.string()) });
+
 const trace = z.object({
   path: z.string().describe('As given on the command line; - is standard input.'),
   format: z.string().describe('Input format, see --input-format.'),
   kernel: z.string().nullable().describe('Kernel release, where the input names it.'),
   clock: z.string().nullable(),
   model: z.string().nullable().describe('Kernel model; null when several remain possible.'),
-  modelChoice: z.object({ candidates: z.array(z.string()), reasons: z.array(z.string()) }),
+  modelChoice,
   host: z.enum(['vhe', 'nvhe']).nullable(),
   hostChoice: z.object({ reasons: z.array(z.string()) }),
   events: count.describe('Records in the input, of any event.'),
@@ -99,13 +110,7 @@ const trace = z.object({
   cpus: count,
   duration: z.number().describe('Seconds from the first to the last record.'),
   vms: count,
-  vcpus: z.array(
-    vcpu.extend({
-      vmCertainty: z.enum(['recorded', 'derived', 'assumed']),
-      knownSince: z.number().nullable().describe('Time from which the load state is known, in seconds.'),
-      events: count,
-    }),
-  ),
+  vcpus: z.array(vcpuInTrace),
   verdict,
   because: z.array(z.string()).describe('Why the verdict is what it is, as sentences.'),
   conditions: z.array(condition).describe('Every way in which the input was incomplete or strange.'),

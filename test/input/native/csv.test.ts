@@ -50,6 +50,9 @@ describe('a CSV trace', () => {
       event: () => events++,
       fact: () => {},
       condition: () => {},
+      recorded: () => {},
+      thread: () => {},
+      cpuEnd: () => {},
       counted: () => {},
     });
     reader.push(Buffer.from('event\nload\n'));
@@ -88,7 +91,7 @@ describe('a CSV trace that cannot be read', () => {
     [
       'a bad value',
       '# comments\n# count\n\nevent,vcpu,ctl\nload,0\nrestore,0,5\nsave,0,foo\n',
-      'line 7: field "ctl": expected a number 0..0xffffffff or bit names such as enable|imask, found "foo"',
+      'line 7: field "ctl": expected a number 0..2^53-1 or bit names such as enable|imask, found "foo"',
     ],
     [
       'a line without an end',

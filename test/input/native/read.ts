@@ -6,6 +6,9 @@ export interface Delivered {
   events: TimerEvent[];
   facts: RecordingFacts;
   conditions: unknown[][];
+  recorded: string[];
+  threads: unknown[][];
+  cpuEnds: unknown[][];
   counted: number;
   /** Message of the InputError that ended the reading. */
   error: string | undefined;
@@ -13,10 +16,22 @@ export interface Delivered {
 
 /** Reads a trace in pieces of the given size, or whole; every piece is overwritten after it was pushed. */
 export async function readNative(format: NativeFormat, input: string | Uint8Array, size = 0x10000): Promise<Delivered> {
-  const delivered: Delivered = { events: [], facts: {}, conditions: [], counted: 0, error: undefined };
+  const delivered: Delivered = {
+    events: [],
+    facts: {},
+    conditions: [],
+    recorded: [],
+    threads: [],
+    cpuEnds: [],
+    counted: 0,
+    error: undefined,
+  };
   const reader = await createNativeReader(format, {
     event: (event) => delivered.events.push(new TimerEvent().copyFrom(event)),
     fact: (facts) => Object.assign(delivered.facts, facts),
+    recorded: (source) => delivered.recorded.push(source),
+    thread: (...thread) => delivered.threads.push(thread),
+    cpuEnd: (...end) => delivered.cpuEnds.push(end),
     condition: (...condition) => delivered.conditions.push(condition),
     counted: (rows) => {
       delivered.counted += rows;

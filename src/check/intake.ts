@@ -1,0 +1,196 @@
+import { catalogue, Source, type SourceName } from '../decode/catalogue.js';
+import { Decoder } from '../decode/decoder.js';
+import type { ConditionKind } from '../events/conditions.js';
+import type { TimerEvent } from '../events/event.js';
+import { Kind, kindNames } from '../events/kinds.js';
+import { InputError } from '../input/errors.js';
+import type { NativeSink } from '../input/native/rows.js';
+import type { CpuRecords, Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
+import { modelIds } from '../models/model.js';
+
+/** Most threads whose names are kept. */
+const mostThreads = 65536;
+
+/**
+ * From what a reader delivers to canonical events: decodes records, learns the names of threads, and counts what the
+ * recording holds. What becomes of the events is left to those who extend it.
+ */
+export abstract class Intake implements RecordSink, NativeSink {
+  readonly format: string;
+  /** Positions are byte offsets, not lines. */
+  readonly binary: boolean;
+  readonly recording: RecordingFacts = {};
+  /** Time of the latest event, nanoseconds since the trace began. */
+  lastTime = 0;
+  /** By index into the catalogue: number of records of each source. */
+  readonly sourceCounts: Float64Array = new Float64Array(catalogue.events.length);
+  /** By kind: number of events. */
+  readonly kindCounts: Float64Array = new Float64Array(kindNames.length);
+  protected readonly decoder: Decoder;
+  /** By CPU: the times of its first and its last record, and whether it was idle at that. */
+  protected readonly firstTimes: number[] = [];
+  protected readonly lastTimes: number[] = [];
+  protected readonly idle: boolean[] = [];
+  protected readonly cpuCounts: number[] = [];
+  /** CPUs that have events. */
+  readonly #cpusSeen: boolean[] = [];
+  /** By CPU: thread of its last record, and whether that has recorded no entry since it came. */
+  readonly #lastPids: number[] = [];
+  readonly #entering: boolean[] = [];
+  readonly #native: boolean;
+  readonly #comms = new Map<number, string>();
+  readonly #entered = new Set<number>();
+  #counted = 0;
+
+  constructor(format: string) {
+    this.format = format;
+    this.#native = format === 'native-csv' || format === 'native-jsonl';
+    this.binary = format === 'trace-dat' || format === 'perf-data';
+    this.decoder = new Decoder({
+      event: (event) => this.event(event),
+      seen: (source) => this.sourceSeen(source),
+      condition: (...condition) => this.condition(...condition),
+    });
+  }
+
+  /** An event that is complete but for its vcpu. It is reused: copy what must last. */
+  protected abstract take(event: TimerEvent): void;
+  /** A record of this source, an index into the catalogue, is at hand. */
+  protected abstract sourceSeen(source: number): void;
+  abstract condition(kind: ConditionKind, count: number, position: number, detail?: string): void;
+
+  /**
+   * The trace is one whole story, as people write it by hand: what it does not show did not happen. A recording is
+   * none, converted or not: each CPU had a buffer of its own, and of much there is no record.
+   */
+  get isStory(): boolean {
+    return this.#native && this.recording.recording === undefined;
+  }
+
+  /** Number of records, wanted or not. */
+  get records(): number {
+    return this.recording.records ?? this.#counted;
+  }
+
+  /** The timer's interrupt and callbacks have the names that they had up to 5.0. */
+  protected get oldTimerNames(): boolean {
+    return this.decoder.oldNames || this.recording.oldTimerNames === true;
+  }
+
+  record(record: InputRecord): void {
+    const { cpu, pid, event, time } = record;
+    // A CPU writes many records of one thread in a row: only a change is worth a look.
+    if (pid !== this.#lastPids[cpu]) this.#switched(record);
+    if (event === Source.kvm_entry && this.#entering[cpu] === true) {
+      this.#entering[cpu] = false;
+      if (!this.#entered.has(pid)) this.thread(pid, record.comm(), true);
+    }
+    this.cpuCounts[cpu]!++;
+    this.sourceCounts[event]!++;
+    this.lastTimes[cpu] = time;
+    this.decoder.record(record);
+  }
+
+  /** A CPU's first record, or its first of another thread than before. */
+  #switched(record: InputRecord): void {
+    const { cpu, pid } = record;
+    if (this.lastTimes[cpu] === undefined) this.#begin(cpu, record.time);
+    this.#lastPids[cpu] = pid;
+    this.#entering[cpu] = true;
+    this.idle[cpu] = pid === 0;
+    if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);
+  }
+
+  #begin(cpu: number, time: number): void {
+    this.firstTimes[cpu] = time;
+    this.cpuCounts[cpu] = 0;
+  }
+
+  /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
+  thread(pid: number, comm: string, isEntry: boolean): void {
+    if (isEntry && !this.#entered.has(pid) && this.#entered.size < mostThreads) this.#entered.add(pid);
+    else if (this.#comms.has(pid) || this.#comms.size >= mostThreads) return;
+    this.#comms.set(pid, comm);
+  }
+
+  counted(records: number): void {
+    this.#counted += records;
+  }
+
+  lost(cpu: number, count: number, position: number): void {
+    // A CPU that the trace does not name (a console that dropped lines) may be any of them.
+    if (cpu >= 0) this.decoder.lost(cpu, count, this.lastTime, position);
+    else this.#forEachCpu((each) => this.decoder.lost(each, count, this.lastTime, position));
+  }
+
+  cpuStarted(cpu: number, position: number): void {
+    this.decoder.lost(cpu, 0, this.lastTime, position);
+  }
+
+  #forEachCpu(callback: (cpu: number) => void): void {
+    this.#cpusSeen.forEach((_, cpu) => {
+      callback(cpu);
+    });
+  }
+
+  discontinuity(position: number): void {
+    this.#forEachCpu((cpu) => this.decoder.lost(cpu, 0, this.lastTime, position));
+  }
+
+  recorded(source: string): void {
+    // A later version may know more of them.
+    if (Object.hasOwn(Source, source)) this.sourceSeen(Source[source as SourceName]);
+  }
+
+  cpuEnd(cpu: number, time: number, idle: boolean): void {
+    this.firstTimes[cpu] ??= time;
+    this.lastTimes[cpu] = time;
+    this.idle[cpu] = idle;
+  }
+
+  fact(facts: RecordingFacts): void {
+    Object.assign(this.recording, facts);
+    if (facts.model !== undefined && !(modelIds as readonly string[]).includes(facts.model))
+      throw new InputError(`model: expected one of ${modelIds.join(', ')}, found "${facts.model}"`);
+    if (facts.host !== undefined && facts.host !== 'vhe' && facts.host !== 'nvhe')
+      throw new InputError(`host: expected vhe or nvhe, found "${facts.host}"`);
+  }
+
+  /** A canonical event, from the decoder or from the native notation. */
+  event(event: TimerEvent): void {
+    const { cpu, kind } = event;
+    this.kindCounts[kind]!++;
+    if (event.time > this.lastTime) this.lastTime = event.time;
+    if (cpu >= 0) {
+      this.#cpusSeen[cpu] = true;
+      if (this.#native && kind !== Kind.lost) this.#rowOf(event);
+      if (kind === Kind.sched_switch) this.idle[cpu] = event.otherPid === 0;
+    }
+    this.take(event);
+  }
+
+  #rowOf({ cpu, time, pid }: TimerEvent): void {
+    if (this.lastTimes[cpu] === undefined) this.#begin(cpu, time);
+    this.cpuCounts[cpu]!++;
+    this.lastTimes[cpu] = time;
+    this.idle[cpu] = pid === 0;
+  }
+
+  /** Number of CPUs that have events. */
+  get cpus(): number {
+    return this.#cpusSeen.reduce((count) => count + 1, 0);
+  }
+
+  /** What each CPU recorded, in the order of the CPUs; the wanted records only, where the reader does not count all. */
+  get cpuRecords(): readonly CpuRecords[] {
+    if (this.recording.cpuRecords !== undefined) return this.recording.cpuRecords;
+    return this.cpuCounts.flatMap((records, cpu) => [
+      { cpu, records, first: this.firstTimes[cpu]!, last: this.lastTimes[cpu]! },
+    ]);
+  }
+
+  /** Name of a thread, empty when no record named it. */
+  comm(pid: number): string {
+    return this.#comms.get(pid) ?? '';
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Facts that a native trace states of its recording, beside its rows: in CSV a comment `# NAME: VALUE`, in JSONL a key
+ * of an object without `event`. Here are the facts whose value has parts; what a fact means is in `factsSchema`.
+ */
+import { type ConditionKind, conditions } from './conditions.js';
+import { formatOrigin, formatSeconds } from './native-values.js';
+
+/** `timer-names`: the interrupt and the callbacks of the timer are named as up to 5.0 (specification §3.2, §3.4). */
+export const oldTimerNames = '5.0';
+
+/** Seconds with nine decimals. */
+export const originPattern = /^\d{1,20}\.\d{9}$/;
+/** `KIND COUNT [DETAIL]` */
+export const conditionPattern = /^([a-z-]{1,40}) ([1-9]\d{0,14})(?: (.+))?$/;
+/** `CPU SECONDS idle|busy`, the time counted from the first record of the trace. */
+export const cpuEndPattern = /^(\d{1,5}) (-?\d{1,9})\.(\d{9}) (idle|busy)$/;
+
+/** How a recording was incomplete or strange. */
+export interface StatedCondition {
+  readonly kind: ConditionKind;
+  readonly count: number;
+  readonly detail: string | undefined;
+}
+
+export function formatCondition(kind: ConditionKind, count: number, detail: string | undefined): string {
+  return `${kind} ${count}${detail === undefined ? '' : ` ${detail}`}`;
+}
+
+/** @returns undefined when the text is none, or names a condition that does not exist */
+export function parseCondition(text: string): StatedCondition | undefined {
+  const [, kind, count, detail] = conditionPattern.exec(text) ?? [];
+  if (kind === undefined || !Object.hasOwn(conditions, kind)) return undefined;
+  return { kind: kind as ConditionKind, count: Number(count), detail };
+}
+
+/** The last record of a CPU. */
+export interface StatedEnd {
+  readonly cpu: number;
+  /** Nanoseconds since the first record of the trace; negative where that was not the earliest. */
+  readonly time: number;
+  /** Whether the CPU ran no thread then. */
+  readonly idle: boolean;
+}
+
+export function formatCpuEnd({ cpu, time, idle }: StatedEnd): string {
+  const seconds = formatOrigin(BigInt(Math.abs(time)));
+  return `${cpu} ${time < 0 ? '-' : ''}${seconds} ${idle ? 'idle' : 'busy'}`;
+}
+
+/** @returns undefined when the text is none */
+export function parseCpuEnd(text: string): StatedEnd | undefined {
+  const [, cpu, seconds, nanoseconds, state] = cpuEndPattern.exec(text) ?? [];
+  if (seconds === undefined) return undefined;
+  const time = Math.abs(Number(seconds)) * 1e9 + Number(nanoseconds);
+  return { cpu: Number(cpu), time: seconds.startsWith('-') ? -time : time, idle: state === 'idle' };
+}
+
+/** @returns nanoseconds, undefined when the text is no time with nine decimals */
+export function parseOrigin(text: string): bigint | undefined {
+  return originPattern.test(text) ? BigInt(text.replace('.', '')) : undefined;
+}
+
+/** A time of an event in the clock of its trace, in seconds. @param time nanoseconds since `origin` */
+export function formatTime(time: number, origin: bigint | undefined): string {
+  return origin === undefined ? formatSeconds(time) : formatOrigin(origin + BigInt(time)).replace(/000$/, '');
+}
