@@ -20,13 +20,13 @@ describe.each(nativeForms)('a recording written as %s', (form) => {
       (writer) => writer.event(event({ kind: Kind.lost, cpu: 0 }), ''),
       (writer) => writer.fact({ origin }),
       (writer) =>
-        writer.event(event({ kind: Kind.save, time: 615, cvalHi: 0xffffffff, cvalLo: 0xfffffffe, hasCval: true }), ''),
+        writer.event(event({ kind: Kind.save, time: 615, cvalHi: -1, cvalLo: -2, hasCval: true }), ''),
       (writer) => writer.event(event({ kind: Kind.entry, time: -7 }), ''),
     );
     expect(error).toBeUndefined();
     expect(facts).toEqual({ recording: 'ftrace', origin });
     expect(events.map(({ time }) => time)).toEqual([0, 615, -7]);
-    expect(events[1]).toMatchObject({ cvalHi: 0xffffffff, cvalLo: 0xfffffffe, hasCval: true });
+    expect(events[1]).toMatchObject({ cvalHi: -1, cvalLo: -2, hasCval: true });
   });
 
   it.each(['CPU 0/KVM', 'a,b', '"x"', ' # y', '<...>', 'kvm é'])('keeps the thread name %j', async (comm) => {
