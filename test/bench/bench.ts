@@ -1,10 +1,9 @@
 /** `npm run bench`: how fast timervet is, against trace-cmd and plain readers of text. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generate } from './generate.js';
-import { generatorVersion, type Inputs, prepare } from './inputs.js';
+import { generatorVersion, type Inputs, inputs, prepare } from './inputs.js';
 import { type Command, measure, type Run, sample } from './measure.js';
 import { recordings, sourceRecording } from './recording.js';
 import { machine, mebibytes, type Row, reaches, seconds, table } from './table.js';
@@ -46,7 +45,7 @@ const timervet = join('bin', 'timervet.js');
 const check = (file: string): Command => ({ args: [node, timervet, 'check', file] });
 const report = (file: string): Command => ({ args: ['trace-cmd', 'report', '-N', '-i', file] });
 const bareNode: Command = { args: [node, '-e', '0'], repeat: startupRepeat };
-const version: Command = { args: [node, timervet, '--version'], repeat: startupRepeat };
+const printVersion: Command = { args: [node, timervet, '--version'], repeat: startupRepeat };
 const timerEvents = 'kvm_(entry|exit|timer_(save|restore)_state|timer_update_irq)';
 
 /** Runs of one command, or why it has none. */
@@ -92,13 +91,15 @@ interface Bounds {
 /** A row of the table in the making. */
 interface Work extends Bounds {
   readonly work: string;
+  /** What has to be made first. */
+  readonly needs: readonly Inputs[];
   readonly measure: (work: string, bounds: Bounds) => Promise<Row>;
 }
 
 /** How many times longer the peer takes than timervet, or timervet than the peer. */
-function against(peerName: string, peer: Command, ours: () => Command, larger: boolean): Work['measure'] {
+function against(peerName: string, peer: Command, ours: Command, larger: boolean): Work['measure'] {
   return async (work, bounds) => {
-    const [theirs, own] = (await inTurn([peer, ours()], runs)) as [Outcome, Outcome];
+    const [theirs, own] = (await inTurn([peer, ours], runs)) as [Outcome, Outcome];
     const [slow, fast] = larger ? [theirs, own] : [own, theirs];
     const [over, under] = [time(slow), time(fast)];
     const figure = over && under && over.median / under.median;
@@ -108,10 +109,10 @@ function against(peerName: string, peer: Command, ours: () => Command, larger: b
 
 const few = Math.min(runs, 3);
 
-function peakMemory(form: 'plain' | 'zstd', inputs: readonly Inputs[]): Work['measure'] {
+function peakMemory(form: 'plain' | 'zstd', sizes: readonly Inputs[]): Work['measure'] {
   return async (work, bounds) => {
     const peaks: (number | undefined)[] = [];
-    for (const each of inputs) peaks.push(peak(await checked(each[form], few)));
+    for (const each of sizes) peaks.push(peak(await checked(each[form], few)));
     const whole = peaks.every((each) => each !== undefined) ? (peaks as number[]) : undefined;
     const ours = peaks.map((each) => (each === undefined ? 'failed' : mebibytes(each))).join(', ');
     return {
@@ -126,19 +127,24 @@ function peakMemory(form: 'plain' | 'zstd', inputs: readonly Inputs[]): Work['me
   };
 }
 
-function memoryGrowth(form: 'plain' | 'zstd', small: Inputs, large: Inputs): Work['measure'] {
+function memoryGrowth(form: 'plain' | 'zstd', before: Inputs, after: Inputs): Work['measure'] {
   return async (work, bounds) => {
-    const [before, after] = [peak(await checked(small[form], few)), peak(await checked(large[form], few))];
-    const figure = before === undefined || after === undefined ? undefined : (after - before) / 2 ** 20;
-    const ours = [before, after].map((each) => (each === undefined ? 'failed' : mebibytes(each))).join(' to ');
+    const peaks = [peak(await checked(before[form], few)), peak(await checked(after[form], few))];
+    const [less, more] = peaks;
+    const figure = less === undefined || more === undefined ? undefined : (more - less) / 2 ** 20;
+    const ours = peaks.map((each) => (each === undefined ? 'failed' : mebibytes(each))).join(' to ');
     return { work, peer: '–', ours, figure, unit: 'MiB', larger: false, ...bounds };
   };
 }
 
 /** The exponent e with which time grows with the number of events: t ~ n^e, once start is taken off. */
-function exponent(short: string, small: Inputs, large: Inputs): Work['measure'] {
+function exponent(startup: Inputs, small: Inputs, large: Inputs): Work['measure'] {
   return async (work, bounds) => {
-    const outcomes = [await checked(short, runs), await checked(small.plain, few), await checked(large.plain, few)];
+    const outcomes = [
+      await checked(startup.plain, runs),
+      await checked(small.plain, few),
+      await checked(large.plain, few),
+    ];
     const [start, less, more] = outcomes.map((outcome) => time(outcome)?.median);
     const known = start !== undefined && less !== undefined && more !== undefined;
     return {
@@ -153,100 +159,102 @@ function exponent(short: string, small: Inputs, large: Inputs): Work['measure'] 
   };
 }
 
-async function works(): Promise<Work[]> {
-  const recording = options.recording ?? sourceRecording();
-  if (recording === undefined) throw new Error('no recording is there: name a 6.1 arm64 trace.dat with --recording');
-  const generator = generatorVersion(options.dir, recording);
-  const make = (name: string, events: number, withText: boolean) =>
-    prepare(options.dir, name, events, { recording, version: generator, withText, tell });
-  const against1M = (inputs: Inputs): Work[] => [
+const small = inputs(options.dir, '1M', 1_000_000, true);
+const middle = inputs(options.dir, '10M', 10_000_000, true);
+const large = inputs(options.dir, '40M', 40_000_000, false);
+const short = inputs(options.dir, 'start', 1_000, false);
+
+function works(): Work[] {
+  const against1M: Work[] = [
     {
       work: 'trace.dat, 1 M events, uncompressed',
+      needs: [small],
       atLeast: 4.5,
       aim: 7,
-      measure: against('trace-cmd report -N', report(inputs.plain), () => check(inputs.plain), true),
+      measure: against('trace-cmd report -N', report(small.plain), check(small.plain), true),
     },
     {
       work: 'trace.dat, 1 M events, zstd',
+      needs: [small],
       atLeast: 2.5,
       aim: 3.5,
-      measure: against('trace-cmd report -N', report(inputs.zstd), () => check(inputs.zstd), true),
+      measure: against('trace-cmd report -N', report(small.zstd), check(small.zstd), true),
     },
   ];
-  const memory = (inputs: readonly Inputs[], sizes: string): Work[] => [
-    { work: `peak memory, ${sizes}, uncompressed`, atLeast: 90, aim: 70, measure: peakMemory('plain', inputs) },
-    { work: `peak memory, ${sizes}, zstd`, atLeast: 120, aim: 100, measure: peakMemory('zstd', inputs) },
+  const memory = (needs: readonly Inputs[], sizes: string): Work[] => [
+    { work: `peak memory, ${sizes}, uncompressed`, needs, atLeast: 90, aim: 70, measure: peakMemory('plain', needs) },
+    { work: `peak memory, ${sizes}, zstd`, needs, atLeast: 120, aim: 100, measure: peakMemory('zstd', needs) },
   ];
   const real = options.real ?? join(recordings, '6.1-vhe-mixed.dat');
   const starts: Work[] = [
-    ...(existsSync(real)
-      ? [
-          {
-            work: 'a real recording of 36,000 events, zstd',
-            atLeast: 4,
-            aim: 2.5,
-            measure: against('node -e 0', bareNode, () => ({ ...check(real), repeat: startupRepeat }), false),
-          },
-        ]
-      : []),
+    {
+      work: 'a real recording of 36,000 events, zstd',
+      needs: [],
+      atLeast: 4,
+      aim: 2.5,
+      measure: against('node -e 0', bareNode, { ...check(real), repeat: startupRepeat }, false),
+    },
     {
       work: '`timervet --version`',
+      needs: [],
       atLeast: 1.25,
       aim: 1.1,
-      measure: against('node -e 0', bareNode, () => version, false),
+      measure: against('node -e 0', bareNode, printVersion, false),
     },
   ];
 
-  const small = await make('1M', 1_000_000, true);
-  if (options.quick) return [...against1M(small), ...memory([small], '1 M events'), ...starts];
+  if (options.quick) return [...against1M, ...memory([small], '1 M events'), ...starts];
 
-  const middle = await make('10M', 10_000_000, true);
-  const large = await make('40M', 40_000_000, false);
-  const short = join(options.dir, 'bench-start.dat');
-  generate(short, 1_000, recording);
   const text = middle.text!;
   const grep: Command = { args: ['grep', '-cE', timerEvents, text], environment: { LC_ALL: 'C' }, outputRead: true };
   return [
     {
       work: 'trace.dat, 10 M events, uncompressed',
+      needs: [middle],
       atLeast: 12,
       aim: 22,
-      measure: against('trace-cmd report -N', report(middle.plain), () => check(middle.plain), true),
+      measure: against('trace-cmd report -N', report(middle.plain), check(middle.plain), true),
     },
     {
       work: 'trace.dat, 10 M events, zstd',
+      needs: [middle],
       atLeast: 7,
       aim: 14,
-      measure: against('trace-cmd report -N', report(middle.zstd), () => check(middle.zstd), true),
+      measure: against('trace-cmd report -N', report(middle.zstd), check(middle.zstd), true),
     },
-    ...against1M(small),
+    ...against1M,
     {
       work: 'text of 10 M events, 1.1 GB',
+      needs: [middle],
       atLeast: 20,
       aim: 12,
-      measure: against('wc -l', { args: ['wc', '-l', text] }, () => check(text), false),
+      measure: against('wc -l', { args: ['wc', '-l', text] }, check(text), false),
     },
     {
       work: 'text of 10 M events, 1.1 GB, matching lines',
+      needs: [middle],
       atLeast: 2,
       aim: 1.3,
-      measure: against('grep -cE', grep, () => check(text), false),
+      measure: against('grep -cE', grep, check(text), false),
     },
     ...memory([small, middle, large], '1, 10, 40 M events'),
     {
       work: 'growth of memory, 1 to 40 M events, uncompressed',
+      needs: [small, large],
       atLeast: 10,
       aim: 0,
       measure: memoryGrowth('plain', small, large),
     },
     {
       work: 'growth of memory, 1 to 40 M events, zstd',
+      needs: [small, large],
       atLeast: 10,
       aim: 0,
       measure: memoryGrowth('zstd', small, large),
     },
     {
       work: 'exponent of time, 10 to 40 M events, less that of 1,000',
+      needs: [short, middle, large],
       atLeast: 1.05,
       aim: 1,
       measure: exponent(short, middle, large),
@@ -267,9 +275,16 @@ function renewReadme(part: string): void {
 
 async function main(): Promise<void> {
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${options.runs}: expected a whole number from 1`);
+  const recording = options.recording ?? sourceRecording();
+  if (recording === undefined) throw new Error('no recording is there: name a 6.1 arm64 trace.dat with --recording');
   const rows: Row[] = [];
-  for (const { work, measure: row, ...bounds } of await works()) {
+  let version: string | undefined;
+  for (const { work, needs, measure: row, ...bounds } of works()) {
     if (options.only !== undefined && !work.includes(options.only)) continue;
+    for (const each of needs) {
+      version ??= generatorVersion(options.dir, recording);
+      await prepare(each, { recording, version, tell });
+    }
     tell(work);
     rows.push(await row(work, bounds));
   }

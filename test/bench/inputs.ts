@@ -83,6 +83,8 @@ export interface Inputs {
   readonly zstd: string;
   /** As `trace-cmd report -N` prints it. */
   readonly text: string | undefined;
+  /** What the files were made by, and what trace-cmd read in them. */
+  readonly stamp: string;
 }
 
 interface Stamp {
@@ -100,33 +102,33 @@ export function generatorVersion(folder: string, recording: string): string {
   return digest;
 }
 
+/** @param name in the files' names, such as `10M` */
+export function inputs(folder: string, name: string, events: number, withText: boolean): Inputs {
+  const file = (end: string) => join(folder, `bench-${name}.${end}`);
+  return {
+    events,
+    plain: file('dat'),
+    zstd: file('zstd.dat'),
+    text: withText ? file('txt') : undefined,
+    stamp: file('json'),
+  };
+}
+
 /**
- * The input files of one size, made where they are not there.
+ * Makes the files where they are not there.
  *
- * @param name in the files' names, such as `10M`
  * @param version of {@link generatorVersion}
  * @param tell is told what is being done
  */
 export async function prepare(
-  folder: string,
-  name: string,
-  events: number,
-  {
-    recording,
-    version,
-    withText,
-    tell,
-  }: { recording: string; version: string; withText: boolean; tell: (line: string) => void },
-): Promise<Inputs> {
-  const plain = join(folder, `bench-${name}.dat`);
-  const zstd = join(folder, `bench-${name}.zstd.dat`);
-  const text = withText ? join(folder, `bench-${name}.txt`) : undefined;
+  { events, plain, zstd, text, stamp }: Inputs,
+  { recording, version, tell }: { recording: string; version: string; tell: (line: string) => void },
+): Promise<void> {
   const files = text === undefined ? [plain, zstd] : [plain, zstd, text];
-  const stamp = join(folder, `bench-${name}.json`);
   if (!isCurrent(stamp, version, files)) {
     // A reader of the old files is not disturbed: new ones take their names when they are complete.
     const part = (file: string) => `${file}.part`;
-    tell(`generating ${name} events`);
+    tell(`generating ${events} events`);
     const { perCpu, bytesPerEvent, mix } = generate(part(plain), events, recording);
     tell(`${bytesPerEvent.toFixed(1)} bytes an event; verifying with trace-cmd`);
     const verified = await verify(part(plain), perCpu, text === undefined ? undefined : part(text));
@@ -139,7 +141,6 @@ export async function prepare(
     const facts = { generator: version, events, bytesPerEvent, sizes, verified, mix: Object.fromEntries(mix) };
     writeFileSync(stamp, `${JSON.stringify(facts, null, 2)}\n`);
   }
-  return { events, plain, zstd, text };
 }
 
 function isCurrent(stamp: string, version: string, files: readonly string[]): boolean {
