@@ -1,0 +1,813 @@
+/**
+ * A VHE host of Linux 6.1 with six CPUs and two VMs of four vcpus each, simulated.
+ *
+ * What it records, in which order and how often is taken from recordings of such hosts; a record that KVM's timer code
+ * cannot make is not made. A CPU acts in bursts: all records from one interruption of what it runs to the next. The CPU
+ * whose next burst is earliest acts next, so memory does not grow with the trace.
+ */
+import type { DatWriter } from './dat-writer.js';
+import type { Metadata } from './metadata.js';
+import {
+  type Address,
+  exitIrq,
+  exitTrap,
+  hardirq,
+  idleState,
+  irqs,
+  irqsOff,
+  preempted,
+  running,
+  sleeping,
+  type Thread,
+  Tracepoints,
+  words,
+} from './tracepoints.js';
+
+export const cpuCount = 6;
+const vcpusPerVm = 4;
+
+/** Nanoseconds. */
+const us = 1_000;
+const ms = 1_000_000;
+const never = Number.MAX_SAFE_INTEGER;
+
+/** Counter at 62.5 MHz: every time of the trace is a whole number of its ticks. */
+const nsPerCount = 16;
+/** The trace clock runs ahead of CLOCK_MONOTONIC, which starts later at boot. */
+const monotonicLag = 96_300_000 - (96_300_000 % nsPerCount);
+const start = 82_596_447_728 - (82_596_447_728 % nsPerCount);
+const hostTick = 4 * ms;
+
+const ctlEnable = 1;
+const ctlImask = 2;
+const ctlIstatus = 4;
+const vtimerIrq = 27;
+const ptimerIrq = 30;
+
+/** Exception classes of `kvm_exit`. */
+const wfxClass = 0x01;
+const hvcClass = 0x16;
+const sys64Class = 0x18;
+const dabtClass = 0x24;
+
+const uart = 0x9000000;
+const redistributor = 0x80a0100;
+
+/** Names whose text the kernel keeps: the debug registers, ICC_SGI1R. */
+const mdcrName = words(0xffffb5ea56beec98n);
+const mdscrName = words(0xffffb5ea56beecd8n);
+const sgiName = words(0xffffb5ea56befe10n);
+
+type Action = 'wfi' | 'uart' | 'gic' | 'sgi' | 'hvc' | 'none';
+
+interface Behaviour {
+  /** Of the guest's tick in ns. */
+  readonly period: number;
+  /** Whether the guest masks its timer in the handler and programs it later, in place of doing so at once. */
+  readonly masks: boolean;
+  /** Share of each action among those that follow an entry; the rest is computing until an interrupt. */
+  readonly shares: readonly (readonly [Action, number])[];
+}
+
+const idling = [
+  ['wfi', 0.5],
+  ['uart', 0.25],
+  ['gic', 0.05],
+  ['sgi', 0.075],
+  ['hvc', 0.06],
+] as const;
+const working = [
+  ['wfi', 0.18],
+  ['uart', 0.15],
+  ['gic', 0.04],
+  ['sgi', 0.06],
+  ['hvc', 0.05],
+] as const;
+
+const behaviours: readonly Behaviour[] = [
+  { period: 10 * ms, masks: false, shares: idling },
+  { period: 10 * ms, masks: true, shares: idling },
+  { period: 4 * ms, masks: false, shares: working },
+  { period: 4 * ms, masks: true, shares: working },
+];
+
+class Vcpu implements Thread {
+  readonly pid: number;
+  readonly comm: string;
+  readonly id: number;
+  readonly vm: Vm;
+  readonly behaviour: Behaviour;
+  readonly pointer: Address;
+  readonly bgTimer: Address;
+  cpu = 0;
+  /** What follows when the thread runs next. */
+  resume: 'enter' | 'wake' | 'user' = 'enter';
+  /** From when another CPU may run the thread: it was woken, and its put is over. */
+  readyAt = 0;
+  blocked = false;
+  blockedAt = 0;
+  /** The CPU on which the background timer is armed, −1 for none, and when it expires or expired. */
+  bgCpu = -1;
+  bgExpires = 0;
+  bgFiredAt = 0;
+  ctl = ctlEnable;
+  cval: number;
+  /** The vgic has the interrupt, and the guest has not yet handled it. */
+  pending = false;
+  /** Another vcpu or a device interrupts the guest. */
+  notified = false;
+  pc = 0x40001abc;
+  enteredAt = 0;
+  /** What the guest does after this entry: handle its interrupt, then act. */
+  handlesAt = never;
+  handledCtl = 0;
+  handledCval = 0;
+  action: Action = 'none';
+  actsAt = never;
+  /** When the thread is done in userspace. */
+  userUntil = 0;
+  scheduledAt = 0;
+
+  constructor(vm: Vm, id: number, time: number) {
+    this.vm = vm;
+    this.id = id;
+    this.pid = vm.firstPid + id;
+    this.comm = `CPU ${id}/KVM`;
+    this.behaviour = behaviours[(vm.number + id) % behaviours.length]!;
+    const base = 0xffff_0000_0a8e_0000n + BigInt(vm.number * 0x55_0000 + id * 0x25d0);
+    this.pointer = words(base);
+    this.bgTimer = words(base + 0x1ef8n);
+    this.cval = vm.count(time) + Math.round((this.behaviour.period / nsPerCount) * (0.2 + 0.1 * id));
+  }
+
+  /** When the timer condition is met, in ns of the trace. */
+  get deadline(): number {
+    return this.vm.time(this.cval);
+  }
+
+  /** The control register as it reads. */
+  ctlAt(time: number): number {
+    return this.ctl & ctlEnable && this.deadline <= time ? this.ctl | ctlIstatus : this.ctl;
+  }
+
+  get canFire(): boolean {
+    return (this.ctl & (ctlEnable | ctlImask)) === ctlEnable;
+  }
+
+  fires(time: number): boolean {
+    return this.canFire && this.deadline <= time;
+  }
+}
+
+class Vm {
+  readonly number: number;
+  readonly firstPid: number;
+  readonly vmm: Thread;
+  readonly vmmTimer: Address;
+  readonly vcpus: readonly Vcpu[];
+  readonly #cntvoff: number;
+
+  constructor(number: number, time: number) {
+    this.number = number;
+    this.firstPid = 361 + 100 * number;
+    this.vmm = { pid: this.firstPid - 1, comm: 'vmm' };
+    this.vmmTimer = words(0xffff_8000_08e0_3aa0n + BigInt(number * 0x8000));
+    this.#cntvoff = time / nsPerCount - 2_000_000 - 400_000 * number;
+    this.vcpus = Array.from({ length: vcpusPerVm }, (_, id) => new Vcpu(this, id, time));
+  }
+
+  count(time: number): number {
+    return time / nsPerCount - this.#cntvoff;
+  }
+
+  time(count: number): number {
+    return (count + this.#cntvoff) * nsPerCount;
+  }
+}
+
+/** What a CPU does between bursts. */
+type Mode = 'idle' | 'guest' | 'user';
+
+class Cpu {
+  readonly id: number;
+  readonly tickTimer: Address;
+  readonly idle: Thread;
+  readonly helpers: readonly Thread[];
+  /** Of the last record. */
+  time: number;
+  /** Of the next burst. */
+  nextAt: number;
+  mode: Mode = 'idle';
+  vcpu: Vcpu | undefined;
+  readonly queue: Vcpu[] = [];
+  tickAt: number;
+  tickStopped = false;
+  /** An interprocessor interrupt arrives; `never` for none. */
+  ipiAt = never;
+  /** A device's interrupt arrives. */
+  virtioAt: number;
+  /** VMs whose main thread's timer is armed here. */
+  readonly vmmTimers: { readonly vm: Vm; at: number }[] = [];
+  /** Threads that block on this CPU's clock. */
+  readonly armed: Vcpu[] = [];
+
+  constructor(id: number, time: number) {
+    this.id = id;
+    this.time = time;
+    this.nextAt = time;
+    this.tickTimer = words(0xffff_0000_bf98_fa18n + BigInt(id * 0x1_f000));
+    this.idle = { pid: 0, comm: `swapper/${id}` };
+    this.helpers = [
+      { pid: 14, comm: 'rcu_sched' },
+      { pid: 16 + id, comm: `kworker/${id}:1` },
+      { pid: 24 + id, comm: `ksoftirqd/${id}` },
+    ];
+    this.tickAt = nextTick(time);
+    this.virtioAt = time + id * 3 * ms;
+  }
+}
+
+/** The host's tick is at whole multiples of 4 ms of CLOCK_MONOTONIC. */
+function nextTick(time: number): number {
+  return (Math.floor((time - monotonicLag) / hostTick) + 1) * hostTick + monotonicLag;
+}
+
+export class Host {
+  readonly #trace: Tracepoints;
+  readonly #writer: DatWriter;
+  readonly #cpus: readonly Cpu[];
+  readonly #vms: readonly Vm[];
+  #random = 0x2545f491;
+  #cpu!: Cpu;
+  /** The VMs whose main thread became runnable in the current burst. */
+  #vmmDue: Vm[] = [];
+
+  constructor(writer: DatWriter, metadata: Metadata, events: number) {
+    this.#writer = writer;
+    this.#trace = new Tracepoints(metadata, events);
+    this.#cpus = Array.from({ length: cpuCount }, (_, id) => new Cpu(id, start + id * 1_600));
+    this.#vms = [new Vm(0, start), new Vm(1, start)];
+    for (const vm of this.#vms) {
+      this.#cpus[vm.number * 3]!.vmmTimers.push({ vm, at: start + 20 * ms });
+      for (const vcpu of vm.vcpus) this.#place(vcpu, this.#cpus[(vm.number * vcpusPerVm + vcpu.id) % cpuCount]!, start);
+    }
+  }
+
+  /** Names of all threads that the trace shows, by pid. */
+  get comms(): Map<number, string> {
+    const threads = [...this.#vms.flatMap((vm) => [vm.vmm, ...vm.vcpus]), ...this.#cpus.flatMap((cpu) => cpu.helpers)];
+    return new Map(threads.map(({ pid, comm }) => [pid, comm]));
+  }
+
+  /** Writes the events, and tells how many of each there are. */
+  run(): ReadonlyMap<string, number> {
+    while (this.#trace.left > 0) {
+      let next = this.#cpus[0]!;
+      for (const cpu of this.#cpus) if (cpu.nextAt < next.nextAt) next = cpu;
+      this.#act(next);
+    }
+    this.#trace.finish();
+    return this.#trace.counts;
+  }
+
+  #act(cpu: Cpu): void {
+    this.#cpu = cpu;
+    this.#trace.stream = this.#writer.cpus[cpu.id]!;
+    cpu.time = Math.max(cpu.time + nsPerCount, cpu.nextAt);
+    this.#trace.time = cpu.time;
+    if (cpu.mode === 'guest') this.#leaveGuest(cpu.vcpu!);
+    else if (cpu.mode === 'user') this.#inUserspace(cpu.vcpu!);
+    else this.#inIdle();
+    cpu.nextAt = Math.max(this.#nextBurst(cpu), cpu.time + nsPerCount);
+  }
+
+  #nextBurst(cpu: Cpu): number {
+    let at = this.#hostDue(cpu);
+    const { vcpu } = cpu;
+    if (cpu.mode === 'idle') for (const waiting of cpu.queue) at = Math.min(at, waiting.readyAt);
+    else if (cpu.mode === 'user') at = Math.min(at, vcpu!.userUntil);
+    else at = Math.min(at, vcpu!.actsAt, this.#vtimerAt(vcpu!));
+    return at;
+  }
+
+  /** When the host is interrupted next by what is not the guest's. */
+  #hostDue(cpu: Cpu): number {
+    let at = Math.min(cpu.tickAt, cpu.ipiAt, cpu.virtioAt);
+    for (const vcpu of cpu.armed) at = Math.min(at, vcpu.bgExpires);
+    for (const timer of cpu.vmmTimers) at = Math.min(at, timer.at);
+    return at;
+  }
+
+  /** When the guest's timer interrupts the CPU, as the guest will have programmed it. */
+  #vtimerAt(vcpu: Vcpu): number {
+    if (vcpu.handlesAt !== never) {
+      const fires = (vcpu.handledCtl & (ctlEnable | ctlImask)) === ctlEnable;
+      return fires ? Math.max(vcpu.vm.time(vcpu.handledCval), vcpu.handlesAt) : never;
+    }
+    return vcpu.canFire && !vcpu.pending ? vcpu.deadline : never;
+  }
+
+  // Chance and time
+
+  #chance(share: number): boolean {
+    return this.#uniform() < share;
+  }
+
+  /** Uniform in [0, 1), by xorshift. */
+  #uniform(): number {
+    let x = this.#random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#random = x;
+    return (x >>> 0) / 2 ** 32;
+  }
+
+  /** A time in ns between two, in whole counts. */
+  #between(from: number, to: number): number {
+    return Math.round((from + (to - from) * this.#uniform()) / nsPerCount) * nsPerCount;
+  }
+
+  /** Time passes on the CPU until the next record, which is by `pid`. */
+  #after(from: number, to: number, pid: number, flags: number): Tracepoints {
+    const trace = this.#trace;
+    this.#cpu.time += this.#between(from, to);
+    trace.time = this.#cpu.time;
+    trace.pid = pid;
+    trace.flags = flags;
+    return trace;
+  }
+
+  #monotonic(time: number): number {
+    return time - monotonicLag;
+  }
+
+  // Interrupts of the host
+
+  /** Handles what is due; `pid` is the interrupted thread. */
+  #interrupts(pid: number): { tick: boolean } {
+    const cpu = this.#cpu;
+    let tick = false;
+    if (cpu.ipiAt <= cpu.time) {
+      cpu.ipiAt = never;
+      const ipi = this.#chance(0.5) ? irqs.reschedule : irqs.call;
+      this.#after(4 * us, 12 * us, pid, irqsOff | hardirq).irqEntry(ipi);
+      this.#after(4 * us, 30 * us, pid, irqsOff | hardirq).irqExit(ipi);
+    }
+    if (cpu.virtioAt <= cpu.time) {
+      cpu.virtioAt = cpu.time + this.#between(10 * ms, 60 * ms);
+      this.#after(2 * us, 8 * us, pid, irqsOff | hardirq).irqEntry(irqs.virtio);
+      this.#after(10 * us, 40 * us, pid, irqsOff | hardirq).irqExit(irqs.virtio);
+    }
+    if (this.#timersDue(cpu)) {
+      this.#after(3 * us, 10 * us, pid, irqsOff | hardirq).irqEntry(irqs.archTimer);
+      const now = this.#monotonic(cpu.time) + 2 * us;
+      if (cpu.tickAt <= cpu.time) {
+        tick = true;
+        this.#after(3 * us, 15 * us, pid, irqsOff | hardirq).hrtimerExpire(cpu.tickTimer, 'tick', now);
+        cpu.tickAt = nextTick(cpu.time);
+        cpu.tickStopped = false;
+        const expires = this.#monotonic(cpu.tickAt);
+        this.#after(15 * us, 60 * us, pid, irqsOff | hardirq).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0, 0);
+      }
+      for (let i = cpu.armed.length - 1; i >= 0; i--) {
+        const vcpu = cpu.armed[i]!;
+        if (vcpu.bgExpires > cpu.time) continue;
+        this.#disarm(vcpu);
+        this.#after(3 * us, 20 * us, pid, irqsOff | hardirq).hrtimerExpire(vcpu.bgTimer, 'background', now);
+        vcpu.bgFiredAt = cpu.time;
+        this.#wake(vcpu, pid);
+      }
+      for (const timer of cpu.vmmTimers) {
+        if (timer.at > cpu.time) continue;
+        timer.at = never;
+        this.#after(3 * us, 20 * us, pid, irqsOff | hardirq).hrtimerExpire(timer.vm.vmmTimer, 'wakeup', now);
+        this.#vmmDue.push(timer.vm);
+      }
+      this.#after(4 * us, 30 * us, pid, irqsOff | hardirq).irqExit(irqs.archTimer);
+    }
+    return { tick };
+  }
+
+  #timersDue(cpu: Cpu): boolean {
+    if (cpu.tickAt <= cpu.time) return true;
+    for (const vcpu of cpu.armed) if (vcpu.bgExpires <= cpu.time) return true;
+    for (const timer of cpu.vmmTimers) if (timer.at <= cpu.time) return true;
+    return false;
+  }
+
+  /** `kvm_arch_timer_handler` */
+  #vtimerInterrupt(vcpu: Vcpu): void {
+    this.#after(2 * us, 8 * us, vcpu.pid, irqsOff | hardirq).irqEntry(irqs.vtimer);
+    this.#after(us, 3 * us, vcpu.pid, irqsOff | hardirq).timerMap(vcpu.id);
+    this.#updateIrq(vcpu, vtimerIrq, 1, irqsOff | hardirq);
+    this.#after(2 * us, 6 * us, vcpu.pid, irqsOff | hardirq).irqExit(irqs.vtimer);
+    vcpu.pending = true;
+  }
+
+  // Threads
+
+  /** `kvm_vcpu_wake_up`: a blocked thread becomes runnable, here or on another CPU. */
+  #wake(vcpu: Vcpu, by: number): void {
+    if (!vcpu.blocked) return;
+    vcpu.blocked = false;
+    let target = this.#cpus[vcpu.cpu]!;
+    if (target.mode !== 'idle' || target.queue.length > 0 || this.#chance(0.05)) {
+      const first = Math.floor(this.#uniform() * cpuCount);
+      for (let i = 0; i < cpuCount; i++) {
+        const cpu = this.#cpus[(first + i) % cpuCount]!;
+        if (cpu.mode !== 'idle' || cpu.queue.length > 0) continue;
+        if (this.#chance(0.3)) target = cpu;
+        break;
+      }
+    }
+    if (target.id !== vcpu.cpu) {
+      this.#after(2 * us, 10 * us, by, this.#trace.flags).migrate(vcpu, vcpu.cpu, target.id);
+    }
+    this.#place(vcpu, target, this.#cpu.time);
+  }
+
+  #place(vcpu: Vcpu, target: Cpu, time: number): void {
+    vcpu.readyAt = Math.max(vcpu.readyAt, time);
+    vcpu.cpu = target.id;
+    target.queue.push(vcpu);
+    if (target !== this.#cpu) this.#interrupt(target, vcpu.readyAt);
+  }
+
+  /** Sends an interprocessor interrupt. */
+  #interrupt(target: Cpu, time: number): void {
+    const at = Math.max(time, target.time) + this.#between(4 * us, 20 * us);
+    target.ipiAt = Math.min(target.ipiAt, at);
+    target.nextAt = Math.min(target.nextAt, target.ipiAt);
+  }
+
+  /** The first thread of the queue that is allowed to run, taken out; now and then another CPU's that waits there. */
+  #pick(): Vcpu | undefined {
+    const cpu = this.#cpu;
+    const own = cpu.queue.findIndex((vcpu) => vcpu.readyAt <= cpu.time);
+    if (own >= 0) return cpu.queue.splice(own, 1)[0];
+    if (!this.#chance(0.15)) return undefined;
+    for (const other of this.#cpus) {
+      if (other === cpu || other.mode === 'idle') continue;
+      const index = other.queue.findIndex((vcpu) => vcpu.readyAt <= cpu.time);
+      if (index < 0) continue;
+      const vcpu = other.queue.splice(index, 1)[0]!;
+      this.#after(5 * us, 15 * us, this.#trace.pid, irqsOff).migrate(vcpu, other.id, cpu.id);
+      vcpu.cpu = cpu.id;
+      return vcpu;
+    }
+    return undefined;
+  }
+
+  /** The CPU leaves `prev` for the next runnable thread. `put` writes what follows the switch of a loaded vcpu. */
+  #schedule(prev: Thread, state: number, put?: () => void): void {
+    const cpu = this.#cpu;
+    let current = prev;
+    let currentState = state;
+    let leave = put;
+    const switchTo = (next: Thread) => {
+      this.#after(10 * us, 40 * us, current.pid, irqsOff).schedSwitch(current, currentState, next);
+      leave?.();
+      leave = undefined;
+      current = next;
+    };
+    for (const vm of this.#vmmDue.splice(0)) {
+      switchTo(vm.vmm);
+      this.#runVmm(vm);
+      currentState = sleeping;
+    }
+    if (this.#chance(0.12)) {
+      const helper = cpu.helpers[Math.floor(this.#uniform() * cpu.helpers.length)]!;
+      switchTo(helper);
+      this.#after(10 * us, 60 * us, helper.pid, irqsOff);
+      currentState = helper.comm.startsWith('ksoftirqd') ? sleeping : idleState;
+    }
+    const next = this.#pick();
+    if (next) {
+      switchTo(next);
+      this.#runVcpu(next);
+    } else {
+      if (current !== cpu.idle) switchTo(cpu.idle);
+      cpu.mode = 'idle';
+      cpu.vcpu = undefined;
+      this.#stopTick();
+    }
+  }
+
+  /** The VM's main thread emulates its devices, and sleeps again. */
+  #runVmm(vm: Vm): void {
+    const cpu = this.#cpu;
+    for (const vcpu of vm.vcpus) {
+      if (!vcpu.blocked || vcpu.canFire) continue;
+      vcpu.notified = true;
+      this.#after(20 * us, 60 * us, vm.vmm.pid, irqsOff);
+      this.#wake(vcpu, vm.vmm.pid);
+    }
+    const timer = cpu.vmmTimers.find((each) => each.vm === vm)!;
+    this.#after(30 * us, 100 * us, vm.vmm.pid, irqsOff);
+    timer.at = cpu.time + 50 * ms + this.#between(20 * us, 80 * us);
+    const expires = this.#monotonic(timer.at);
+    this.#trace.hrtimerStart(vm.vmmTimer, 'wakeup', expires, 50 * us, 1, 0);
+  }
+
+  /** The thread goes on where it was switched out. */
+  #runVcpu(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    cpu.vcpu = vcpu;
+    vcpu.cpu = cpu.id;
+    vcpu.scheduledAt = cpu.time;
+    if (vcpu.resume === 'user') {
+      cpu.mode = 'user';
+      vcpu.userUntil = Math.max(vcpu.userUntil, cpu.time + this.#between(10 * us, 60 * us));
+      return;
+    }
+    this.#load(vcpu);
+    if (vcpu.resume === 'wake') {
+      if (this.#chance(0.15)) {
+        this.#after(8 * us, 30 * us, vcpu.pid, 0).haltPoll(vcpu.id, this.#chance(0.5));
+      }
+      this.#after(3 * us, 30 * us, vcpu.pid, 0).wakeup(this.#cpu.time - vcpu.blockedAt);
+    }
+    const waits = cpu.queue.some((each) => each.readyAt <= cpu.time);
+    if (waits ? this.#chance(0.3) : this.#chance(0.02)) {
+      this.#interruptBeforePut(vcpu);
+      this.#requeue(vcpu, 'enter', () => this.#put(vcpu, false));
+      return;
+    }
+    this.#enter(vcpu);
+  }
+
+  // Idle
+
+  #inIdle(): void {
+    const cpu = this.#cpu;
+    this.#interrupts(0);
+    const runnable = cpu.queue.some((vcpu) => vcpu.readyAt <= cpu.time) || this.#vmmDue.length > 0;
+    if (!runnable && !this.#chance(0.03)) {
+      this.#stopTick();
+      return;
+    }
+    if (cpu.tickStopped) {
+      cpu.tickStopped = false;
+      this.#after(8 * us, 25 * us, 0, irqsOff).hrtimerCancel(cpu.tickTimer);
+      cpu.tickAt = nextTick(cpu.time);
+      const expires = this.#monotonic(cpu.tickAt);
+      this.#after(2 * us, 8 * us, 0, irqsOff).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0xa, 0);
+    }
+    this.#schedule(cpu.idle, running);
+  }
+
+  /** An idle CPU needs no tick until its next timer. */
+  #stopTick(): void {
+    const cpu = this.#cpu;
+    if (cpu.tickStopped || !this.#chance(0.2)) return;
+    cpu.tickStopped = true;
+    cpu.tickAt = nextTick(cpu.time + this.#between(250 * ms, 1_000 * ms));
+    const expires = this.#monotonic(cpu.tickAt);
+    this.#after(25 * us, 70 * us, 0, irqsOff).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0xa, 1);
+  }
+
+  // KVM
+
+  /** `kvm_timer_update_irq` */
+  #updateIrq(vcpu: Vcpu, irq: number, level: number, flags: number): void {
+    this.#after(us, 4 * us, vcpu.pid, flags).updateIrq(vcpu.id, irq, level);
+    this.#after(us, 3 * us, vcpu.pid, flags).vgicPending(vcpu.id, irq, level);
+  }
+
+  /** `kvm_timer_vcpu_load` */
+  #load(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    this.#after(10 * us, 30 * us, vcpu.pid, 0).timerMap(vcpu.id);
+    const level = vcpu.fires(cpu.time) ? 1 : 0;
+    // Cancelling waits for a callback that runs, and then has nothing to cancel.
+    cpu.time = Math.max(cpu.time, vcpu.bgFiredAt);
+    this.#updateIrq(vcpu, vtimerIrq, level, 0);
+    this.#after(5 * us, 20 * us, vcpu.pid, 0);
+    this.#updateIrq(vcpu, ptimerIrq, 0, 0);
+    if (vcpu.bgCpu >= 0) {
+      this.#disarm(vcpu);
+      this.#after(3 * us, 9 * us, vcpu.pid, irqsOff).hrtimerCancel(vcpu.bgTimer);
+    }
+    this.#after(3 * us, 10 * us, vcpu.pid, irqsOff).restore(1, vcpu.ctl, vcpu.cval);
+    this.#after(us, 5 * us, vcpu.pid, irqsOff).restore(0, 0, 0);
+    vcpu.ctl &= ctlEnable | ctlImask;
+    vcpu.pending = level === 1;
+  }
+
+  /** `kvm_timer_vcpu_put` */
+  #put(vcpu: Vcpu, blocking: boolean): void {
+    const cpu = this.#cpu;
+    this.#after(3 * us, 8 * us, vcpu.pid, irqsOff).timerMap(vcpu.id);
+    this.#after(2 * us, 5 * us, vcpu.pid, irqsOff);
+    vcpu.ctl = vcpu.ctlAt(cpu.time);
+    this.#trace.save(1, vcpu.ctl, vcpu.cval);
+    this.#after(us, 5 * us, vcpu.pid, irqsOff).save(0, 0, 0);
+    if (blocking) {
+      this.#after(us, 3 * us, vcpu.pid, irqsOff).timerMap(vcpu.id);
+      if (vcpu.canFire) {
+        vcpu.bgCpu = cpu.id;
+        vcpu.bgExpires = vcpu.deadline;
+        cpu.armed.push(vcpu);
+        const expires = this.#monotonic(vcpu.bgExpires);
+        this.#after(5 * us, 12 * us, vcpu.pid, irqsOff).hrtimerStart(vcpu.bgTimer, 'background', expires, 0, 8, 0);
+      }
+    }
+    vcpu.readyAt = cpu.time;
+  }
+
+  #disarm(vcpu: Vcpu): void {
+    const { armed } = this.#cpus[vcpu.bgCpu]!;
+    armed.splice(armed.indexOf(vcpu), 1);
+    vcpu.bgCpu = -1;
+  }
+
+  /** The timer of a loaded vcpu interrupts the host like any other. */
+  #interruptBeforePut(vcpu: Vcpu): void {
+    if (vcpu.fires(this.#cpu.time) && !vcpu.pending) this.#vtimerInterrupt(vcpu);
+  }
+
+  #enter(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    this.#after(4 * us, 20 * us, vcpu.pid, irqsOff).setupDebug(vcpu.pointer);
+    this.#after(us, 2 * us, vcpu.pid, irqsOff).setDreg32(mdcrName, 0x84e66);
+    this.#after(us, 3 * us, vcpu.pid, irqsOff).setDreg32(mdscrName, 0);
+    this.#after(us, 3 * us, vcpu.pid, irqsOff).entry(vcpu.pc);
+    cpu.mode = 'guest';
+    vcpu.resume = 'enter';
+    vcpu.enteredAt = cpu.time;
+    this.#plan(vcpu);
+  }
+
+  /** What the guest will do if nothing interrupts it. */
+  #plan(vcpu: Vcpu): void {
+    const { period, masks, shares } = vcpu.behaviour;
+    let from = this.#cpu.time;
+    vcpu.handlesAt = never;
+    if (vcpu.pending || (vcpu.notified && vcpu.ctl === 0)) {
+      vcpu.handlesAt = from + this.#between(3 * us, 15 * us);
+      from = vcpu.handlesAt;
+      vcpu.handledCtl = masks && vcpu.pending ? ctlEnable | ctlImask : ctlEnable;
+      vcpu.handledCval = vcpu.handledCtl & ctlImask ? vcpu.cval : vcpu.vm.count(from) + period / nsPerCount;
+    }
+    let draw = this.#uniform();
+    vcpu.action = 'none';
+    vcpu.actsAt = never;
+    for (const [action, share] of shares) {
+      draw -= share;
+      if (draw >= 0) continue;
+      vcpu.action = action;
+      vcpu.actsAt = from + this.#between(15 * us, 120 * us);
+      break;
+    }
+    // A guest that has masked its timer programs it again before it computes for long.
+    const masked = vcpu.handlesAt === never ? vcpu.ctl : vcpu.handledCtl;
+    if (vcpu.action === 'none' && (masked & (ctlEnable | ctlImask)) !== ctlEnable) {
+      vcpu.action = 'wfi';
+      vcpu.actsAt = from + this.#between(30 * us, 400 * us);
+    }
+  }
+
+  /** What the guest did until now. */
+  #guestRan(vcpu: Vcpu): void {
+    const { time } = this.#cpu;
+    vcpu.pc = 0x40001c00 + 4 * Math.floor(this.#uniform() * 0x240);
+    if (vcpu.handlesAt > time) return;
+    vcpu.handlesAt = never;
+    vcpu.pending = false;
+    vcpu.notified = false;
+    vcpu.ctl = vcpu.handledCtl;
+    vcpu.cval = vcpu.handledCval;
+  }
+
+  #leaveGuest(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    const vtimer = this.#vtimerAt(vcpu) <= cpu.time;
+    const host = this.#hostDue(cpu) <= cpu.time;
+    const acts = vcpu.actsAt <= cpu.time;
+    this.#guestRan(vcpu);
+    if (acts && !vtimer && !host) {
+      this.#guestActs(vcpu);
+      return;
+    }
+    this.#after(10 * us, 30 * us, vcpu.pid, irqsOff).clearDebug();
+    const { tick } = host ? this.#interrupts(vcpu.pid) : { tick: false };
+    if (vtimer) this.#vtimerInterrupt(vcpu);
+    this.#after(3 * us, 9 * us, vcpu.pid, 0).exit(exitIrq, 0, vcpu.pc);
+    if (this.#reschedules(vcpu, tick)) {
+      this.#interruptBeforePut(vcpu);
+      this.#requeue(vcpu, 'enter', () => this.#put(vcpu, false));
+    } else {
+      this.#enter(vcpu);
+    }
+  }
+
+  /** Whether another thread takes the CPU: one that was woken, or one whose turn the tick finds. */
+  #reschedules(vcpu: Vcpu, tick: boolean): boolean {
+    const cpu = this.#cpu;
+    if (this.#vmmDue.length > 0) return true;
+    const waits = cpu.queue.some((each) => each.readyAt <= cpu.time);
+    if (!waits) return tick && this.#chance(0.04);
+    return tick || cpu.time - vcpu.scheduledAt > ms;
+  }
+
+  /** The thread stays runnable, and has to wait. */
+  #requeue(vcpu: Vcpu, resume: 'enter' | 'user', put?: () => void): void {
+    const cpu = this.#cpu;
+    vcpu.resume = resume;
+    vcpu.readyAt = never;
+    const state = this.#chance(0.3) ? preempted : running;
+    this.#schedule(vcpu, state, () => {
+      put?.();
+      vcpu.readyAt = cpu.time;
+      cpu.queue.push(vcpu);
+    });
+  }
+
+  /** The guest exits by an action of its own. */
+  #guestActs(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    const { action } = vcpu;
+    const { period, masks } = vcpu.behaviour;
+    if ((vcpu.ctl & ctlImask || vcpu.ctl === 0) && !vcpu.pending && (action === 'wfi' || action === 'hvc')) {
+      vcpu.ctl = ctlEnable;
+      vcpu.cval = vcpu.vm.count(cpu.time) + period / nsPerCount;
+    }
+    // An idle guest with nothing to wait for may stop its tick.
+    if (action === 'wfi' && !vcpu.pending && this.#chance(masks ? 0.06 : 0.02)) vcpu.ctl = 0;
+    // It does not sleep for less than it takes to sleep.
+    if (action === 'wfi' && vcpu.canFire && vcpu.deadline < cpu.time + 400 * us) {
+      vcpu.action = 'none';
+      vcpu.actsAt = never;
+      return;
+    }
+
+    const { pid, pc } = vcpu;
+    this.#after(10 * us, 35 * us, pid, irqsOff).clearDebug();
+    const after = () => this.#after(2 * us, 8 * us, pid, 0);
+    switch (action) {
+      case 'wfi':
+        after().exit(exitTrap, wfxClass, pc);
+        after().wfi(pc);
+        vcpu.resume = 'wake';
+        vcpu.blockedAt = cpu.time;
+        vcpu.notified = false;
+        this.#schedule(vcpu, sleeping, () => {
+          this.#put(vcpu, true);
+          vcpu.blocked = true;
+        });
+        return;
+      case 'uart':
+        after().exit(exitTrap, dabtClass, pc);
+        after().guestFault(pc, 0x93820045, uart);
+        this.#after(5 * us, 15 * us, pid, 0).mmioWrite(uart, Math.floor(this.#uniform() * 0x140));
+        this.#interruptBeforePut(vcpu);
+        this.#put(vcpu, false);
+        this.#after(3 * us, 9 * us, pid, 0).userspaceExit();
+        cpu.mode = 'user';
+        vcpu.resume = 'user';
+        vcpu.userUntil = cpu.time + this.#between(30 * us, 120 * us);
+        return;
+      case 'gic':
+        after().exit(exitTrap, dabtClass, pc);
+        after().guestFault(pc, 0x93820045, redistributor);
+        after().mmioWrite(redistributor, 1 << Math.floor(this.#uniform() * 16));
+        break;
+      case 'sgi':
+        after().exit(exitTrap, sys64Class, pc);
+        after().handleSysReg(0x623a3016);
+        after().sgiAccess(pc, sgiName);
+        this.#notify(vcpu);
+        break;
+      default:
+        after().exit(exitTrap, hvcClass, pc);
+        after().hvc(pc);
+    }
+    this.#enter(vcpu);
+  }
+
+  /** The guest interrupts another of its vcpus. */
+  #notify(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    const others = vcpu.vm.vcpus.filter((each) => each !== vcpu);
+    const target = others[Math.floor(this.#uniform() * others.length)]!;
+    target.notified = true;
+    const running = this.#cpus[target.cpu]!;
+    if (target.blocked) this.#wake(target, vcpu.pid);
+    else if (running !== cpu && running.mode === 'guest' && running.vcpu === target) this.#interrupt(running, cpu.time);
+  }
+
+  #inUserspace(vcpu: Vcpu): void {
+    const cpu = this.#cpu;
+    if (this.#hostDue(cpu) <= cpu.time) {
+      const { tick } = this.#interrupts(vcpu.pid);
+      if (this.#reschedules(vcpu, tick)) {
+        this.#requeue(vcpu, 'user');
+        return;
+      }
+    }
+    if (vcpu.userUntil > cpu.time) return;
+    this.#load(vcpu);
+    this.#enter(vcpu);
+  }
+}
