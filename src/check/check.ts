@@ -1,7 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
 import { catalogue } from '../decode/catalogue.js';
 import { detectFormat } from '../input/detect.js';
 import { InputError, TruncatedInputError } from '../input/errors.js';
-import { createReader, inputFormats } from '../input/index.js';
+import { createReader, inputFormats, isTraceDat, openSpool, type RandomAccess, type Spool } from '../input/index.js';
 import type { Reader } from '../input/record.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
@@ -15,10 +16,18 @@ export interface Input {
   readonly path: string;
   /** The bytes, in chunks of any size. Errors of the kind `InputError` make the input unreadable. */
   open(): AsyncIterable<Uint8Array>;
+  /**
+   * The same bytes for reading at any place, which trace.dat needs; undefined where there is no such thing (a pipe).
+   * Nicer to have: without it a trace.dat is first copied to a temporary file.
+   */
+  openFile?(): RandomAccess | undefined;
 }
 
 /** Most bytes looked at to recognise a format. */
 const detectBytes = 64 * 1024;
+
+/** Longest time without a turn of the event loop, in which signals and timers are seen; milliseconds. */
+const longestTurn = 50;
 
 /**
  * Checks traces, one after the other, and yields what it finds as it finds it.
@@ -72,6 +81,8 @@ async function* checkTrace(
   let head: Uint8Array | undefined = new Uint8Array(0);
   let run: TraceRun | undefined;
   let reader: Reader | undefined;
+  let spool: Spool | undefined;
+  let file: RandomAccess | undefined;
   let bytes = 0;
 
   const begin = async (atEnd: boolean): Promise<boolean> => {
@@ -79,30 +90,67 @@ async function* checkTrace(
     if (format === undefined) return false;
     run = new TraceRun(input.path, format, options, rules);
     run.facts.push({ type: 'trace-start', path: input.path, format });
-    reader = await createReader(format, catalogue, run);
-    reader.push(head as Uint8Array);
+    if (format === 'trace-dat') {
+      file = seekable(input);
+      if (file === undefined) spool = openSpool();
+      spool?.append(head as Uint8Array);
+    } else {
+      reader = await createReader(format, catalogue, run);
+      reader.push(head as Uint8Array);
+    }
     head = undefined;
     return true;
   };
 
-  for await (const chunk of wholePart(input, (message) => run?.condition('truncated-input', 1, 0, message))) {
-    bytes += chunk.length;
-    if (reader !== undefined) reader.push(chunk);
-    else {
-      head = concat(head as Uint8Array, chunk);
-      if (!(await begin(head.length >= detectBytes))) continue;
+  try {
+    for await (const chunk of wholePart(input, (message) => run?.condition('truncated-input', 1, 0, message))) {
+      bytes += chunk.length;
+      if (reader !== undefined) reader.push(chunk);
+      else if (spool !== undefined) spool.append(chunk);
+      else {
+        head = concat(head as Uint8Array, chunk);
+        if (!(await begin(head.length >= detectBytes))) continue;
+      }
+      if (file !== undefined) break;
+      const current = run as unknown as TraceRun;
+      yield* drain(current);
+      yield { type: 'progress', path: input.path, bytes, events: current.records };
     }
-    const current = run as unknown as TraceRun;
-    yield* drain(current);
-    yield { type: 'progress', path: input.path, bytes, events: current.records };
+    if (run === undefined && !(await begin(true))) throw new InputError('the format is not recognised');
+    const ended = run as unknown as TraceRun;
+    file ??= spool?.file();
+    if (file !== undefined) yield* readFile(file, ended);
+    (reader as Reader | undefined)?.end();
+    const summary = ended.end();
+    yield* drain(ended);
+    traces.push(summary);
+    yield { type: 'trace-end', path: input.path, summary };
+  } finally {
+    (file as RandomAccess | undefined)?.close();
+    (spool as Spool | undefined)?.remove();
   }
-  if (reader === undefined && !(await begin(true))) throw new InputError('the format is not recognised');
-  (reader as unknown as Reader).end();
-  const ended = run as unknown as TraceRun;
-  const summary = ended.end();
-  yield* drain(ended);
-  traces.push(summary);
-  yield { type: 'trace-end', path: input.path, summary };
+}
+
+/** The input's bytes for reading at any place, if they are those of the trace: a compressed file is opened on the way. */
+function seekable(input: Input): RandomAccess | undefined {
+  const file = input.openFile?.();
+  if (file === undefined || isTraceDat(file)) return file;
+  file.close();
+  return undefined;
+}
+
+/** Reads a trace.dat, with a turn of the event loop now and then: an interrupt ends it like any other input. */
+async function* readFile(file: RandomAccess, run: TraceRun): AsyncGenerator<Fact, void, undefined> {
+  const { openTraceDat } = await import('../input/trace-dat/reader.js');
+  const reader = await openTraceDat(file, catalogue, run);
+  let turn = performance.now();
+  for (const bytes of reader.slices()) {
+    yield* drain(run);
+    yield { type: 'progress', path: run.path, bytes, events: run.records };
+    if (performance.now() - turn < longestTurn) continue;
+    await setImmediate();
+    turn = performance.now();
+  }
 }
 
 /**

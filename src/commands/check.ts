@@ -63,7 +63,7 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
   if (paths.filter((path) => path === '-').length > 1) {
     throw new UsageError('standard input can be read only once', "give '-' once");
   }
-  const [{ check }, { inputFormats, openSource }] = await Promise.all([
+  const [{ check }, { inputFormats, openRandomAccess, openSource }] = await Promise.all([
     import('../index.js'),
     import('../input/index.js'),
   ]);
@@ -83,7 +83,11 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   try {
-    const inputs = paths.map((path) => ({ path, open: () => openSource(path) }));
+    const inputs = paths.map((path) => ({
+      path,
+      open: () => openSource(path),
+      openFile: () => (path === '-' ? undefined : openRandomAccess(path)),
+    }));
     return await runReporters(check(endingAt(controller.signal, inputs), checkOptions(options)), {
       reports,
       companions: [

@@ -48,6 +48,12 @@ export class Record {
   }
 }
 
+/** A virtual machine that the recorder knew: which host thread runs which of its vcpus. */
+export interface Guest {
+  readonly name: string;
+  readonly vcpus: readonly { readonly id: number; readonly pid: number }[];
+}
+
 /** What is known of a recording apart from its records. */
 export interface RecordingFacts {
   /** Kernel release (`6.1.0-50-arm64`) where the input names it. */
@@ -58,6 +64,8 @@ export interface RecordingFacts {
   origin?: bigint;
   /** Number of CPUs, where the input says so. */
   cpus?: number;
+  /** Virtual machines that the recorder named (trace-cmd with `-A`). */
+  guests?: readonly Guest[];
   /** Native notation only: model and host that the author of the trace names. */
   model?: string;
   host?: string;
