@@ -51,7 +51,8 @@ export const conditions = {
   },
   'unread-buffer': {
     severity: 'loss',
-    sentence: 'a buffer of the file has another clock than the first one, so that its records have no order with those; not read',
+    sentence:
+      'a buffer of the file has another clock than the first one, so that its records have no order with those; not read',
   },
   'repeated-event': {
     severity: 'info',

@@ -31,6 +31,8 @@ interface Target {
   readonly reader: FieldReader | undefined;
 }
 
+const unresolved: Target = { event: notWanted, source: 'function', isResolved: false, reader: undefined };
+
 /** One wanted event of the file. */
 interface Wanted {
   readonly format: EventFormat;
@@ -182,12 +184,14 @@ export class DatEvents {
     const inside = place === undefined ? notWanted : this.functionOf(place);
     const isAtEntry = place !== undefined && (isReturn || place.offset <= farthestEntry);
     if (isAtEntry) return this.known(inside, 'function', format);
-    const alias = isTracer ? notWanted : aliasEvent(format.name, this.catalogue);
+    // The tracer sits at the beginning of each function, so the file's symbols do not have this one.
+    if (isTracer) return unresolved;
+    const alias = aliasEvent(format.name, this.catalogue);
     // In the middle of that very function its arguments are gone; in that of another one, the file's symbols lack it.
     if (alias !== notWanted) return this.known(alias === inside ? notWanted : alias, 'alias', format);
     // A uprobe's address is not the kernel's.
     const isKernel = hi >>> 28 === 0xf;
-    return { event: notWanted, source: 'alias', isResolved: place !== undefined || !isKernel, reader: undefined };
+    return place === undefined && isKernel ? unresolved : this.known(notWanted, 'alias', format);
   }
 
   private known(event: number, source: 'function' | 'alias', format: EventFormat): Target {

@@ -192,7 +192,9 @@ function fieldOf(
 ): Field | undefined {
   const base = { slot, symbols: undefined, parts: [], values: undefined };
   if (spec.parts !== undefined) {
-    const parts = spec.parts.names.map((name) => format.fields.find((field) => field.name === name && field.size === 1));
+    const parts = spec.parts.names.map((name) =>
+      format.fields.find((field) => field.name === name && field.size === 1),
+    );
     if (parts.every((part) => part !== undefined)) {
       const offsets = parts.map((part) => part.offset);
       const values = new Map(Object.entries(spec.parts.values).map(([text, value]) => [partsKey(text), value]));

@@ -19,7 +19,9 @@ export function checkBuffers(layout: Layout, fileSize: number, sink: ConditionSi
   for (const { name, pageSize, cpus } of layout.buffers) {
     const buffer = name === '' ? 'the top buffer' : `buffer ${JSON.stringify(name)}`;
     if (cpus.length > 0 && (pageSize < smallestPage || pageSize > largestPage || pageSize % 8 !== 0))
-      throw new InputError(`${buffer}: expected a page size of ${smallestPage} to ${largestPage} bytes, found ${pageSize}${cure}`);
+      throw new InputError(
+        `${buffer}: expected a page size of ${smallestPage} to ${largestPage} bytes, found ${pageSize}${cure}`,
+      );
     for (const { cpu, offset, size } of cpus) {
       if (cpu >= mostCpus) throw new InputError(`${buffer}: expected a CPU below ${mostCpus}, found ${cpu}${cure}`);
       total += Math.max(0, Math.min(size, fileSize - offset));

@@ -50,13 +50,7 @@ export class TraceDatReader {
   /** Time of the first record as streams count it. */
   private first = 0;
 
-  constructor(
-    file: RandomAccess,
-    layout: Layout,
-    codec: Codec | undefined,
-    catalogue: Catalogue,
-    sink: RecordSink,
-  ) {
+  constructor(file: RandomAccess, layout: Layout, codec: Codec | undefined, catalogue: Catalogue, sink: RecordSink) {
     this.file = file;
     this.layout = layout;
     this.codec = codec;

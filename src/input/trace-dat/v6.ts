@@ -120,7 +120,11 @@ export class Version6 {
   private table(cursor: Cursor, cpus: number): CpuData[] {
     const table: CpuData[] = [];
     for (let cpu = 0; cpu < cpus; cpu++)
-      table.push({ cpu, offset: cursor.u64("the place of a CPU's data"), size: cursor.u64("the size of a CPU's data") });
+      table.push({
+        cpu,
+        offset: cursor.u64("the place of a CPU's data"),
+        size: cursor.u64("the size of a CPU's data"),
+      });
     return table;
   }
 

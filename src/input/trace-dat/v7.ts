@@ -127,9 +127,12 @@ export class Version7 {
     const cpus: CpuData[] = [];
     for (let index = 0; index < count; index++)
       cpus.push({ cpu: cursor.u32('a CPU'), offset: cursor.u64('a place'), size: cursor.u64('a size') });
-    const isCompressed = count > 0 && (this.header(at, flyrecord, 'the pages of a buffer').flags & compressedFlag) !== 0;
+    const isCompressed =
+      count > 0 && (this.header(at, flyrecord, 'the pages of a buffer').flags & compressedFlag) !== 0;
     if (isCompressed && this.codec === undefined)
-      throw new InputError(`byte ${at}: expected no compression, as the header says, found a compressed buffer: ${cure}`);
+      throw new InputError(
+        `byte ${at}: expected no compression, as the header says, found a compressed buffer: ${cure}`,
+      );
     return { name, clock, pageSize, isCompressed, cpus };
   }
 
@@ -198,7 +201,8 @@ export class Version7 {
     const { flags, start, size } = this.header(at, id, what);
     const cursor = new Cursor(this.file, this.isBigEndian, start, '', start + size);
     if ((flags & compressedFlag) === 0) {
-      if (start + size > this.file.size) throw cursor.error(start, `${size} bytes of ${what}`, `${this.file.size - start}`);
+      if (start + size > this.file.size)
+        throw cursor.error(start, `${size} bytes of ${what}`, `${this.file.size - start}`);
       return cursor;
     }
     return new Cursor(bytesOf(this.decompress(cursor)), this.isBigEndian, 0, ` of the section at byte ${at}`);

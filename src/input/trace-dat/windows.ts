@@ -63,6 +63,7 @@ export class PlainWindows implements Windows {
   private readonly progress: Progress;
   private readonly sink: ConditionSink;
   private done = 0;
+  private isCut = false;
 
   constructor(file: RandomAccess, data: CpuData, pageSize: number, progress: Progress, sink: ConditionSink) {
     this.file = file;
@@ -75,7 +76,7 @@ export class PlainWindows implements Windows {
 
   next(): number {
     const { data, progress } = this;
-    this.isBroken = false;
+    this.isBroken = this.isCut;
     this.start = this.done;
     const wanted = Math.min(this.bytes.length, data.size - this.done);
     if (wanted === 0) return 0;
@@ -92,8 +93,9 @@ export class PlainWindows implements Windows {
         data.offset + this.done,
         `CPU ${data.cpu}: expected ${missing} more bytes at byte ${data.offset + this.done}, found the end of the file`,
       );
-      this.isBroken = true;
+      this.isCut = true;
       this.done = data.size;
+      if (count === 0) this.isBroken = true;
     }
     return count;
   }
@@ -159,13 +161,17 @@ export class ChunkWindows implements Windows {
       const compressedSize = this.u32(0);
       const size = this.u32(4);
       if (size === 0 || size > longestChunk || size % this.pageSize !== 0)
-        return this.stop(`whole pages of ${this.pageSize} bytes in at most ${longestChunk}`, `a chunk of ${size} bytes`);
+        return this.stop(
+          `whole pages of ${this.pageSize} bytes in at most ${longestChunk}`,
+          `a chunk of ${size} bytes`,
+        );
       if (compressedSize > this.end - this.position)
         return this.stop(`at most ${this.end - this.position} compressed bytes`, `${compressedSize}`);
       if (this.load(compressedSize, size)) return size;
       this.start += size;
     }
-    if (this.position < this.end - countSize) return this.stop('the end of the chunks', `${this.end - this.position} more bytes`);
+    if (this.position < this.end - countSize)
+      return this.stop('the end of the chunks', `${this.end - this.position} more bytes`);
     return 0;
   }
 
