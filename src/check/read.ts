@@ -1,8 +1,16 @@
+import { setImmediate } from 'node:timers/promises';
 import { catalogue } from '../decode/catalogue.js';
-import type { ConditionSink } from '../events/conditions.js';
 import { detectFormat } from '../input/detect.js';
 import { InputError, TruncatedInputError } from '../input/errors.js';
-import { createReader } from '../input/index.js';
+import {
+  createReader,
+  isTraceDat,
+  openRandomAccess,
+  openSource,
+  openSpool,
+  type RandomAccess,
+  type Spool,
+} from '../input/index.js';
 import type { NativeSink } from '../input/native/rows.js';
 import type { Reader, RecordSink } from '../input/record.js';
 
@@ -12,52 +20,108 @@ export interface Input {
   readonly path: string;
   /** The bytes, in chunks of any size. Errors of the kind `InputError` make the input unreadable. */
   open(): AsyncIterable<Uint8Array>;
+  /**
+   * The same bytes for reading at any place, which trace.dat needs; undefined where there is no such thing (a pipe).
+   * Nicer to have: without it a trace.dat is first copied to a temporary file.
+   */
+  openFile?(): RandomAccess | undefined;
 }
+
+/** The input that a path names: a file, or standard input for `-`; gzip is opened on the way. */
+export function fileInput(path: string): Input {
+  return {
+    path,
+    open: () => openSource(path),
+    openFile: () => (path === '-' ? undefined : openRandomAccess(path)),
+  };
+}
+
+/** What takes the records or events of an input. */
+type InputSink = RecordSink & NativeSink;
 
 /** Most bytes looked at to recognise a format. */
 const detectBytes = 64 * 1024;
+
+/** Longest time without a turn of the event loop, in which signals and timers are seen; milliseconds. */
+const longestTurn = 50;
 
 /**
  * Reads an input to its end into a sink.
  *
  * @param format an input format, or undefined to recognise it by the content
  * @param begin makes the sink, once the format is known
- * @yields the number of bytes read so far, after each chunk that has been delivered
+ * @yields the number of bytes read so far, after each part that has been delivered
  * @throws InputError when the input cannot be read: what came before has been delivered
  */
 export async function* readInput(
   input: Input,
   format: string | undefined,
-  begin: (format: string) => RecordSink & NativeSink,
+  begin: (format: string) => InputSink,
 ): AsyncGenerator<number, void, undefined> {
   let head: Uint8Array = new Uint8Array(0);
-  let sink: ConditionSink | undefined;
+  let sink: InputSink | undefined;
   let reader: Reader | undefined;
+  let file: RandomAccess | undefined;
+  let spool: Spool | undefined;
   let bytes = 0;
 
-  const open = async (atEnd: boolean): Promise<Reader | undefined> => {
+  /** Chooses how to go on with what was read so far. @returns false when more is needed to know. */
+  const open = async (atEnd: boolean): Promise<boolean> => {
     const found = format ?? detectFormat(head, atEnd);
-    if (found === undefined) return undefined;
-    const made = begin(found);
-    sink = made;
-    const opened = await createReader(found, catalogue, made);
-    opened.push(head);
-    return opened;
+    if (found === undefined) return false;
+    sink = begin(found);
+    if (found === 'trace-dat') {
+      file = seekable(input);
+      if (file === undefined) spool = openSpool();
+      spool?.append(head);
+    } else {
+      reader = await createReader(found, catalogue, sink);
+      reader.push(head);
+    }
+    return true;
   };
 
-  for await (const chunk of wholePart(input, (message) => sink?.condition('truncated-input', 1, 0, message))) {
-    bytes += chunk.length;
-    if (reader !== undefined) reader.push(chunk);
-    else {
-      head = concat(head, chunk);
-      reader = await open(head.length >= detectBytes);
-      if (reader === undefined) continue;
+  try {
+    for await (const chunk of wholePart(input, (message) => sink?.condition('truncated-input', 1, 0, message))) {
+      bytes += chunk.length;
+      if (reader !== undefined) reader.push(chunk);
+      else if (spool !== undefined) spool.append(chunk);
+      else {
+        head = concat(head, chunk);
+        if (!(await open(head.length >= detectBytes))) continue;
+        if (file !== undefined) break;
+      }
+      yield bytes;
     }
-    yield bytes;
+    if (sink === undefined && !(await open(true))) throw new InputError('the format is not recognised');
+    file ??= (spool as Spool | undefined)?.file();
+    if (file !== undefined) yield* readFile(file, sink as unknown as InputSink);
+    (reader as Reader | undefined)?.end();
+  } finally {
+    (file as RandomAccess | undefined)?.close();
+    (spool as Spool | undefined)?.remove();
   }
-  reader ??= await open(true);
-  if (reader === undefined) throw new InputError('the format is not recognised');
-  reader.end();
+}
+
+/** The input's bytes for reading at any place, if they are those of the trace: a compressed file is opened on the way. */
+function seekable(input: Input): RandomAccess | undefined {
+  const file = input.openFile?.();
+  if (file === undefined || isTraceDat(file)) return file;
+  file.close();
+  return undefined;
+}
+
+/** Reads a trace.dat, with a turn of the event loop now and then: an interrupt ends it like any other input. */
+async function* readFile(file: RandomAccess, sink: RecordSink): AsyncGenerator<number, void, undefined> {
+  const { openTraceDat } = await import('../input/trace-dat/reader.js');
+  const reader = await openTraceDat(file, catalogue, sink);
+  let turn = performance.now();
+  for (const bytes of reader.slices()) {
+    yield bytes;
+    if (performance.now() - turn < longestTurn) continue;
+    await setImmediate();
+    turn = performance.now();
+  }
 }
 
 /**

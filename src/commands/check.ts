@@ -61,7 +61,7 @@ async function openReports(options: Options, inputs: number, context: CommandCon
 
 async function runCheck(paths: readonly string[], options: Options, context: CommandContext): Promise<number> {
   refuseStandardInputTwice(paths);
-  const [{ check }, { inputFormats, openSource }] = await Promise.all([
+  const [{ check, fileInput }, { inputFormats }] = await Promise.all([
     import('../index.js'),
     import('../input/index.js'),
   ]);
@@ -78,8 +78,7 @@ async function runCheck(paths: readonly string[], options: Options, context: Com
   const reports = await openReports(options, paths.length, context);
   const readable = options.format?.some(({ format, file }) => format === 'text' && file === '-') ?? true;
   return interruptible((signal) => {
-    const inputs = paths.map((path) => ({ path, open: () => openSource(path) }));
-    return runReporters(check(endingAt(signal, inputs), checkOptions(options)), {
+    return runReporters(check(endingAt(signal, paths.map(fileInput)), checkOptions(options)), {
       reports,
       companions: [
         ...(context.interactive ? [progressLine(context.stderr())] : []),

@@ -40,14 +40,14 @@ function summaryLines(path: string, conversion: Conversion): string[] {
 }
 
 async function runConvert(path: string, options: Options, context: CommandContext): Promise<number> {
-  const [{ convert }, { inputFormats, openSource }] = await Promise.all([
+  const [{ convert, fileInput }, { inputFormats }] = await Promise.all([
     import('../index.js'),
     import('../input/index.js'),
   ]);
   refuseUnknownFormat(options.inputFormat, inputFormats);
   refuseToOverwrite([path], [options.output], 'converted trace');
   return interruptible(async (signal) => {
-    const [input] = endingAt(signal, [{ path, open: () => openSource(path) }]);
+    const [input] = endingAt(signal, [fileInput(path)]);
     const writer = new NativeWriter(options.to);
     // Opened with the first text, so that an input that cannot be read does not empty an older file.
     let output: Output | undefined;

@@ -41,7 +41,7 @@ async function* readingOf(facts: AsyncIterable<Fact>): AsyncGenerator<Fact> {
 
 async function runInfo(paths: readonly string[], options: Options, context: CommandContext): Promise<number> {
   refuseStandardInputTwice(paths);
-  const [{ check }, { inputFormats, openSource }] = await Promise.all([
+  const [{ check, fileInput }, { inputFormats }] = await Promise.all([
     import('../index.js'),
     import('../input/index.js'),
   ]);
@@ -49,9 +49,8 @@ async function runInfo(paths: readonly string[], options: Options, context: Comm
   const output = context.stdout();
   const reporter = await createReporter(options.format, output, context.version);
   const code = await interruptible((signal) => {
-    const inputs = paths.map((path) => ({ path, open: () => openSource(path) }));
     const settings = { ...(options.inputFormat !== undefined && { inputFormat: options.inputFormat }) };
-    return runReporters(readingOf(check(endingAt(signal, inputs), settings)), {
+    return runReporters(readingOf(check(endingAt(signal, paths.map(fileInput)), settings)), {
       reports: [{ reporter, output }],
       companions: [
         ...(context.interactive ? [progressLine(context.stderr())] : []),

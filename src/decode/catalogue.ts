@@ -42,6 +42,35 @@ for (const [prefix, timer] of [
   }
 }
 
+/**
+ * The same registers as kvm_sys_access records them: Op0, Op1, CRn, CRm, Op2 (ARM ARM, D24.10; AArch32 without Op0,
+ * whose 64-bit registers have only Op1 and CRm).
+ */
+const encoded: Record<string, number> = { '0,2,0,14,0': 1, '0,3,0,14,0': (1 << 8) | 1 };
+for (const [timer, op1, crm] of [
+  [0, 3, 2],
+  [1, 3, 3],
+  [0, 5, 2],
+  [1, 5, 3],
+  [2, 4, 3],
+  [3, 4, 2],
+] as const) {
+  for (const [op2, register] of [
+    [0, 3],
+    [1, 0],
+    [2, 1],
+  ] as const)
+    encoded[`3,${op1},14,${crm},${op2}`] = (timer << 8) | register;
+}
+for (const [timer, crm] of [
+  [0, 2],
+  [1, 3],
+] as const) {
+  encoded[`0,0,14,${crm},0`] = (timer << 8) | 3;
+  encoded[`0,0,14,${crm},1`] = timer << 8;
+}
+const encoding = { names: ['Op0', 'Op1', 'CRn', 'CRm', 'Op2'], values: encoded } as const;
+
 const number = (name: string, ...labels: string[]): FieldSpec => ({ name, type: 'number', labels });
 const required = (name: string, ...labels: string[]): FieldSpec => ({ name, type: 'number', labels, required: true });
 const pointer = (name: string, ...labels: string[]): FieldSpec => ({ name, type: 'pointer', labels });
@@ -71,8 +100,8 @@ const tracepoints = [
   {
     name: 'kvm_exit',
     fields: [
-      { name: 'ret', type: 'symbol', before: ': HSR_EC:', symbols: exitCodes, labels: ['exit_reason='] },
-      number('esr_ec', 'HSR_EC:'),
+      { name: 'ret', type: 'symbol', before: ': HSR_EC:', symbols: exitCodes, labels: ['idx='] },
+      number('esr_ec', 'HSR_EC:', 'exit_reason='),
     ],
   },
   {
@@ -114,7 +143,7 @@ const tracepoints = [
   { name: 'kvm_arm_setup_debug', fields: [] },
   {
     name: 'kvm_sys_access',
-    fields: [{ name: 'name', type: 'symbol', before: ' (', symbols: accessed }, number('is_write')],
+    fields: [{ name: 'name', type: 'symbol', before: ' (', symbols: accessed, parts: encoding }, number('is_write')],
   },
   {
     name: 'irq_handler_entry',

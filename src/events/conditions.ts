@@ -12,6 +12,10 @@ export const conditions = {
     severity: 'loss',
     sentence: 'the recorder lost records of a CPU; what they would have shown is unknown',
   },
+  'unmarked-loss': {
+    severity: 'loss',
+    sentence: "the recorder's statistics count lost records of a CPU, but no place in the trace shows where",
+  },
   'missing-cpu-start': {
     severity: 'info',
     sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then",
@@ -35,7 +39,28 @@ export const conditions = {
   },
   'truncated-input': {
     severity: 'loss',
-    sentence: 'the compressed input ends early or is damaged; what stands before that place was used',
+    sentence: 'the input ends early or its compressed data is damaged; what is whole was used',
+  },
+  'damaged-page': {
+    severity: 'loss',
+    sentence: 'a page of the ring buffer is damaged; its records from that place on were not used',
+  },
+  'unknown-event': {
+    severity: 'loss',
+    sentence: 'records of an event that the file does not describe; they may be of any kind and were not used',
+  },
+  'unread-buffer': {
+    severity: 'loss',
+    sentence:
+      'a buffer of the file has another clock than the first one, so that its records have no order with those; not read',
+  },
+  'repeated-event': {
+    severity: 'info',
+    sentence: 'several buffers of the file recorded the same events of a CPU; those of the first buffer were used',
+  },
+  'damaged-metadata': {
+    severity: 'warning',
+    sentence: 'names of threads or functions in the file are damaged; the records were read without them',
   },
   'truncated-line': { severity: 'warning', sentence: 'the input ends inside a line; that line is not used' },
   'malformed-fields': {

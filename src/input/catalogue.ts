@@ -35,6 +35,11 @@ export interface FieldSpec {
    */
   readonly symbols?: Readonly<Record<string, number>>;
   readonly toEnd?: boolean;
+  /**
+   * For symbols whose record holds a pointer to the text: the small fields of the record that together name the same
+   * thing, and what their values, joined by commas, are in numbers. Each is one byte.
+   */
+  readonly parts?: { readonly names: readonly string[]; readonly values: Readonly<Record<string, number>> };
   /** A record without this field is malformed. */
   readonly required?: boolean;
 }

@@ -1,4 +1,5 @@
 import { InputError } from './errors.js';
+import { traceDatMagic } from './random-access.js';
 import { PerfPrefix } from './text/perf.js';
 import { Prefix } from './text/prefix.js';
 
@@ -28,7 +29,7 @@ const magics: readonly {
   readonly name: string;
   readonly advice: string;
 }[] = [
-  { bytes: '\x17\x08\x44tracing', format: 'trace-dat', name: 'a trace.dat file', advice: '' },
+  { bytes: traceDatMagic, format: 'trace-dat', name: 'a trace.dat file', advice: '' },
   { bytes: 'PERFILE2', format: 'perf-data', name: 'a perf.data file', advice: '' },
   {
     bytes: '\x28\xb5\x2f\xfd',

@@ -8,6 +8,7 @@ import { FtraceReader } from './text/ftrace.js';
 import { PerfScriptReader } from './text/perf.js';
 
 export { detectFormat, type Format, inputFormats } from './detect.js';
+export { isTraceDat, openRandomAccess, openSpool, type RandomAccess, type Spool } from './random-access.js';
 export { openSource } from './source.js';
 
 /**
@@ -24,10 +25,7 @@ export function createTextReader(format: Format, catalogue: Catalogue, sink: Rec
     case 'console':
       return new ConsoleReader(catalogue, sink);
     case 'trace-dat':
-      throw new InputError(
-        'this is a trace.dat file; direct reading of trace.dat is not in this version: ' +
-          'give the output of `trace-cmd report -N -i FILE` (add `-t` for nanoseconds)',
-      );
+      throw new RangeError('trace.dat is read with openTraceDat');
     case 'perf-data':
       throw new InputError(
         'this is a perf.data file; direct reading of perf.data is not in this version: give the output of ' +

@@ -49,6 +49,12 @@ export class Record {
   }
 }
 
+/** A virtual machine that the recorder knew: which host thread runs which of its vcpus. */
+export interface Guest {
+  readonly name: string;
+  readonly vcpus: readonly { readonly id: number; readonly pid: number }[];
+}
+
 /** What is known of a recording apart from its records. */
 export interface RecordingFacts {
   /** Kernel release (`6.1.0-50-arm64`) where the input names it. */
@@ -67,6 +73,8 @@ export interface RecordingFacts {
   buffers?: readonly BufferFacts[];
   /** By CPU, in their order: all records, wanted or not. Where no reader tells, the wanted ones are counted. */
   cpuRecords?: readonly CpuRecords[];
+  /** Virtual machines that the recorder named (trace-cmd with `-A`). */
+  guests?: readonly Guest[];
   /** Native notation only: model and host that the author of the trace names. */
   model?: string;
   host?: string;

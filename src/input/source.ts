@@ -144,7 +144,7 @@ function gzipError(error: Error): TruncatedInputError {
 }
 
 /** The operating system's refusal in plain words. */
-function readError(error: unknown): InputError {
+export function readError(error: unknown): InputError {
   if (error instanceof InputError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   switch (code) {

@@ -19,8 +19,7 @@ describe.each(nativeForms)('a recording written as %s', (form) => {
       (writer) => writer.fact({ recording: 'ftrace' }),
       (writer) => writer.event(event({ kind: Kind.lost, cpu: 0 }), ''),
       (writer) => writer.fact({ origin }),
-      (writer) =>
-        writer.event(event({ kind: Kind.save, time: 615, cvalHi: -1, cvalLo: -2, hasCval: true }), ''),
+      (writer) => writer.event(event({ kind: Kind.save, time: 615, cvalHi: -1, cvalLo: -2, hasCval: true }), ''),
       (writer) => writer.event(event({ kind: Kind.entry, time: -7 }), ''),
     );
     expect(error).toBeUndefined();

@@ -1,5 +1,6 @@
 import type { Input } from '../../index.js';
 import { InputError } from '../../input/errors.js';
+import type { RandomAccess } from '../../input/random-access.js';
 
 /** Chunks of an input until the signal: from then on the input ends, even while a chunk is being waited for. */
 async function* chunksUntil(input: Input, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -25,12 +26,30 @@ async function* chunksUntil(input: Input, signal: AbortSignal): AsyncIterable<Ui
   }
 }
 
+/** The same for a file that is read at any place. */
+function fileUntil(input: Input, signal: AbortSignal): RandomAccess | undefined {
+  const file = input.openFile?.();
+  if (file === undefined) return undefined;
+  return {
+    size: file.size,
+    get ended() {
+      return signal.aborted;
+    },
+    read: (into, position) => file.read(into, position),
+    close: () => file.close(),
+  };
+}
+
 /**
  * The same inputs, which a signal ends: the one that is being read as if its data ended there, so that what is
  * known of it is reported; those after it as not read.
  */
 export function endingAt(signal: AbortSignal, inputs: readonly Input[]): Input[] {
-  return inputs.map((input) => ({ path: input.path, open: () => chunksUntil(input, signal) }));
+  return inputs.map((input) => ({
+    path: input.path,
+    open: () => chunksUntil(input, signal),
+    openFile: () => fileUntil(input, signal),
+  }));
 }
 
 /** Runs what SIGINT and SIGTERM end in an orderly way: they abort the signal, and what has been read is reported. */

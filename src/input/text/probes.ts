@@ -22,7 +22,7 @@ const rawReturn = ascii('__probe_func=');
  * A probe at most this far inside a function still sees the arguments: an fprobe sits behind `bti` and the
  * patchable no-ops (kernel/trace/fprobe.c; arm64 reserves up to four instructions).
  */
-const farthestEntry = 0x10;
+export const farthestEntry = 0x10;
 
 /** Characters that begin or continue a symbol: C's, and `.` and `$` of compiler-made suffixes. */
 function isSymbolByte(c: number): boolean {
@@ -97,15 +97,11 @@ export class ProbeReader {
     return this.kind;
   }
 
-  /**
-   * The event that a probe is by the name its user gave it, where the function is not shown: the catalogue's
-   * alias, or the function that the name tells (`p_kvm_timer_vcpu_load_0`, `kvm_timer_vcpu_load__return`).
-   */
+  /** The same as `aliasEvent`, each name looked up once. */
   alias(name: string, catalogue: Catalogue): number {
     let event = this.aliases.get(name);
     if (event === undefined) {
-      event = catalogue.probeAlias(name);
-      if (event === notWanted) event = catalogue.functionEntry(functionInName(name));
+      event = aliasEvent(name, catalogue);
       this.aliases.set(name, event);
     }
     return event;
@@ -138,6 +134,15 @@ export class ProbeReader {
       value = value * 16 + hexDigits[bytes[at++]!]!;
     return value;
   }
+}
+
+/**
+ * The event that a probe is by the name its user gave it, where the function is not shown: the catalogue's
+ * alias, or the function that the name tells (`p_kvm_timer_vcpu_load_0`, `kvm_timer_vcpu_load__return`).
+ */
+export function aliasEvent(name: string, catalogue: Catalogue): number {
+  const event = catalogue.probeAlias(name);
+  return event === notWanted ? catalogue.functionEntry(functionInName(name)) : event;
 }
 
 function functionInName(name: string): string {

@@ -25,6 +25,11 @@ const preempted = [0x100, 0x1000] as const;
 const sleeping = 1;
 const runnable = 0;
 
+/** The state of a switched thread from prev_state as the kernel records it: 1 it goes to sleep, 0 it stays runnable. */
+export function normalState(bits: number): number {
+  return bits === 0 || bits === preempted[0] || bits === preempted[1] ? runnable : sleeping;
+}
+
 /**
  * sched_switch in its spellings:
  *
@@ -150,7 +155,7 @@ export class SchedSwitchReader implements ArgumentReader {
     if (first >= zero && first <= nine) {
       if (readNumber(bytes, from, end, this.number, 0) < 0) return;
       const bits = this.number.lo[0]!;
-      value = bits === 0 || bits === preempted[0] || bits === preempted[1] ? runnable : sleeping;
+      value = normalState(bits);
     } else if ((classes[first]! & word) !== 0 && first !== underscore) {
       value = first === 0x52 ? runnable : sleeping;
     } else {

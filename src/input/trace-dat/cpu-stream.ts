@@ -1,0 +1,335 @@
+import { endianness } from 'node:os';
+import type { ConditionSink } from '../../events/conditions.js';
+import type { Progress, Windows } from './windows.js';
+
+/** Values of a record's type_len (include/linux/ring_buffer.h); below 29 it is the payload's length in words. */
+const padding = 29;
+const timeExtend = 30;
+const timeStamp = 31;
+
+/** Time deltas have 27 bits. */
+const deltaRange = 0x8000000;
+
+/** Bits of a page's `commit` beside its length. */
+const missedEvents = 0x80000000;
+const missedStored = 0x40000000;
+const lengthMask = 0x07ffffff;
+
+/** Bits of an absolute time stamp that are not in the record. */
+const stampTop = 0xf8000000;
+
+/** Times farther apart than this are damage: they could not be told apart any more. */
+const longest = 2 ** 53;
+
+/** No loss is pending. */
+export const noLoss = -2;
+
+/** Where a walk has stopped. */
+export const Stop = {
+  /** At a record that is wanted, or at the first one behind a loss. */
+  record: 0,
+  /** The windows of this slice of work are used up; `advance` goes on. */
+  pause: 1,
+  /** Behind the last record. */
+  end: 2,
+} as const;
+
+/** What all CPUs of a file share: which events are wanted, and how many records of each there were. */
+export class Tally {
+  /** By event id: index of the event among the wanted ones, or -1. */
+  readonly wanted = new Int16Array(0x10000).fill(-1);
+  /** Records by id that nobody wants. */
+  readonly unused = new Uint32Array(0x10000);
+  /** By id, place of the first of them. */
+  readonly firstUnused = new Float64Array(0x10000);
+  /** Records since `counted` was last told. */
+  records = 0;
+  /** Raw time from which times count, in two halves. */
+  baseHi = 0;
+  baseLo = 0;
+}
+
+/**
+ * The records of one CPU: a walk over its pages that stops only at records which are wanted. All that changes from
+ * record to record is in plain fields, and nothing is allocated.
+ */
+export class CpuStream {
+  readonly cpu: number;
+  /** Index of its buffer. */
+  readonly buffer: number;
+  /** Raw time of the record at hand, counted from the tally's base. */
+  time = 0;
+  /** Index of the record's event among the wanted ones, or -1: it only tells where a loss was. */
+  event = -1;
+  /** Id of the record's event. */
+  id = 0;
+  /** First word of the payload in `words`, and its bytes. */
+  payload = 0;
+  length = 0;
+  /** Place of the record in the CPU's uncompressed data. */
+  position = 0;
+  /** Records that were lost before this one, -1 when their number is not known, `noLoss`. */
+  lost = noLoss;
+  /** Whether this CPU's data told of a loss. */
+  hasLoss = false;
+  /** How often its clock stepped back, and where first. */
+  stepsBack = 0;
+  firstStepBack = 0;
+  /** Raw time of the first page, in two halves. */
+  firstHi = 0;
+  firstLo = 0;
+  /** The window's words in this machine's byte order, and its bytes as they are. */
+  words: Uint32Array = new Uint32Array(0);
+  bytes: Uint8Array = new Uint8Array(0);
+  private readonly windows: Windows;
+  private readonly tally: Tally;
+  private readonly progress: Progress;
+  private readonly sink: ConditionSink;
+  private readonly isBigEndian: boolean;
+  private readonly isSwapped: boolean;
+  private readonly longSize: number;
+  private readonly pageWords: number;
+  /** Bytes of the window, and the word of the page that comes next. */
+  private windowBytes = 0;
+  private nextPage = 0;
+  /** The walk: next word, and first word behind the page's data. */
+  private at = 0;
+  private end = 0;
+  private clock = 0;
+  private pageHi = 0;
+  private lastTime = Number.NEGATIVE_INFINITY;
+  /** The next record has to be looked at: behind a loss, or its time may have stepped back. */
+  private attentive = true;
+  private pendingLoss = noLoss;
+  private isOver = false;
+  private isFirst = true;
+  /** The page at hand is not whole, because the file ends there. */
+  private isCut = false;
+
+  constructor(
+    cpu: number,
+    buffer: number,
+    windows: Windows,
+    layout: { readonly isBigEndian: boolean; readonly longSize: number; readonly pageSize: number },
+    shared: { readonly tally: Tally; readonly progress: Progress; readonly sink: ConditionSink },
+  ) {
+    this.cpu = cpu;
+    this.buffer = buffer;
+    this.windows = windows;
+    this.tally = shared.tally;
+    this.progress = shared.progress;
+    this.sink = shared.sink;
+    this.isBigEndian = layout.isBigEndian;
+    this.isSwapped = layout.isBigEndian !== (endianness() === 'BE');
+    this.longSize = layout.longSize;
+    this.pageWords = layout.pageSize / 4;
+  }
+
+  /**
+   * Opens the first window, so that times can be made to count from the earliest page.
+   *
+   * @returns whether there is a page; its raw time is then in `firstHi` and `firstLo`
+   */
+  start(): boolean {
+    if (!this.openWindow() || this.words.length < 2) return false;
+    this.firstHi = this.words[this.isBigEndian ? 0 : 1]!;
+    this.firstLo = this.words[this.isBigEndian ? 1 : 0]!;
+    return true;
+  }
+
+  /** Goes on to the next stop, at first to the CPU's first record. @returns why it stopped, see `Stop` */
+  advance(): number {
+    const { tally, isBigEndian } = this;
+    const { wanted, unused } = tally;
+    this.lost = noLoss;
+    for (;;) {
+      const words = this.words;
+      const end = this.end;
+      let at = this.at;
+      let time = this.clock;
+      let records = 0;
+      while (at < end) {
+        const head = words[at]!;
+        const type = isBigEndian ? head >>> 27 : head & 31;
+        const delta = isBigEndian ? head & 0x07ffffff : head >>> 5;
+        let payload = at + 1;
+        let length = type;
+        if (type === 0 || type >= padding) {
+          if (payload >= end && !(type === padding && delta === 0)) break;
+          const second = words[payload]!;
+          if (type === timeExtend) {
+            time += second * deltaRange + delta;
+            at += 2;
+            continue;
+          }
+          if (type === timeStamp) {
+            time = this.stamp(second, delta);
+            this.attentive = true;
+            at += 2;
+            continue;
+          }
+          if (type === padding) {
+            if (delta === 0) {
+              at = end;
+              continue;
+            }
+            time += delta;
+            at = payload + Math.max(1, (second + 3) >>> 2);
+            if (at > end) break;
+            continue;
+          }
+          // The length counts its own word.
+          length = (second - 1) >>> 2;
+          payload++;
+          if (second <= 4) break;
+        }
+        const next = payload + length;
+        if (next > end) break;
+        time += delta;
+        records++;
+        const first = words[payload]!;
+        const id = isBigEndian ? first >>> 16 : first & 0xffff;
+        const event = wanted[id]!;
+        if (event < 0 && unused[id]!++ === 0) tally.firstUnused[id] = this.windows.start + at * 4;
+        if (event >= 0 || this.attentive) {
+          if (this.attentive) this.attend(time, at);
+          if (event >= 0 || this.lost !== noLoss || this.isFirst) {
+            this.isFirst = false;
+            tally.records += records;
+            this.event = event;
+            this.id = id;
+            this.payload = payload;
+            this.length = length * 4;
+            this.position = this.windows.start + at * 4;
+            this.time = time;
+            this.lastTime = time;
+            this.clock = time;
+            this.at = next;
+            return Stop.record;
+          }
+        }
+        this.lastTime = time;
+        at = next;
+      }
+      tally.records += records;
+      if (at !== end && !this.isCut) this.damaged(at, 'a record inside its page', 'one that goes beyond it');
+      if (this.nextPage * 4 >= this.windowBytes) {
+        if (this.isOver) return this.finish();
+        // Before the window changes: whoever reads the record at hand is done with it.
+        if (this.progress.quota <= 0 && this.windowBytes > 0) {
+          this.at = this.end = 0;
+          this.clock = time;
+          return Stop.pause;
+        }
+        if (!this.openWindow()) return this.finish();
+      }
+      this.openPage();
+    }
+  }
+
+  /** Whether bytes were missing behind the last record. */
+  get endsBroken(): boolean {
+    return this.pendingLoss !== noLoss;
+  }
+
+  private finish(): number {
+    this.isOver = true;
+    this.at = this.end = 0;
+    this.nextPage = 0;
+    this.windowBytes = 0;
+    return Stop.end;
+  }
+
+  private openWindow(): boolean {
+    this.windowBytes = this.windows.next();
+    if (this.windows.isBroken) this.lose(-1);
+    if (this.windowBytes === 0) return false;
+    const bytes = this.windows.bytes;
+    this.bytes = bytes;
+    const count = bytes.length >>> 2;
+    if (this.isSwapped) {
+      if (this.words.length !== count) this.words = new Uint32Array(count);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      for (let word = 0; word < count; word++) this.words[word] = view.getUint32(word * 4, !this.isBigEndian);
+    } else if (this.words.buffer !== bytes.buffer || this.words.byteOffset !== bytes.byteOffset) {
+      this.words = new Uint32Array(bytes.buffer, bytes.byteOffset, count);
+    }
+    this.nextPage = 0;
+    return true;
+  }
+
+  /** Begins with the next page of the window: u64 time, long commit, records. */
+  private openPage(): void {
+    const { words, longSize, isBigEndian, tally } = this;
+    const page = this.nextPage;
+    const start = page + 2 + longSize / 4;
+    const pageEnd = page + this.pageWords;
+    const available = Math.min(pageEnd, this.windowBytes >>> 2);
+    this.nextPage = pageEnd;
+    this.at = this.end = 0;
+    this.isCut = false;
+    if (start > available) {
+      this.damaged(page, 'the header of a page', 'the end of the data');
+      return;
+    }
+    const hi = words[isBigEndian ? page : page + 1]!;
+    const lo = words[isBigEndian ? page + 1 : page]!;
+    const commit = words[isBigEndian && longSize === 8 ? page + 3 : page + 2]!;
+    const length = commit & lengthMask;
+    if ((commit & missedEvents) !== 0) {
+      let count = -1;
+      const at = start + ((length + 3) >>> 2);
+      if ((commit & missedStored) !== 0 && at + longSize / 4 <= available) {
+        const low = words[isBigEndian && longSize === 8 ? at + 1 : at]!;
+        const high = longSize === 8 ? words[isBigEndian ? at : at + 1]! : 0;
+        count = high * 0x100000000 + low;
+      }
+      this.lose(count);
+    }
+    if (length > (pageEnd - start) * 4) {
+      this.damaged(page, `at most ${(pageEnd - start) * 4} bytes of records in a page`, `${length}`);
+      return;
+    }
+    const time = (hi - tally.baseHi) * 0x100000000 + (lo - tally.baseLo);
+    if (!(Math.abs(time) < longest)) {
+      this.damaged(page, 'a time near that of the first page', `${hi * 0x100000000 + lo}`);
+      return;
+    }
+    this.clock = time;
+    this.pageHi = hi;
+    this.attentive = true;
+    this.at = start;
+    this.end = start + (length >>> 2);
+    // The rest is missing because the file was cut there: that was told when the window was read.
+    this.isCut = this.end > available;
+    if (this.isCut) this.end = available;
+  }
+
+  /** Absolute time of a time stamp record: 59 bits, the others are those of the page. */
+  private stamp(high: number, delta: number): number {
+    const lo = (((high & 31) << 27) | delta) >>> 0;
+    const hi = (((this.pageHi & stampTop) >>> 0) | (high >>> 5)) >>> 0;
+    return (hi - this.tally.baseHi) * 0x100000000 + (lo - this.tally.baseLo);
+  }
+
+  /** The first record behind something: a loss stands before it, or its time is less than the one before. */
+  private attend(time: number, at: number): void {
+    this.attentive = false;
+    if (time < this.lastTime && this.stepsBack++ === 0) this.firstStepBack = this.windows.start + at * 4;
+    this.lost = this.pendingLoss;
+    this.pendingLoss = noLoss;
+  }
+
+  private lose(count: number): void {
+    this.hasLoss = true;
+    this.attentive = true;
+    this.pendingLoss = this.pendingLoss > 0 && count > 0 ? this.pendingLoss + count : count;
+  }
+
+  /** The rest of the page cannot be used. */
+  private damaged(word: number, expected: string, found: string): void {
+    const at = this.windows.place(word * 4);
+    this.sink.condition('damaged-page', 1, at, `CPU ${this.cpu}: expected ${expected} at byte ${at}, found ${found}`);
+    this.lose(-1);
+  }
+}

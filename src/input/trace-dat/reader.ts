@@ -1,0 +1,227 @@
+import type { Catalogue } from '../catalogue.js';
+import type { RandomAccess } from '../random-access.js';
+import type { RecordSink } from '../record.js';
+import { FtraceReader } from '../text/ftrace.js';
+import { reportLoss } from '../text/notes.js';
+import type { Codec } from './compression.js';
+import { CpuStream, noLoss, Stop, Tally } from './cpu-stream.js';
+import { bytesOf } from './cursor.js';
+import { DatEvents } from './events.js';
+import { Formats } from './formats.js';
+import { readLayout } from './header.js';
+import type { BufferLayout, Layout } from './layout.js';
+import { checkBuffers } from './plausible.js';
+import { ChunkWindows, PlainWindows, Progress } from './windows.js';
+
+/** Windows of pages read before the caller gets to do something else: about a megabyte. */
+const windowsPerSlice = 16;
+
+/** Records delivered before the caller gets to do something else. */
+const recordsPerSlice = 8192;
+
+/** Bytes of a latency tracer's text at a time. */
+const textBlock = 64 * 1024;
+
+/**
+ * Reads a trace.dat of trace-cmd.
+ *
+ * @throws InputError when its records cannot be found or understood
+ */
+export async function openTraceDat(
+  file: RandomAccess,
+  catalogue: Catalogue,
+  sink: RecordSink,
+): Promise<TraceDatReader> {
+  const formats = new Formats((name) => catalogue.tracepoint(name) >= 0 || name === 'function');
+  const { layout, codec } = await readLayout(file, formats, sink);
+  return new TraceDatReader(file, layout, codec, catalogue, sink);
+}
+
+/** The records of a trace.dat: those of all CPUs and buffers, in the order of their times. */
+export class TraceDatReader {
+  private readonly file: RandomAccess;
+  private readonly layout: Layout;
+  private readonly codec: Codec | undefined;
+  private readonly catalogue: Catalogue;
+  private readonly sink: RecordSink;
+  private readonly tally = new Tally();
+  private readonly progress = new Progress();
+  private readonly events: DatEvents;
+  /** Time of the first record as streams count it. */
+  private first = 0;
+
+  constructor(file: RandomAccess, layout: Layout, codec: Codec | undefined, catalogue: Catalogue, sink: RecordSink) {
+    this.file = file;
+    this.layout = layout;
+    this.codec = codec;
+    this.catalogue = catalogue;
+    this.sink = sink;
+    this.events = new DatEvents(layout, this.tally, catalogue, sink);
+  }
+
+  /**
+   * Delivers everything, a slice at a time.
+   *
+   * @yields bytes of the file read so far
+   */
+  *slices(): Generator<number, void, undefined> {
+    const { layout, sink } = this;
+    const buffers = checkBuffers(layout, this.file.size, sink);
+    const clock = buffers.find(({ cpus }) => cpus.length > 0)?.clock;
+    sink.fact({
+      ...(layout.kernel !== undefined && { kernel: layout.kernel }),
+      ...(layout.cpus !== undefined && { cpus: layout.cpus }),
+      ...(clock && { clock }),
+      ...(layout.guests.length > 0 && { guests: layout.guests }),
+    });
+    if (layout.text !== undefined) yield* this.text();
+    const streams = this.open(buffers);
+    yield* this.merge(streams);
+    this.report();
+    for (const stream of streams) {
+      if (stream.stepsBack > 0)
+        sink.condition('time-backwards', stream.stepsBack, stream.firstStepBack, `CPU ${stream.cpu}`);
+    }
+    this.events.finish();
+    this.reportStatistics(streams);
+  }
+
+  /** The walks of all CPUs that have pages, each at its first record. */
+  private open(buffers: readonly BufferLayout[]): CpuStream[] {
+    const { file, tally, progress, sink, layout } = this;
+    const shared = { tally, progress, sink };
+    const streams: CpuStream[] = [];
+    buffers.forEach(({ cpus, pageSize, isCompressed }, buffer) => {
+      const { isBigEndian, longSize } = layout;
+      for (const data of cpus) {
+        if (data.size === 0) continue;
+        const windows =
+          isCompressed && this.codec !== undefined
+            ? new ChunkWindows(file, data, pageSize, progress, sink, this.codec, isBigEndian)
+            : new PlainWindows(file, data, pageSize, progress, sink);
+        const stream = new CpuStream(data.cpu, buffer, windows, { isBigEndian, longSize, pageSize }, shared);
+        streams.push(stream);
+      }
+    });
+    const started = streams.filter((stream) => stream.start());
+    started.forEach(({ firstHi, firstLo }, index) => {
+      if (index > 0 && (firstHi > tally.baseHi || (firstHi === tally.baseHi && firstLo >= tally.baseLo))) return;
+      tally.baseHi = firstHi;
+      tally.baseLo = firstLo;
+    });
+    return streams;
+  }
+
+  /**
+   * Delivers the records of all streams in the order of their times, on a tie the lowest stream's first. While one
+   * stream's records come before the next of all others, it goes on without a look at those.
+   */
+  private *merge(streams: readonly CpuStream[]): Generator<number, void, undefined> {
+    const times = new Float64Array(streams.length);
+    for (let index = 0; index < streams.length; index++) times[index] = yield* this.step(streams[index]!);
+    this.first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
+    if (this.first < Number.POSITIVE_INFINITY) this.sink.fact({ origin: this.origin() });
+    for (;;) {
+      let chosen = 0;
+      let next = Number.POSITIVE_INFINITY;
+      let second = 0;
+      let limit = Number.POSITIVE_INFINITY;
+      for (let index = 0; index < times.length; index++) {
+        const time = times[index]!;
+        if (time < next) {
+          limit = next;
+          second = chosen;
+          next = time;
+          chosen = index;
+        } else if (time < limit) {
+          limit = time;
+          second = index;
+        }
+      }
+      if (next === Number.POSITIVE_INFINITY) return;
+      const stream = streams[chosen]!;
+      let budget = recordsPerSlice;
+      do {
+        this.deliver(stream, next);
+        let stop = stream.advance();
+        while (stop === Stop.pause || budget-- <= 0) {
+          yield* this.pause();
+          if (this.file.ended) return;
+          budget = recordsPerSlice;
+          if (stop === Stop.pause) stop = stream.advance();
+        }
+        next = stop === Stop.record ? this.timeOf(stream) : Number.POSITIVE_INFINITY;
+        if (stop === Stop.end && stream.endsBroken) this.sink.lost(stream.cpu, -1, stream.position);
+      } while (next < limit || (next === limit && chosen < second && next < Number.POSITIVE_INFINITY));
+      times[chosen] = next;
+    }
+  }
+
+  /** Goes on to the stream's next stop. @returns its time, infinite at the end */
+  private *step(stream: CpuStream): Generator<number, number, undefined> {
+    let stop = stream.advance();
+    while (stop === Stop.pause) {
+      yield* this.pause();
+      if (this.file.ended) return Number.POSITIVE_INFINITY;
+      stop = stream.advance();
+    }
+    return stop === Stop.record ? this.timeOf(stream) : Number.POSITIVE_INFINITY;
+  }
+
+  private *pause(): Generator<number, void, undefined> {
+    this.report();
+    yield this.progress.bytes;
+    this.progress.quota = windowsPerSlice;
+  }
+
+  private deliver(stream: CpuStream, time: number): void {
+    if (stream.lost !== noLoss) reportLoss(this.sink, stream.cpu, stream.lost, stream.position);
+    if (stream.event >= 0) this.events.deliver(stream, time - this.first);
+  }
+
+  private report(): void {
+    if (this.tally.records > 0) this.sink.counted(this.tally.records);
+    this.tally.records = 0;
+  }
+
+  /** The record's time in the trace's unit, exact and counted from the base. */
+  private timeOf(stream: CpuStream): number {
+    const { tsc } = this.layout;
+    if (tsc === undefined) return stream.time;
+    return Number(this.absolute(BigInt(stream.time)) - this.absolute(0n));
+  }
+
+  /** A raw time, counted from the base, in the trace's clock. */
+  private absolute(raw: bigint): bigint {
+    const { tsc, timeOffset } = this.layout;
+    const count = (BigInt(this.tally.baseHi) << 32n) + BigInt(this.tally.baseLo) + raw;
+    return (tsc === undefined ? count : (count * BigInt(tsc.mult)) >> BigInt(tsc.shift)) + timeOffset;
+  }
+
+  private origin(): bigint {
+    return this.absolute(0n) + BigInt(this.first);
+  }
+
+  /** Losses that the recorder counted on CPUs whose pages show none. */
+  private reportStatistics(streams: readonly CpuStream[]): void {
+    for (const { cpu, lost } of this.layout.stats) {
+      if (lost > 0 && !streams.some((stream) => stream.cpu === cpu && stream.hasLoss))
+        this.sink.condition('unmarked-loss', lost, 0, `CPU ${cpu}`);
+    }
+  }
+
+  /** What a latency tracer printed: text as in the tracefs file `trace`. */
+  private *text(): Generator<number, void, undefined> {
+    const source = this.layout.text ?? bytesOf(new Uint8Array(0));
+    const reader = new FtraceReader(this.catalogue, this.sink);
+    const block = Buffer.allocUnsafeSlow(textBlock);
+    for (let at = 0; at < source.size && !this.file.ended; ) {
+      const count = source.read(block.subarray(0, Math.min(textBlock, source.size - at)), at);
+      if (count === 0) break;
+      at += count;
+      reader.push(block.subarray(0, count));
+      yield at;
+    }
+    reader.end();
+  }
+}

@@ -1,0 +1,123 @@
+/** A place inside a function. */
+export interface Place {
+  /** Names of the function; several may share one address. */
+  readonly names: readonly string[];
+  /** Bytes from its beginning. */
+  readonly offset: number;
+}
+
+const newline = 0x0a;
+const blank = 0x20;
+const tab = 0x09;
+
+/** Types of /proc/kallsyms that are code: t, T, w, W. */
+const codeTypes = new Set([0x74, 0x54, 0x77, 0x57]);
+
+/** Longest symbol name (KSYM_NAME_LEN). */
+const longestName = 512;
+
+/**
+ * The functions of the recorded kernel by address, from the file's copy of /proc/kallsyms.
+ *
+ * The text is kept as it is; addresses are found by bisection, and a name is made only of a symbol that is asked for.
+ */
+export class Symbols {
+  private readonly text: Buffer;
+  /** Address and place in the text of each function, in order of address. */
+  private readonly addresses: Float64Array;
+  private readonly places: Uint32Array;
+
+  /** @param text lines of `ADDRESS TYPE NAME [MODULE]` */
+  constructor(text: Uint8Array) {
+    this.text = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
+    let { addresses, places, isSorted } = scan(this.text);
+    if (!isSorted) {
+      const order = new Uint32Array(addresses.length).map((_, index) => index);
+      // Equal addresses keep the order of the file.
+      order.sort((a, b) => addresses[a]! - addresses[b]! || a - b);
+      addresses = Float64Array.from(order, (index) => addresses[index]!);
+      places = Uint32Array.from(order, (index) => places[index]!);
+    }
+    this.addresses = addresses;
+    this.places = places;
+  }
+
+  /** The function that holds an address; undefined when the first function begins after it. */
+  at(hi: number, lo: number): Place | undefined {
+    const address = addressKey(hi, lo);
+    let from = 0;
+    let to = this.addresses.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (this.addresses[middle]! <= address) from = middle + 1;
+      else to = middle;
+    }
+    if (from === 0) return undefined;
+    const start = this.addresses[from - 1]!;
+    const names: string[] = [];
+    for (let index = from - 1; index >= 0 && this.addresses[index] === start; index--) names.push(this.name(index));
+    return { names, offset: address - start };
+  }
+
+  private name(index: number): string {
+    const { text } = this;
+    const start = this.places[index]!;
+    let end = start;
+    while (end < text.length && end - start < longestName && text[end]! > blank) end++;
+    return text.toString('latin1', start, end);
+  }
+}
+
+/**
+ * An address as a number: kernel addresses are the highest 2^53 of their space, so taken as negative they are exact;
+ * what lies below is user space, and exact as well.
+ */
+export function addressKey(hi: number, lo: number): number {
+  return (hi >= 0xffe00000 ? hi - 0x100000000 : hi) * 0x100000000 + lo;
+}
+
+function scan(text: Buffer): { addresses: Float64Array; places: Uint32Array; isSorted: boolean } {
+  // A line has at least `0 t x` and its end.
+  let addresses = new Float64Array(Math.min(1 << 16, Math.ceil(text.length / 6)));
+  let places = new Uint32Array(addresses.length);
+  let count = 0;
+  let isSorted = true;
+  let last = Number.NEGATIVE_INFINITY;
+  for (let at = 0; at < text.length; ) {
+    let hi = 0;
+    let lo = 0;
+    const start = at;
+    for (; at < text.length; at++) {
+      const digit = hexDigit(text[at]!);
+      if (digit < 0) break;
+      hi = ((hi << 4) | (lo >>> 28)) >>> 0;
+      lo = ((lo << 4) | digit) >>> 0;
+    }
+    const isSymbol = at > start && text[at] === blank && (text[at + 2] === blank || text[at + 2] === tab);
+    if (isSymbol && codeTypes.has(text[at + 1]!) && (hi | lo) !== 0) {
+      if (count === addresses.length) {
+        const larger = new Float64Array(count * 2);
+        larger.set(addresses);
+        addresses = larger;
+        const more = new Uint32Array(count * 2);
+        more.set(places);
+        places = more;
+      }
+      const address = addressKey(hi, lo);
+      if (address < last) isSorted = false;
+      last = address;
+      addresses[count] = address;
+      places[count] = at + 3;
+      count++;
+    }
+    const end = text.indexOf(newline, at);
+    at = end < 0 ? text.length : end + 1;
+  }
+  return { addresses: addresses.subarray(0, count), places: places.subarray(0, count), isSorted };
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
