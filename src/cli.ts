@@ -68,10 +68,11 @@ async function fail(error: unknown, context: CommandContext): Promise<number> {
 /**
  * Runs the program.
  * @param argv the command line without the interpreter and the script
+ * @param version the package's
  * @returns the exit code; everything has been written by then
  */
-export async function main(argv: readonly string[]): Promise<number> {
-  const context = processContext();
+export async function main(argv: readonly string[], version: string): Promise<number> {
+  const context = processContext(version);
   const printed: Promise<void>[] = [];
   // An error outside of the awaited work, such as a listener's: the same answer as for any other bug.
   process.once('uncaughtException', (error) => {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { wantsColor } from '../../report/color.js';
 import { type Output, streamOutput } from '../../report/output.js';
 
@@ -15,20 +14,14 @@ export interface CommandContext {
   readonly interactive: boolean;
 }
 
-/** Version of the package, the only copy of which is in package.json. */
-function packageVersion(): string {
-  const file = new URL('../../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
-
 /** The context of this process. */
-export function processContext(): CommandContext {
+export function processContext(version: string): CommandContext {
   let stdout: Output | undefined;
   let stderr: Output | undefined;
   const open = (stream: NodeJS.WriteStream) =>
     streamOutput(stream, wantsColor(context.color, process.env, stream.isTTY === true));
   const context: CommandContext = {
-    version: packageVersion(),
+    version,
     color: undefined,
     exitCode: 0,
     stdout: () => (stdout ??= open(process.stdout)),
