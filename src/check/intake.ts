@@ -113,6 +113,10 @@ export abstract class Intake implements RecordSink, NativeSink {
     this.#comms.set(pid, comm);
   }
 
+  repeated(event: number, records: number): void {
+    this.sourceCounts[event]! += records;
+  }
+
   counted(records: number): void {
     this.#counted += records;
   }

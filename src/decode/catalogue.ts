@@ -140,7 +140,7 @@ const tracepoints = [
   },
   { name: 'kvm_userspace_exit', fields: [] },
   { name: 'kvm_irq_line', fields: [required('irq_num', 'num:', 'irq='), required('level', 'level:')] },
-  { name: 'kvm_arm_setup_debug', fields: [] },
+  { name: 'kvm_arm_setup_debug', fields: [], once: true },
   {
     name: 'kvm_sys_access',
     fields: [{ name: 'name', type: 'symbol', before: ' (', symbols: accessed, parts: encoding }, number('is_write')],
@@ -168,12 +168,12 @@ const tracepoints = [
   { name: 'sched_waking', fields: [required('pid')] },
   { name: 'sched_wakeup', fields: [required('pid')] },
   // Evidence only: which of these a kernel has tells its generation (specification §3.3).
-  { name: 'kvm_arm_clear_debug', fields: [] },
-  { name: 'kvm_arm_set_dreg32', fields: [] },
-  { name: 'kvm_guest_fault', fields: [] },
-  { name: 'kvm_halt_poll_ns', fields: [] },
-  { name: 'kvm_handle_sys_reg', fields: [] },
-  { name: 'kvm_nested_eret', fields: [] },
+  { name: 'kvm_arm_clear_debug', fields: [], once: true },
+  { name: 'kvm_arm_set_dreg32', fields: [], once: true },
+  { name: 'kvm_guest_fault', fields: [], once: true },
+  { name: 'kvm_halt_poll_ns', fields: [], once: true },
+  { name: 'kvm_handle_sys_reg', fields: [], once: true },
+  { name: 'kvm_nested_eret', fields: [], once: true },
 ] as const satisfies readonly EventSpec[];
 
 const functions = [

@@ -56,6 +56,8 @@ export interface EventSpec {
   readonly name: string;
   readonly fields: readonly FieldSpec[];
   readonly shape?: TextShape;
+  /** One record says all that is to be known: a reader delivers the first, and counts the others (`repeated`). */
+  readonly once?: boolean;
 }
 
 /** Result of a name look-up: index into `events`, or one of these. */

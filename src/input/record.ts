@@ -110,6 +110,8 @@ export interface RecordSink extends ConditionSink {
   record(record: Record): void;
   /** Every record counts, wanted or not; called with the number read since the last call. */
   counted(records: number): void;
+  /** Further records of a wanted event of which one says all; told once, at the end. */
+  repeated(event: number, records: number): void;
   /** Records of one CPU were lost here; count -1 when the trace does not say how many. */
   lost(cpu: number, count: number, position: number): void;
   /** The trace of one CPU begins here, later than that of others (`buffer started`). */

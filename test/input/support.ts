@@ -144,6 +144,9 @@ export class Collector implements RecordSink {
   counted(records: number): void {
     this.count += records;
   }
+  repeated(event: number, records: number): void {
+    this.notes.push(`${events[event]!.name}: ${records} more`);
+  }
   lost(cpu: number, count: number, position: number): void {
     this.notes.push(`${position}: lost cpu=${cpu} count=${count}`);
   }

@@ -33,6 +33,8 @@ export class TextEvents {
   private readonly readers: readonly ArgumentReader[];
   /** By event: 1 where a name that a thread has chosen may begin the arguments, so that they cannot betray a probe. */
   private readonly beginsWithComm: Uint8Array;
+  /** By event: number of records, of those that are delivered once; -1 for the others. */
+  private readonly seen: Float64Array;
   private readonly names: NameTable;
   private readonly functions: NameTable;
   private readonly probes = new ProbeReader();
@@ -49,6 +51,7 @@ export class TextEvents {
     this.sink = sink;
     this.catalogue = catalogue;
     this.readers = catalogue.events.map((spec) => this.argumentReader(spec));
+    this.seen = Float64Array.from(catalogue.events, ({ once }) => (once === true ? 0 : -1));
     this.beginsWithComm = Uint8Array.from(catalogue.events, ({ shape }) => (shape === 'sched_switch' ? 1 : 0));
     this.names = new NameTable((name) => {
       const event = catalogue.tracepoint(name);
@@ -117,6 +120,9 @@ export class TextEvents {
     this.unused.report(this.sink, (name) => this.names.names[name]!);
     this.unresolved.report(this.sink, (name) => this.names.names[name]!);
     this.malformed.report(this.sink, (event) => this.catalogue.events[event]!.name);
+    this.seen.forEach((records, event) => {
+      if (records > 1) this.sink.repeated(event, records - 1);
+    });
     if (this.pointers.hashedPointers > 0) {
       this.sink.condition('hashed-pointers', this.pointers.hashedPointers, this.firstHashed);
       this.pointers.hashedPointers = 0;
@@ -128,6 +134,7 @@ export class TextEvents {
   }
 
   private deliver(event: number, bytes: Uint8Array, args: number, end: number): void {
+    if (this.seen[event]! >= 0 && this.seen[event]!++ > 0) return;
     const record = this.record;
     const reader = this.readers[event]!;
     reader.read(bytes, args, end, record);

@@ -182,6 +182,7 @@ export class Comparison implements RecordSink {
   }
 
   counted(): void {}
+  repeated(): void {}
 
   lost(cpu: number, count: number): void {
     this.mix(cpu);
