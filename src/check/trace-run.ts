@@ -296,6 +296,9 @@ export class TraceRun implements RecordSink {
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
     const tracker = new Tracker(this.#feeds(), (event) => this.#judge?.event(event));
+    this.recording.guests?.forEach(({ vcpus }, vm) => {
+      for (const { id, pid } of vcpus) tracker.threads.ofGuest(vm, id, pid);
+    });
     const naming: Naming = {
       time: (relative) => this.time(relative),
       position: (position) => this.position(position),

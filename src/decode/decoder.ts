@@ -16,6 +16,9 @@ export interface EventSink extends ConditionSink {
 /** `which` of irq_set_irqchip_state that means the active state (enum irqchip_irq_state, IRQCHIP_STATE_ACTIVE). */
 const stateActive = 1;
 
+/** ARM_EXCEPTION_HYP_GONE as records hold it (HVC_STUB_ERR); printed, it is a name. */
+const hypGone = 0xbadca11;
+
 /** enum kvm_arch_timer_regs: CNT, CVAL, TVAL, CTL. */
 const sysregs: readonly number[] = [Register.cnt, Register.cval, Register.tval, Register.ctl];
 
@@ -101,6 +104,7 @@ export class Decoder {
         event.kind = Kind.exit;
         event.exitCode = record.int(0);
         if (event.exitCode === otherSymbol) event.exitCode = -1;
+        else if (event.exitCode === hypGone) event.exitCode = 4;
         // The class is stale unless the exit is a trap (specification §3.1).
         event.exceptionClass = event.exitCode === 2 ? record.int(1) : -1;
         return true;

@@ -78,8 +78,7 @@ export class Version7 {
       kallsyms: () => this.kallsyms(),
       kernel: options.kernel,
       cpus: options.cpus,
-      timeOffset: options.timeOffset,
-      tsc: options.tsc,
+      clock: options.times,
       guests: options.guests,
       stats: options.stats,
     };
