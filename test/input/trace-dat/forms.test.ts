@@ -100,6 +100,42 @@ describe('a file of every kind of record', () => {
   });
 });
 
+describe('sub-buffers larger than the page of the machine', () => {
+  const form = { ...plain, pageSize: 16_384, machinePage: 4096 };
+
+  it('are read whole', async () => {
+    expect(withoutPlaces(await readDat(traceDat(form, sample(form))))).toEqual(
+      withoutPlaces(await readDat(traceDat(plain, sample(plain)))),
+    );
+  });
+
+  it.skipIf(!hasTraceCmd)('which trace-cmd 3.1.6 does not: it takes every one for several pages', () => {
+    const path = join(work, 'sub-buffers.dat');
+    writeFileSync(path, traceDat(form, sample(form)));
+    const { stdout } = spawnSync('trace-cmd', ['report', '-R', '-t', '-i', path], { encoding: 'latin1' });
+    expect([...reportLines(stdout)].length).toBeLessThan(16);
+  });
+});
+
+it.each([6, 7] as const)('a latency tracer leaves text in a file of version %d', async (version) => {
+  const text = [
+    '# tracer: wakeup',
+    '#',
+    ' CPU 0/KV-100       0d..2. 1021us : kvm_entry: PC: 0x0000000040000000',
+    ' CPU 0/KV-100       0d..2. 1027us : kvm_entry: PC: 0x0000000040000004',
+    '',
+  ].join('\n');
+  for (const compression of version === 6 ? (['none'] as const) : (['none', 'zlib'] as const)) {
+    const collector = await readDat(
+      traceDat({ ...plain, version, compression }, { ...sample(plain), buffers: [], text }),
+    );
+    expect(withoutPlaces(collector)).toEqual([
+      'CPU 0/KV-100 [0] task 0: kvm_entry vcpu_pc=40000000',
+      'CPU 0/KV-100 [0] task 6000: kvm_entry vcpu_pc=40000004',
+    ]);
+  }
+});
+
 const events = new Events(plain);
 const one = (cpu: number, ...list: Page[]): File => ({
   buffers: [{ name: '', cpus: [{ cpu, pages: list }] }],

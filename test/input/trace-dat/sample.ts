@@ -1,4 +1,4 @@
-import { Bytes, type File, type Form, format, type Item, type Page } from './writer.js';
+import { Bytes, type File, type Form, format, type Page } from './writer.js';
 
 /** Ids of the sample's events: a kernel numbers them as they come. */
 const id = {
@@ -240,6 +240,3 @@ export function sample(form: Form): File {
     options: [[5, Buffer.from('Linux host 6.1.0-synthetic aarch64\0')]],
   };
 }
-
-/** An item that stands for a record of one of the CPUs. */
-export type { Item };

@@ -7,6 +7,8 @@ export interface Form {
   readonly longSize: 4 | 8;
   readonly pageSize: number;
   readonly compression: 'none' | 'zlib';
+  /** Of the machine, where the buffers' pages (sub-buffers) are larger. */
+  readonly machinePage?: number;
 }
 
 export const plain: Form = { version: 7, isBigEndian: false, longSize: 8, pageSize: 4096, compression: 'none' };
@@ -39,6 +41,8 @@ export interface Buffer_ {
 
 export interface File {
   readonly buffers: readonly Buffer_[];
+  /** What a latency tracer printed, instead of buffers. */
+  readonly text?: string;
   readonly formats?: readonly (readonly [system: string, text: string])[];
   readonly options?: readonly (readonly [id: number, data: Uint8Array])[];
   readonly kallsyms?: string;
@@ -185,7 +189,7 @@ function begin(form: Form): Bytes {
     .text(`${form.version}`)
     .number(form.isBigEndian ? 1 : 0, 1)
     .number(8, 1)
-    .u32(form.pageSize);
+    .u32(form.machinePage ?? form.pageSize);
 }
 
 /** A whole trace.dat. */
@@ -205,6 +209,7 @@ function version6(form: Form, file: File): Buffer {
       bytes.u64(places[index] ?? 0).text(name);
     }
     for (const [id, data] of file.options ?? []) bytes.u16(id).u32(data.length).raw(data);
+    if (file.text !== undefined) return { bytes: bytes.u16(0).raw('latency  \0', file.text), places: [] };
     bytes
       .u16(0)
       .raw('flyrecord\0')
@@ -219,6 +224,7 @@ function version6(form: Form, file: File): Buffer {
     return { bytes, places: found };
   };
   const first = build([], []);
+  if (file.text !== undefined) return first.bytes.done();
   let at = Math.ceil(first.bytes.length / form.pageSize) * form.pageSize;
   const data: Uint8Array[] = [];
   const tables = file.buffers.map(({ cpus }) => {
@@ -267,6 +273,18 @@ function version7(form: Form, file: File): Buffer {
   for (const [id, data] of file.options ?? []) options.u16(id).u32(data.length).raw(data);
   const done = patched(form, bytes, firstOptions);
   section(form, bytes, options, done);
+  if (file.text !== undefined) {
+    const option = new Bytes(form).u64(bytes.length).text('').text('local');
+    const text = Buffer.from(file.text);
+    const content = isCompressed ? chunks(form, [text]) : text;
+    bytes
+      .u16(22)
+      .u16(isCompressed ? 1 : 0)
+      .u32(0)
+      .u64(content.length)
+      .raw(content);
+    section(form, bytes, new Bytes(form).u16(22).u32(option.length).raw(option.done()), done);
+  }
   for (const buffer of file.buffers) {
     const place = bytes.length;
     const option = new Bytes(form)
