@@ -271,6 +271,9 @@ export class TraceRun extends Intake {
     });
     const judge = this.#judge;
     const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));
+    this.recording.guests?.forEach(({ vcpus }, vm) => {
+      for (const { id, pid } of vcpus) tracker.threads.ofGuest(vm, id, pid);
+    });
     this.#tracker = tracker;
     for (const event of this.#pending) {
       tracker.event(event);

@@ -11,7 +11,7 @@ export interface VmGrouping {
 }
 
 /**
- * Groups vcpus to VMs. Certain: the notation names the VM, or the recording has thread groups (one VM per process).
+ * Groups vcpus to VMs. Certain: the notation or the recorder names the VM, or the recording has thread groups (one VM per process).
  * Derived: probes showed the counter offset, which all vcpus of a VM share and which no two VMs do. Otherwise
  * assumed: threads named alike belong together, ids do not repeat within a VM, and a VM's threads are created one
  * after the other.

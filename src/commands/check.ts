@@ -107,8 +107,7 @@ When the reader of the report goes away (| head), the run ends quietly with 1 if
 3 if an input had been unreadable, else 4, unless every input had been read.
 
 Examples:
-  $ timervet check trace.txt
-  $ trace-cmd report -N -t -i trace.dat | timervet check -
+  $ timervet check trace.dat
   $ cat /sys/kernel/tracing/trace_pipe | timervet check -
   $ timervet check --format ktap --format json=report.json traces/*.txt
   $ timervet check --rule ctl-bits-valid=off --fail-on error trace.txt`;

@@ -16,6 +16,9 @@ export type Decode = (record: Record, event: TimerEvent, learned: Learned) => bo
 /** Exit code of a trap (ARM_EXCEPTION_TRAP). */
 const trap = 2;
 
+/** ARM_EXCEPTION_HYP_GONE as records hold it (HVC_STUB_ERR); printed, it is a name, here number 4. */
+const hypGone = 0xbadca11;
+
 /** A symbol's number, -1 for one that is not in its table. */
 function symbol(record: Record, field: number): number {
   const value = record.int(field);
@@ -66,6 +69,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   kvm_exit(record, event) {
     event.kind = Kind.exit;
     event.exitCode = symbol(record, 0);
+    if (event.exitCode === hypGone) event.exitCode = 4;
     // The class is stale unless the exit is a trap (specification §3.1).
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;

@@ -47,7 +47,7 @@ const byteOrderMark = '\u00ef\u00bb\u00bf';
 
 const expected =
   'expected ftrace text (tracefs `trace`, `trace_pipe`, `trace-cmd report`), `perf script` text, a kernel log with an ' +
-  'ftrace dump, or the native CSV or JSON Lines notation';
+  'ftrace dump, a trace.dat, or the native CSV or JSON Lines notation';
 
 /**
  * The format of an input, by its content.
@@ -103,7 +103,10 @@ class Survey {
     this.number++;
     if (line.trim() === '') return undefined;
     if (line.includes('\0'))
-      throw this.error('found binary data', 'export it as text, e.g. with `trace-cmd report -N` or `perf script`');
+      throw this.error(
+        'found binary data',
+        'give a trace.dat as it is, or export the recording as text, e.g. with `perf script`',
+      );
     if (line.startsWith('#')) return this.comment(line);
     if (this.isFirst) {
       this.isFirst = false;

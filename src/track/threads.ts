@@ -9,7 +9,7 @@ export class Vcpu {
   /** Thread that runs it. */
   pid: number;
   tgid = -1;
-  /** VM number that the notation names, -1 elsewhere. */
+  /** VM number that the notation or the recorder names, -1 elsewhere. */
   vm = -1;
   /** A record has shown its `struct kvm_vcpu` pointer. */
   hasPointer = false;
@@ -122,6 +122,15 @@ export class Threads {
       vcpu.id = id;
       this.#byName.set(key, vcpu);
     }
+    return vcpu;
+  }
+
+  /** The vcpu that the recorder knew a thread to run, of which virtual machine; before any event of it. */
+  ofGuest(vm: number, id: number, pid: number): Vcpu {
+    const thread = this.get(pid);
+    const vcpu = this.ofThread(thread);
+    vcpu.vm = vm;
+    vcpu.id = id;
     return vcpu;
   }
 

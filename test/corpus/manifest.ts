@@ -9,7 +9,9 @@ export const corpus = join(root, 'traces');
 export interface ExpectedFinding {
   readonly rule: string;
   readonly diagnosis: string;
-  readonly line: number;
+  /** Where it is: a line of text, or in a trace.dat an offset in its CPU's data. */
+  readonly line?: number;
+  readonly offset?: number;
   /** Trace time at which the recorded kernel itself noted that it injected the fault, seconds. */
   readonly near?: string;
 }
@@ -40,7 +42,7 @@ const shapes = {
   row: ['path', 'shows', 'options?', 'expected'],
   options: ['model?', 'host?'],
   expected: ['verdict', 'exitCode', 'model', 'host', 'vcpus', 'vms', 'events', 'findings'],
-  finding: ['rule', 'diagnosis', 'line', 'near?'],
+  finding: ['rule', 'diagnosis', 'line?', 'offset?', 'near?'],
 };
 
 function keysWrong(what: keyof typeof shapes, value: object): string[] {

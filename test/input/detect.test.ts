@@ -70,10 +70,8 @@ describe('an input that cannot be checked is refused with place, finding and adv
     expect(() => detectFormat(bytes(`\x1b[31m${'x'.repeat(5000)}\n`), true)).toThrow(/`\.\[31mx{75}…`/);
   });
 
-  it.each([
-    ['trace-dat', /trace-cmd report -N -i FILE/],
-    ['perf-data', /perf script --ns -i FILE.*--guestkallsyms/],
-  ] as const)('%s', (format, message) => {
-    expect(() => createTextReader(format, catalogue, new Collector())).toThrow(message);
+  it('perf-data', () => {
+    const read = () => createTextReader('perf-data', catalogue, new Collector());
+    expect(read).toThrow(/perf script --ns -i FILE.*--guestkallsyms/);
   });
 });

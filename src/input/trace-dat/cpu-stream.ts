@@ -91,6 +91,7 @@ export class CpuStream {
   private readonly pageWords: number;
   /** Bytes of the window, and the word of the page that comes next. */
   private windowBytes = 0;
+  private windowStart = 0;
   private nextPage = 0;
   /** The walk: next word, and first word behind the page's data. */
   private at = 0;
@@ -190,7 +191,7 @@ export class CpuStream {
         const first = words[payload]!;
         const id = isBigEndian ? first >>> 16 : first & 0xffff;
         const event = wanted[id]!;
-        if (event < 0 && unused[id]!++ === 0) tally.firstUnused[id] = this.windows.start + at * 4;
+        if (event < 0 && unused[id]!++ === 0) tally.firstUnused[id] = this.windowStart + at * 4;
         if (event >= 0 || this.attentive) {
           if (this.attentive) this.attend(time, at);
           if (event >= 0 || this.lost !== noLoss || this.isFirst) {
@@ -200,7 +201,7 @@ export class CpuStream {
             this.id = id;
             this.payload = payload;
             this.length = length * 4;
-            this.position = this.windows.start + at * 4;
+            this.position = this.windowStart + at * 4;
             this.time = time;
             this.lastTime = time;
             this.clock = time;
@@ -244,6 +245,7 @@ export class CpuStream {
     this.windowBytes = this.windows.next();
     if (this.windows.isBroken) this.lose(-1);
     if (this.windowBytes === 0) return false;
+    this.windowStart = this.windows.start;
     const bytes = this.windows.bytes;
     this.bytes = bytes;
     const count = bytes.length >>> 2;
@@ -315,7 +317,7 @@ export class CpuStream {
   /** The first record behind something: a loss stands before it, or its time is less than the one before. */
   private attend(time: number, at: number): void {
     this.attentive = false;
-    if (time < this.lastTime && this.stepsBack++ === 0) this.firstStepBack = this.windows.start + at * 4;
+    if (time < this.lastTime && this.stepsBack++ === 0) this.firstStepBack = this.windowStart + at * 4;
     this.lost = this.pendingLoss;
     this.pendingLoss = noLoss;
   }

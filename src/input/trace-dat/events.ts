@@ -43,6 +43,9 @@ interface Wanted {
   readonly address: FormatField | undefined;
   readonly isReturn: boolean;
   readonly targets: Map<number, Target>;
+  /** The address and function of the record before: mostly those of the next as well. */
+  lastKey: number;
+  last: Target;
 }
 
 /** From a stop of a CPU's walk to a delivered record. */
@@ -55,9 +58,13 @@ export class DatEvents {
   private readonly wanted: Wanted[] = [];
   private readonly malformed = new Conditions('malformed-fields');
   private readonly unresolved = new Conditions('unresolved-function');
+  private readonly repeated = new Conditions('repeated-event');
+  /** By CPU and event id, the buffer that showed such a record first; only where there are several buffers. */
+  private readonly owners: Map<number, number> | undefined;
   private functions: Symbols | null | undefined;
 
   constructor(layout: Layout, tally: Tally, catalogue: Catalogue, sink: RecordSink) {
+    this.owners = layout.buffers.length > 1 ? new Map() : undefined;
     this.layout = layout;
     this.tally = tally;
     this.catalogue = catalogue;
@@ -73,6 +80,7 @@ export class DatEvents {
    * @param time nanoseconds since the first record of the trace
    */
   deliver(stream: CpuStream, time: number): void {
+    if (this.owners !== undefined && this.isRepeated(stream, this.owners)) return;
     const wanted = this.wanted[stream.event]!;
     const record = this.record;
     record.position = stream.position;
@@ -113,7 +121,18 @@ export class DatEvents {
       this.sink.condition(kind, unused[id]!, firstUnused[id]!, name(id));
     }
     this.unresolved.report(this.sink, name);
+    this.repeated.report(this.sink, name);
     this.malformed.report(this.sink, name);
+  }
+
+  /** Whether another buffer records this CPU's events of the kind: each happened once, however many buffers have it. */
+  private isRepeated(stream: CpuStream, owners: Map<number, number>): boolean {
+    const key = stream.cpu * 0x10000 + stream.id;
+    const owner = owners.get(key);
+    if (owner === undefined) owners.set(key, stream.buffer);
+    if (owner === undefined || owner === stream.buffer) return false;
+    this.repeated.add(stream.id, stream.position);
+    return true;
   }
 
   private add(format: EventFormat): void {
@@ -132,6 +151,8 @@ export class DatEvents {
       address,
       isReturn: returning !== undefined,
       targets: new Map(),
+      lastKey: Number.NaN,
+      last: unresolved,
     });
   }
 
@@ -157,11 +178,11 @@ export class DatEvents {
     const hi = isLong ? (isBigEndian ? first : second) : 0;
     const lo = isLong && isBigEndian ? second : first;
     const key = addressKey(hi, lo);
-    let target = wanted.targets.get(key);
-    if (target === undefined) {
-      target = this.target(wanted, hi, lo);
-      if (wanted.targets.size < mostAddresses) wanted.targets.set(key, target);
+    if (key !== wanted.lastKey) {
+      wanted.last = this.targetAt(wanted, key, hi, lo);
+      wanted.lastKey = key;
     }
+    const target = wanted.last;
     if (target.reader === undefined) {
       if (!target.isResolved) this.unresolved.add(stream.id, stream.position);
       else if (this.tally.unused[stream.id]!++ === 0) this.tally.firstUnused[stream.id] = stream.position;
@@ -174,6 +195,15 @@ export class DatEvents {
     record.source = target.source;
     record.isReturn = wanted.isReturn;
     this.sink.record(record);
+  }
+
+  private targetAt(wanted: Wanted, key: number, hi: number, lo: number): Target {
+    let target = wanted.targets.get(key);
+    if (target === undefined) {
+      target = this.target(wanted, hi, lo);
+      if (wanted.targets.size < mostAddresses) wanted.targets.set(key, target);
+    }
+    return target;
   }
 
   /** What a probe at an address is: by the function there, else by the name that its user gave it. */

@@ -63,8 +63,15 @@ function namesOf(spec: FieldSpec): string[] {
 export class FieldReader {
   /** Mask of the fields that a record must have. */
   readonly required: number;
-  private readonly fields: readonly Field[];
   private readonly isBigEndian: boolean;
+  private readonly fields: readonly Field[];
+  // The same flat, for the loop over every record's fields.
+  private readonly reads: Uint8Array;
+  private readonly offsets: Uint16Array;
+  private readonly slots: Uint8Array;
+  /** Bytes of a record that has all fields, and the mask of those. */
+  private readonly wholeLength: number;
+  private readonly allPresent: number;
 
   constructor(spec: EventSpec, format: EventFormat, isBigEndian: boolean, longSize: number, resolve: Resolve) {
     this.required = spec.fields.reduce((mask, field, slot) => (field.required ? mask | (1 << slot) : mask), 0);
@@ -73,21 +80,51 @@ export class FieldReader {
       const found = fieldOf(field, slot, spec, format, longSize, resolve);
       return found === undefined ? [] : [found];
     });
+    this.reads = Uint8Array.from(this.fields, ({ read }) => read);
+    this.offsets = Uint16Array.from(this.fields, ({ offset }) => offset);
+    this.slots = Uint8Array.from(this.fields, ({ slot }) => slot);
+    this.wholeLength = this.fields.reduce((length, { offset, size }) => Math.max(length, offset + size), 0);
+    this.allPresent = this.fields.reduce((mask, { slot }) => mask | (1 << slot), 0);
   }
 
   /** Fills the record's fields; `present` says which the record has. */
   read(source: Source, record: Record): void {
-    const { fields } = this;
-    let present = 0;
-    for (let index = 0; index < fields.length; index++) {
-      const field = fields[index]!;
-      if (field.offset + field.size > source.length) continue;
-      if (this.field(field, source, record)) present |= 1 << field.slot;
+    const { reads, offsets, slots } = this;
+    const { words, payload, length } = source;
+    const isWhole = length >= this.wholeLength;
+    let present = this.allPresent;
+    for (let index = 0; index < reads.length; index++) {
+      const slot = slots[index]!;
+      const offset = offsets[index]!;
+      if (!isWhole && offset + this.fields[index]!.size > length) {
+        present &= ~(1 << slot);
+        continue;
+      }
+      const word = payload + (offset >>> 2);
+      switch (reads[index]) {
+        case Read.word:
+          record.hi[slot] = 0;
+          record.lo[slot] = words[word]!;
+          break;
+        case Read.signedWord: {
+          const lo = words[word]!;
+          record.hi[slot] = lo >> 31;
+          record.lo[slot] = lo;
+          break;
+        }
+        case Read.double:
+          record.hi[slot] = words[this.isBigEndian ? word : word + 1]!;
+          record.lo[slot] = words[this.isBigEndian ? word + 1 : word]!;
+          break;
+        default:
+          if (!this.rare(this.fields[index]!, source, record)) present &= ~(1 << slot);
+      }
     }
     record.present = present;
   }
 
-  private field(field: Field, source: Source, record: Record): boolean {
+  /** All that is no aligned number. @returns whether the record has the field */
+  private rare(field: Field, source: Source, record: Record): boolean {
     const { words, bytes, payload } = source;
     const at = payload * 4 + field.offset;
     const word = payload + (field.offset >>> 2);
@@ -95,29 +132,17 @@ export class FieldReader {
     let hi = 0;
     let lo = 0;
     switch (field.read) {
-      case Read.word:
-        lo = words[word]!;
-        break;
-      case Read.signedWord:
-        lo = words[word]!;
-        hi = lo >> 31;
-        break;
-      case Read.double:
       case Read.state:
+        lo = normalState(words[this.isBigEndian && field.size === 8 ? word + 1 : word]!);
+        break;
       case Read.function: {
-        if (field.size === 8) {
-          hi = words[this.isBigEndian ? word : word + 1]!;
-          lo = words[this.isBigEndian ? word + 1 : word]!;
-        } else lo = words[word]!;
-        if (field.read === Read.state) {
-          lo = normalState(lo);
+        const isLong = field.size === 8;
+        hi = isLong ? words[this.isBigEndian ? word : word + 1]! : 0;
+        lo = words[isLong && this.isBigEndian ? word + 1 : word]!;
+        const value = field.symbols!.ofFunction(hi, lo);
+        if (value !== undefined) {
           hi = 0;
-        } else if (field.read === Read.function) {
-          const value = field.symbols!.ofFunction(hi, lo);
-          if (value !== undefined) {
-            hi = 0;
-            lo = value;
-          }
+          lo = value;
         }
         break;
       }

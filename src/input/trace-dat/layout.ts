@@ -1,4 +1,5 @@
 import type { Guest } from '../record.js';
+import type { DatClock } from './clock.js';
 import type { Bytes } from './cursor.js';
 import type { Formats } from './formats.js';
 
@@ -48,10 +49,7 @@ export interface Layout {
   /** Kernel release. */
   readonly kernel: string | undefined;
   readonly cpus: number | undefined;
-  /** Nanoseconds to be added to each time (DATE, OFFSET). */
-  readonly timeOffset: bigint;
-  /** Counts to nanoseconds: `(count * mult) >> shift` (TSC2NSEC). */
-  readonly tsc: { readonly mult: number; readonly shift: number } | undefined;
+  readonly clock: DatClock;
   readonly guests: readonly Guest[];
   readonly stats: readonly CpuStat[];
 }

@@ -1,4 +1,5 @@
 import type { Guest } from '../record.js';
+import { DatClock, readTimeShift, type TimeShift } from './clock.js';
 import { bytesOf, Cursor } from './cursor.js';
 import type { CpuStat } from './layout.js';
 
@@ -12,6 +13,7 @@ export const OptionId = {
   uname: 5,
   offset: 7,
   cpuCount: 8,
+  timeShift: 12,
   guest: 13,
   tscToNsec: 14,
   headerInfo: 16,
@@ -33,8 +35,13 @@ export class Options {
   /** Empty where the option is there and names none. */
   clock: string | undefined;
   cpus: number | undefined;
-  timeOffset = 0n;
-  tsc: { mult: number; shift: number } | undefined;
+  private timeOffset = 0n;
+  private tsc: { mult: number; shift: number } | undefined;
+  private timeShift: TimeShift | undefined;
+
+  get times(): DatClock {
+    return new DatClock(this.tsc, this.timeShift, this.timeOffset);
+  }
 
   /**
    * Takes one option.
@@ -70,8 +77,16 @@ export class Options {
       case OptionId.guest:
         this.guests.push(guestOf(cursor));
         return true;
-      case OptionId.tscToNsec:
-        this.tsc = { mult: cursor.u32('a multiplier'), shift: cursor.u32('a shift') };
+      case OptionId.tscToNsec: {
+        const mult = cursor.u32('a multiplier');
+        const shift = cursor.u32('a shift');
+        if (shift > 63) throw cursor.error(4, 'a shift of at most 63', `${shift}`);
+        // Without a multiplier the recorder could not tell, and times stay counts.
+        if (mult !== 0) this.tsc = { mult, shift };
+        return true;
+      }
+      case OptionId.timeShift:
+        this.timeShift = readTimeShift(cursor);
         return true;
       default:
         return false;

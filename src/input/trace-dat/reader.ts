@@ -47,7 +47,9 @@ export class TraceDatReader {
   private readonly tally = new Tally();
   private readonly progress = new Progress();
   private readonly events: DatEvents;
-  /** Time of the first record as streams count it. */
+  /** Raw time from which streams count. */
+  private base = 0n;
+  /** Time of the first record as `timeOf` counts it. */
   private first = 0;
 
   constructor(file: RandomAccess, layout: Layout, codec: Codec | undefined, catalogue: Catalogue, sink: RecordSink) {
@@ -109,6 +111,7 @@ export class TraceDatReader {
       tally.baseHi = firstHi;
       tally.baseLo = firstLo;
     });
+    this.base = (BigInt(tally.baseHi) << 32n) + BigInt(tally.baseLo);
     return streams;
   }
 
@@ -120,7 +123,10 @@ export class TraceDatReader {
     const times = new Float64Array(streams.length);
     for (let index = 0; index < streams.length; index++) times[index] = yield* this.step(streams[index]!);
     this.first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
-    if (this.first < Number.POSITIVE_INFINITY) this.sink.fact({ origin: this.origin() });
+    if (this.first < Number.POSITIVE_INFINITY) {
+      const origin = this.base + BigInt(this.first);
+      this.sink.fact({ origin: this.layout.clock.isSteady ? this.layout.clock.absolute(origin, 0) : origin });
+    }
     for (;;) {
       let chosen = 0;
       let next = Number.POSITIVE_INFINITY;
@@ -184,22 +190,10 @@ export class TraceDatReader {
     this.tally.records = 0;
   }
 
-  /** The record's time in the trace's unit, exact and counted from the base. */
+  /** The record's time, counted from the same place as all others. */
   private timeOf(stream: CpuStream): number {
-    const { tsc } = this.layout;
-    if (tsc === undefined) return stream.time;
-    return Number(this.absolute(BigInt(stream.time)) - this.absolute(0n));
-  }
-
-  /** A raw time, counted from the base, in the trace's clock. */
-  private absolute(raw: bigint): bigint {
-    const { tsc, timeOffset } = this.layout;
-    const count = (BigInt(this.tally.baseHi) << 32n) + BigInt(this.tally.baseLo) + raw;
-    return (tsc === undefined ? count : (count * BigInt(tsc.mult)) >> BigInt(tsc.shift)) + timeOffset;
-  }
-
-  private origin(): bigint {
-    return this.absolute(0n) + BigInt(this.first);
+    if (this.layout.clock.isSteady) return stream.time;
+    return Number(this.layout.clock.absolute(this.base + BigInt(stream.time), stream.cpu) - this.base);
   }
 
   /** Losses that the recorder counted on CPUs whose pages show none. */

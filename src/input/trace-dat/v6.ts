@@ -84,8 +84,7 @@ export class Version6 {
       kallsyms: () => new Cursor(file, cursor.isBigEndian, kallsyms.at).bytes(kallsyms.length, 'kallsyms'),
       kernel: options.kernel,
       cpus: options.cpus ?? cpus,
-      timeOffset: options.timeOffset,
-      tsc: options.tsc,
+      clock: options.times,
       guests: options.guests,
       stats: options.stats,
     };

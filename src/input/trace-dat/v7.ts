@@ -12,6 +12,9 @@ import { OptionId, Options } from './options.js';
 const headerSize = 16;
 const compressedFlag = 1;
 
+/** Bytes of a CPU in a buffer's table: u32 number, u64 place, u64 size. */
+const cpuSize = 20;
+
 /** Section that holds the pages of a buffer. */
 const flyrecord = 3;
 
@@ -78,8 +81,7 @@ export class Version7 {
       kallsyms: () => this.kallsyms(),
       kernel: options.kernel,
       cpus: options.cpus,
-      timeOffset: options.timeOffset,
-      tsc: options.tsc,
+      clock: options.times,
       guests: options.guests,
       stats: options.stats,
     };
@@ -127,6 +129,7 @@ export class Version7 {
     const cpus: CpuData[] = [];
     for (let index = 0; index < count; index++)
       cpus.push({ cpu: cursor.u32('a CPU'), offset: cursor.u64('a place'), size: cursor.u64('a size') });
+    if (cursor.left >= cpuSize) throw cursor.error(cursor.position, 'the end of the table of CPUs', 'more CPUs');
     const isCompressed =
       count > 0 && (this.header(at, flyrecord, 'the pages of a buffer').flags & compressedFlag) !== 0;
     if (isCompressed && this.codec === undefined)

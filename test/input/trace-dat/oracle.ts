@@ -157,7 +157,8 @@ export class Comparison implements RecordSink {
     if (record.pid !== line.pid) this.differ(`${where}: pid ${record.pid}`);
     if (record.comm() !== line.comm) this.differ(`${where}: comm ${record.comm()}`);
     const spec = this.catalogue.events[record.event]!;
-    if (spec.name !== (isProbe(line.fields) ? '(probe)' : line.name)) this.differ(`${where}: event ${spec.name}`);
+    const name = isProbe(line.fields) || (line.name === 'function' && spec.name === '(probe)') ? '(probe)' : line.name;
+    if (spec.name !== name) this.differ(`${where}: event ${spec.name}`);
     for (const [name, value] of line.fields) this.field(record, spec, name, value, where);
   }
 
@@ -166,13 +167,13 @@ export class Comparison implements RecordSink {
     if (slot < 0) return;
     const number = numberOf(value);
     // The tracer's addresses have become the event.
-    if (spec.name === 'function') return;
+    if (name === 'ip' || name === 'parent_ip') return;
     if (!record.has(slot)) {
       this.differ(`${where}: no ${name}`);
       return;
     }
-    if (record.hi[slot] === 0 && number === BigInt(record.lo[slot]!)) return;
-    const found = (BigInt(record.hi[slot]!) << 32n) | BigInt(record.lo[slot]!);
+    if (record.hi[slot] === 0 && number === BigInt.asUintN(32, BigInt(record.lo[slot]!))) return;
+    const found = BigInt.asUintN(64, (BigInt(record.hi[slot]!) << 32n) | BigInt.asUintN(32, BigInt(record.lo[slot]!)));
     const expected = number ?? BigInt(spec.fields[slot]!.symbols?.[value] ?? -1);
     // An unsigned field that is printed as a signed one has only its own bits in common.
     // The recordings' symbols are not complete: trace-cmd names the nearest function before an address, however far away.
@@ -209,7 +210,11 @@ export class Comparison implements RecordSink {
 
   /** The report must have nothing more. */
   finish(): void {
-    const rest = this.take();
+    let rest = this.take();
+    while (rest?.name === 'function') {
+      this.unresolved--;
+      rest = this.take();
+    }
     if (rest !== undefined) this.differ(`${rest.text}: not read`);
   }
 
@@ -224,12 +229,8 @@ export class Comparison implements RecordSink {
     const kept = this.line;
     this.line = undefined;
     if (kept !== undefined) return kept;
-    for (;;) {
-      const next = this.lines?.next();
-      if (next === undefined || next.done) return undefined;
-      if (next.value.name !== 'function' || numberOf(next.value.fields[0]![1]) === undefined) return next.value;
-      this.unresolved--;
-    }
+    const next = this.lines?.next();
+    return next === undefined || next.done ? undefined : next.value;
   }
 
   private differ(text: string): void {
