@@ -1,54 +1,60 @@
 import type { TimerEvent } from '../events/event.js';
 import type { RuleCoverage } from './facts.js';
 
+/** Counts by vcpu: at index 0 those of no vcpu, from 1 on those of vcpu 0, 1, … */
+class Counts {
+  readonly #counts: number[] = [0];
+
+  /** Counts one for a vcpu, -1 for none. */
+  add(vcpu: number): void {
+    // Without holes, which would cost at every event.
+    while (this.#counts.length <= vcpu + 1) this.#counts.push(0);
+    this.#counts[vcpu + 1]!++;
+  }
+
+  of(vcpu: number): number {
+    return this.#counts[vcpu + 1] ?? 0;
+  }
+
+  get sum(): number {
+    return this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+}
+
 /** How often a rule held, was violated or stayed undecided, in all and by vcpu. */
 export class Coverage {
-  held = 0;
-  violated = 0;
-  undecided = 0;
-  readonly reasons = new Map<string, number>();
-  readonly #heldBy: number[] = [];
-  readonly #violatedBy: number[] = [];
-  readonly #undecidedBy: number[] = [];
+  readonly #held = new Counts();
+  readonly #violated = new Counts();
+  readonly #undecided = new Counts();
+  readonly #reasons = new Map<string, number>();
 
   hold(event: TimerEvent): void {
-    this.held++;
-    count(this.#heldBy, event.vcpu);
+    this.#held.add(event.vcpu);
   }
 
   undecide(event: TimerEvent, reason: string): void {
-    this.undecided++;
-    this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
-    count(this.#undecidedBy, event.vcpu);
+    this.#undecided.add(event.vcpu);
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
   }
 
   violate(event: TimerEvent): void {
-    this.violated++;
-    count(this.#violatedBy, event.vcpu);
+    this.#violated.add(event.vcpu);
   }
 
   byVcpu(index: number): { held: number; violated: number; undecided: number } {
     return {
-      held: this.#heldBy[index] ?? 0,
-      violated: this.#violatedBy[index] ?? 0,
-      undecided: this.#undecidedBy[index] ?? 0,
+      held: this.#held.of(index),
+      violated: this.#violated.of(index),
+      undecided: this.#undecided.of(index),
     };
   }
 
   summary(): RuleCoverage {
     return {
-      held: this.held,
-      violated: this.violated,
-      undecided: this.undecided,
-      reasons: Object.fromEntries(this.reasons),
+      held: this.#held.sum,
+      violated: this.#violated.sum,
+      undecided: this.#undecided.sum,
+      reasons: Object.fromEntries(this.#reasons),
     };
   }
-}
-
-/** Counts one for a vcpu; an event without one counts in the sum only. */
-function count(counts: number[], vcpu: number): void {
-  if (vcpu < 0) return;
-  // Without holes, which would cost at every event.
-  while (counts.length <= vcpu) counts.push(0);
-  counts[vcpu]!++;
 }

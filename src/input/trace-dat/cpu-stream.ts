@@ -25,14 +25,14 @@ const longest = 2 ** 53;
 export const noLoss = -2;
 
 /** Where a walk has stopped. */
-export const Stop = {
+export enum Stop {
   /** At a record that is wanted, or at the first one behind a loss. */
-  record: 0,
+  record,
   /** The windows of this slice of work are used up; `advance` goes on. */
-  pause: 1,
+  pause,
   /** Behind the last record. */
-  end: 2,
-} as const;
+  end,
+}
 
 /** What all CPUs of a file share: which events are wanted, and how many records of each there were. */
 export class Tally {

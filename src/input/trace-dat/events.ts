@@ -42,6 +42,7 @@ interface Wanted {
   /** Of a probe or the function tracer: where the function's address stands, and the functions seen by address. */
   readonly address: FormatField | undefined;
   readonly isReturn: boolean;
+  readonly isOnce: boolean;
   readonly targets: Map<number, Target>;
   /** The address and function of the record before: mostly those of the next as well. */
   lastKey: number;
@@ -61,6 +62,8 @@ export class DatEvents {
   private readonly repeated = new Conditions('repeated-event');
   /** By CPU and event id, the buffer that showed such a record first; only where there are several buffers. */
   private readonly owners: Map<number, number> | undefined;
+  /** Ids of events of which one record says all, and has been delivered: the event of each. */
+  private readonly told = new Map<number, number>();
   private functions: Symbols | null | undefined;
 
   constructor(layout: Layout, tally: Tally, catalogue: Catalogue, sink: RecordSink) {
@@ -107,7 +110,16 @@ export class DatEvents {
     record.event = wanted.event;
     record.source = 'tracepoint';
     record.isReturn = false;
+    if (wanted.isOnce) this.tell(stream.id, wanted.event);
     this.sink.record(record);
+  }
+
+  /** The record at hand says all that is to be known of its event: further ones are only counted. */
+  private tell(id: number, event: number): void {
+    // Whether another buffer repeats it can be told only record by record.
+    if (this.owners !== undefined) return;
+    this.tally.wanted[id] = -1;
+    this.told.set(id, event);
   }
 
   /** Reports what was gathered. */
@@ -117,6 +129,11 @@ export class DatEvents {
     const { unused, firstUnused } = this.tally;
     for (let id = 0; id < unused.length; id++) {
       if (unused[id] === 0) continue;
+      const told = this.told.get(id);
+      if (told !== undefined) {
+        this.sink.repeated(told, unused[id]!);
+        continue;
+      }
       const kind = formats.name(id) === undefined ? 'unknown-event' : 'unused-event';
       this.sink.condition(kind, unused[id]!, firstUnused[id]!, name(id));
     }
@@ -150,6 +167,7 @@ export class DatEvents {
       reader: address === undefined ? this.reader(event, format) : undefined,
       address,
       isReturn: returning !== undefined,
+      isOnce: event !== notWanted && this.catalogue.events[event]!.once === true,
       targets: new Map(),
       lastKey: Number.NaN,
       last: unresolved,

@@ -6,30 +6,30 @@ import type { EventFormat, FormatField } from './formats.js';
 import { addressKey } from './symbols.js';
 
 /** How one field is read. */
-const Read = {
-  word: 0,
-  signedWord: 1,
-  double: 2,
-  byte: 3,
-  signedByte: 4,
-  half: 5,
-  signedHalf: 6,
+enum Read {
+  word,
+  signedWord,
+  double,
+  byte,
+  signedByte,
+  half,
+  signedHalf,
   /** Not at a word's boundary. */
-  unaligned: 7,
-  signedUnaligned: 8,
-  unalignedDouble: 9,
+  unaligned,
+  signedUnaligned,
+  unalignedDouble,
   /** A string whose place and length stand in the record. */
-  string: 10,
-  relativeString: 11,
+  string,
+  relativeString,
   /** A string in the record itself. */
-  characters: 12,
+  characters,
   /** A function by its address. */
-  function: 13,
+  function,
   /** sched_switch's prev_state. */
-  state: 14,
+  state,
   /** Several small fields that together name a symbol. */
-  parts: 15,
-} as const;
+  parts,
+}
 
 /** Where a record is read from: the walk's words and bytes. */
 export interface Source {
@@ -64,10 +64,14 @@ export class FieldReader {
   /** Mask of the fields that a record must have. */
   readonly required: number;
   private readonly isBigEndian: boolean;
+  /** All fields that the format has, and those of them that are no aligned numbers. */
   private readonly fields: readonly Field[];
-  // The same flat, for the loop over every record's fields.
-  private readonly reads: Uint8Array;
-  private readonly offsets: Uint16Array;
+  private readonly others: readonly Field[];
+  // The aligned numbers, flat for the loop over every record's fields: where in the record its words are, where in
+  // `hi` and `lo` they go, and what the upper half is.
+  private readonly low: Uint16Array;
+  private readonly high: Uint16Array;
+  private readonly upper: Uint8Array;
   private readonly slots: Uint8Array;
   /** Bytes of a record that has all fields, and the mask of those. */
   private readonly wholeLength: number;
@@ -80,51 +84,56 @@ export class FieldReader {
       const found = fieldOf(field, slot, spec, format, longSize, resolve);
       return found === undefined ? [] : [found];
     });
-    this.reads = Uint8Array.from(this.fields, ({ read }) => read);
-    this.offsets = Uint16Array.from(this.fields, ({ offset }) => offset);
-    this.slots = Uint8Array.from(this.fields, ({ slot }) => slot);
+    const plain = this.fields.filter(({ read }) => read <= Read.double);
+    this.others = this.fields.filter(({ read }) => read > Read.double);
+    const second = (field: Field) => (field.read === Read.double ? field.offset / 4 + 1 : 0);
+    const first = (field: Field) => field.offset / 4;
+    this.low = Uint16Array.from(plain, (field) =>
+      isBigEndian && field.read === Read.double ? second(field) : first(field),
+    );
+    this.high = Uint16Array.from(plain, (field) => (isBigEndian ? first(field) : second(field)));
+    this.upper = Uint8Array.from(plain, ({ read }) => read);
+    this.slots = Uint8Array.from(plain, ({ slot }) => slot);
     this.wholeLength = this.fields.reduce((length, { offset, size }) => Math.max(length, offset + size), 0);
     this.allPresent = this.fields.reduce((mask, { slot }) => mask | (1 << slot), 0);
   }
 
   /** Fills the record's fields; `present` says which the record has. */
   read(source: Source, record: Record): void {
-    const { reads, offsets, slots } = this;
-    const { words, payload, length } = source;
-    const isWhole = length >= this.wholeLength;
+    if (source.length < this.wholeLength) {
+      this.readShort(source, record);
+      return;
+    }
+    const { low, upper, slots, others } = this;
+    const { hi, lo } = record;
+    const { words, payload } = source;
     let present = this.allPresent;
-    for (let index = 0; index < reads.length; index++) {
+    for (let index = 0; index < low.length; index++) {
       const slot = slots[index]!;
-      const offset = offsets[index]!;
-      if (!isWhole && offset + this.fields[index]!.size > length) {
-        present &= ~(1 << slot);
-        continue;
-      }
-      const word = payload + (offset >>> 2);
-      switch (reads[index]) {
-        case Read.word:
-          record.hi[slot] = 0;
-          record.lo[slot] = words[word]!;
-          break;
-        case Read.signedWord: {
-          const lo = words[word]!;
-          record.hi[slot] = lo >> 31;
-          record.lo[slot] = lo;
-          break;
-        }
-        case Read.double:
-          record.hi[slot] = words[this.isBigEndian ? word : word + 1]!;
-          record.lo[slot] = words[this.isBigEndian ? word + 1 : word]!;
-          break;
-        default:
-          if (!this.rare(this.fields[index]!, source, record)) present &= ~(1 << slot);
-      }
+      const word = words[payload + low[index]!]!;
+      const kind = upper[index];
+      lo[slot] = word;
+      hi[slot] = kind === Read.double ? words[payload + this.high[index]!]! : kind === Read.signedWord ? word >> 31 : 0;
+    }
+    for (let index = 0; index < others.length; index++) {
+      const field = others[index]!;
+      if (!this.readField(field, source, record)) present &= ~(1 << field.slot);
     }
     record.present = present;
   }
 
-  /** All that is no aligned number. @returns whether the record has the field */
-  private rare(field: Field, source: Source, record: Record): boolean {
+  /** A record that is too short for all of its fields. */
+  private readShort(source: Source, record: Record): void {
+    let present = 0;
+    for (const field of this.fields) {
+      if (field.offset + field.size <= source.length && this.readField(field, source, record))
+        present |= 1 << field.slot;
+    }
+    record.present = present;
+  }
+
+  /** One field of any kind. @returns whether the record has it */
+  private readField(field: Field, source: Source, record: Record): boolean {
     const { words, bytes, payload } = source;
     const at = payload * 4 + field.offset;
     const word = payload + (field.offset >>> 2);
@@ -132,6 +141,17 @@ export class FieldReader {
     let hi = 0;
     let lo = 0;
     switch (field.read) {
+      case Read.word:
+        lo = words[word]!;
+        break;
+      case Read.signedWord:
+        lo = words[word]! | 0;
+        hi = lo >> 31;
+        break;
+      case Read.double:
+        hi = words[this.isBigEndian ? word : word + 1]!;
+        lo = words[this.isBigEndian ? word + 1 : word]!;
+        break;
       case Read.state:
         lo = normalState(words[this.isBigEndian && field.size === 8 ? word + 1 : word]!);
         break;

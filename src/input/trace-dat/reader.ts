@@ -47,6 +47,7 @@ export class TraceDatReader {
   private readonly tally = new Tally();
   private readonly progress = new Progress();
   private readonly events: DatEvents;
+  private readonly isSteady: boolean;
   /** Raw time from which streams count. */
   private base = 0n;
   /** Time of the first record as `timeOf` counts it. */
@@ -58,6 +59,7 @@ export class TraceDatReader {
     this.codec = codec;
     this.catalogue = catalogue;
     this.sink = sink;
+    this.isSteady = layout.clock.isSteady;
     this.events = new DatEvents(layout, this.tally, catalogue, sink);
   }
 
@@ -115,25 +117,51 @@ export class TraceDatReader {
     return streams;
   }
 
-  /**
-   * Delivers the records of all streams in the order of their times, on a tie the lowest stream's first. While one
-   * stream's records come before the next of all others, it goes on without a look at those.
-   */
+  /** Delivers the records of all streams in the order of their times, on a tie the lowest stream's first. */
   private *merge(streams: readonly CpuStream[]): Generator<number, void, undefined> {
     const times = new Float64Array(streams.length);
-    for (let index = 0; index < streams.length; index++) times[index] = yield* this.step(streams[index]!);
+    for (let index = 0; index < streams.length; index++) {
+      let time = this.advance(streams[index]!);
+      while (Number.isNaN(time)) {
+        yield* this.pause();
+        if (this.file.ended) return;
+        time = this.advance(streams[index]!);
+      }
+      times[index] = time;
+    }
     this.first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
     if (this.first < Number.POSITIVE_INFINITY) {
       const origin = this.base + BigInt(this.first);
       this.sink.fact({ origin: this.layout.clock.isSteady ? this.layout.clock.absolute(origin, 0) : origin });
     }
-    for (;;) {
+    while (this.deliverSome(streams, times)) {
+      yield* this.pause();
+      if (this.file.ended) return;
+    }
+  }
+
+  /**
+   * Delivers records until a slice is done. While one stream's records come before the next of all others, it goes on
+   * without a look at those. No generator itself: this is the loop over all records.
+   *
+   * @param times by stream, the time of its record at hand: infinite at its end, NaN where it has paused
+   * @returns false at the end of all streams
+   */
+  private deliverSome(streams: readonly CpuStream[], times: Float64Array): boolean {
+    const count = times.length;
+    let budget = recordsPerSlice;
+    while (budget > 0) {
       let chosen = 0;
       let next = Number.POSITIVE_INFINITY;
       let second = 0;
       let limit = Number.POSITIVE_INFINITY;
-      for (let index = 0; index < times.length; index++) {
-        const time = times[index]!;
+      for (let index = 0; index < count; index++) {
+        let time = times[index]!;
+        if (Number.isNaN(time)) {
+          time = this.advance(streams[index]!);
+          times[index] = time;
+          if (Number.isNaN(time)) return true;
+        }
         if (time < next) {
           limit = next;
           second = chosen;
@@ -144,34 +172,25 @@ export class TraceDatReader {
           second = index;
         }
       }
-      if (next === Number.POSITIVE_INFINITY) return;
+      if (next === Number.POSITIVE_INFINITY) return false;
       const stream = streams[chosen]!;
-      let budget = recordsPerSlice;
       do {
         this.deliver(stream, next);
-        let stop = stream.advance();
-        while (stop === Stop.pause || budget-- <= 0) {
-          yield* this.pause();
-          if (this.file.ended) return;
-          budget = recordsPerSlice;
-          if (stop === Stop.pause) stop = stream.advance();
-        }
-        next = stop === Stop.record ? this.timeOf(stream) : Number.POSITIVE_INFINITY;
-        if (stop === Stop.end && stream.endsBroken) this.sink.lost(stream.cpu, -1, stream.position);
+        next = this.advance(stream);
+        budget--;
       } while (next < limit || (next === limit && chosen < second && next < Number.POSITIVE_INFINITY));
       times[chosen] = next;
     }
+    return true;
   }
 
-  /** Goes on to the stream's next stop. @returns its time, infinite at the end */
-  private *step(stream: CpuStream): Generator<number, number, undefined> {
-    let stop = stream.advance();
-    while (stop === Stop.pause) {
-      yield* this.pause();
-      if (this.file.ended) return Number.POSITIVE_INFINITY;
-      stop = stream.advance();
-    }
-    return stop === Stop.record ? this.timeOf(stream) : Number.POSITIVE_INFINITY;
+  /** Goes on to the stream's next stop. @returns its time, infinite at the end, NaN where the stream has to pause */
+  private advance(stream: CpuStream): number {
+    const stop = stream.advance();
+    if (stop === Stop.record) return this.isSteady ? stream.time : this.timeOf(stream);
+    if (stop === Stop.pause) return Number.NaN;
+    if (stream.endsBroken) this.sink.lost(stream.cpu, -1, stream.position);
+    return Number.POSITIVE_INFINITY;
   }
 
   private *pause(): Generator<number, void, undefined> {
@@ -190,9 +209,8 @@ export class TraceDatReader {
     this.tally.records = 0;
   }
 
-  /** The record's time, counted from the same place as all others. */
+  /** The record's time where the clock has to be converted, counted from the same place as all others. */
   private timeOf(stream: CpuStream): number {
-    if (this.layout.clock.isSteady) return stream.time;
     return Number(this.layout.clock.absolute(this.base + BigInt(stream.time), stream.cpu) - this.base);
   }
 
