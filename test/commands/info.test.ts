@@ -55,6 +55,20 @@ describe('timervet info', () => {
     expect(info.traces[1]!.cpus.map(({ lost }) => lost)).toEqual([32017, 35723]);
   });
 
+  it('says of a trace.dat what its header says', async () => {
+    const { info } = await infoJson(
+      'traces/recordings/6.1-nvhe/tickwfi-zstd.dat',
+      'traces/recordings/6.1-nvhe/tickwfi-v6.dat.gz',
+    );
+    const buffers = [{ name: '', clock: 'local', cpus: 2, pageSize: 4096 }];
+    expect(info.traces[0]).toMatchObject({ kernel: '6.1.0-50-arm64', version: '7', compression: 'zstd', buffers });
+    expect(info.traces[1]).toMatchObject({ kernel: '6.1.0-50-arm64', version: '6', compression: null, buffers });
+    for (const { cpus, sources, events } of info.traces) {
+      expect(cpus.reduce((sum, { records }) => sum + records, 0)).toBe(events);
+      expect(sources.reduce((sum, { records }) => sum + records, 0)).toBe(events);
+    }
+  });
+
   it('shows no findings, and is content with a recording of a broken kernel', async () => {
     const { code, stdout } = await timervet(['info', broken]);
     expect(code).toBe(0);

@@ -72,6 +72,11 @@ export class CpuStream {
   lost = noLoss;
   /** Whether this CPU's data told of a loss. */
   hasLoss = false;
+  /** Records so far, wanted or not. */
+  records = 0;
+  /** Raw times of the first and the latest record. */
+  firstTime = 0;
+  lastTime = Number.NEGATIVE_INFINITY;
   /** How often its clock stepped back, and where first. */
   stepsBack = 0;
   firstStepBack = 0;
@@ -98,7 +103,6 @@ export class CpuStream {
   private end = 0;
   private clock = 0;
   private pageHi = 0;
-  private lastTime = Number.NEGATIVE_INFINITY;
   /** The next record has to be looked at: behind a loss, or its time may have stepped back. */
   private attentive = true;
   private pendingLoss = noLoss;
@@ -195,8 +199,10 @@ export class CpuStream {
         if (event >= 0 || this.attentive) {
           if (this.attentive) this.attend(time, at);
           if (event >= 0 || this.lost !== noLoss || this.isFirst) {
+            if (this.isFirst) this.firstTime = time;
             this.isFirst = false;
             tally.records += records;
+            this.records += records;
             this.event = event;
             this.id = id;
             this.payload = payload;
@@ -213,6 +219,7 @@ export class CpuStream {
         at = next;
       }
       tally.records += records;
+      this.records += records;
       if (at !== end && !this.isCut) this.damaged(at, 'a record inside its page', 'one that goes beyond it');
       if (this.nextPage * 4 >= this.windowBytes) {
         if (this.isOver) return this.finish();

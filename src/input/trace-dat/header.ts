@@ -12,6 +12,8 @@ import { Version7 } from './v7.js';
 export interface Opened {
   readonly layout: Layout;
   readonly codec: Codec | undefined;
+  /** Name of the compression, `none` without one. */
+  readonly compression: string;
 }
 
 /**
@@ -35,13 +37,18 @@ export async function readLayout(file: RandomAccess, formats: Formats, sink: Con
   const pageSize = cursor.u32('the page size');
   switch (version) {
     case '6':
-      return { layout: new Version6(file, cursor, sink).read(pageSize, formats), codec: undefined };
+      return {
+        layout: new Version6(file, cursor, sink).read(pageSize, formats),
+        codec: undefined,
+        compression: 'none',
+      };
     case '7': {
-      const codec = await loadCodec(cursor.string('the name of the compression'));
+      const compression = cursor.string('the name of the compression');
+      const codec = await loadCodec(compression);
       cursor.string('the version of the compression');
       const options = cursor.u64('the place of the OPTIONS');
       if (options === 0) throw cursor.error(pageAt, 'the place of the OPTIONS', '0');
-      return { layout: new Version7(file, cursor.isBigEndian, codec, sink).read(options, formats), codec };
+      return { layout: new Version7(file, cursor.isBigEndian, codec, sink).read(options, formats), codec, compression };
     }
     default:
       throw new InputError(

@@ -1,6 +1,6 @@
 import type { Catalogue } from '../catalogue.js';
 import type { RandomAccess } from '../random-access.js';
-import type { RecordSink } from '../record.js';
+import type { CpuRecords, RecordSink } from '../record.js';
 import { FtraceReader } from '../text/ftrace.js';
 import { reportLoss } from '../text/notes.js';
 import type { Codec } from './compression.js';
@@ -8,7 +8,7 @@ import { CpuStream, noLoss, Stop, Tally } from './cpu-stream.js';
 import { bytesOf } from './cursor.js';
 import { DatEvents } from './events.js';
 import { Formats } from './formats.js';
-import { readLayout } from './header.js';
+import { type Opened, readLayout } from './header.js';
 import type { BufferLayout, Layout } from './layout.js';
 import { checkBuffers } from './plausible.js';
 import { ChunkWindows, PlainWindows, Progress } from './windows.js';
@@ -33,8 +33,7 @@ export async function openTraceDat(
   sink: RecordSink,
 ): Promise<TraceDatReader> {
   const formats = new Formats((name) => catalogue.tracepoint(name) >= 0 || name === 'function');
-  const { layout, codec } = await readLayout(file, formats, sink);
-  return new TraceDatReader(file, layout, codec, catalogue, sink);
+  return new TraceDatReader(file, await readLayout(file, formats, sink), catalogue, sink);
 }
 
 /** The records of a trace.dat: those of all CPUs and buffers, in the order of their times. */
@@ -42,6 +41,7 @@ export class TraceDatReader {
   private readonly file: RandomAccess;
   private readonly layout: Layout;
   private readonly codec: Codec | undefined;
+  private readonly compression: string;
   private readonly catalogue: Catalogue;
   private readonly sink: RecordSink;
   private readonly tally = new Tally();
@@ -50,13 +50,14 @@ export class TraceDatReader {
   private readonly isSteady: boolean;
   /** Raw time from which streams count. */
   private base = 0n;
-  /** Time of the first record as `timeOf` counts it. */
+  /** Time of the first record as `timeAt` counts it. */
   private first = 0;
 
-  constructor(file: RandomAccess, layout: Layout, codec: Codec | undefined, catalogue: Catalogue, sink: RecordSink) {
+  constructor(file: RandomAccess, { layout, codec, compression }: Opened, catalogue: Catalogue, sink: RecordSink) {
     this.file = file;
     this.layout = layout;
     this.codec = codec;
+    this.compression = compression;
     this.catalogue = catalogue;
     this.sink = sink;
     this.isSteady = layout.clock.isSteady;
@@ -77,6 +78,14 @@ export class TraceDatReader {
       ...(layout.cpus !== undefined && { cpus: layout.cpus }),
       ...(clock && { clock }),
       ...(layout.guests.length > 0 && { guests: layout.guests }),
+      version: String(layout.version),
+      ...(this.compression !== 'none' && { compression: this.compression }),
+      buffers: buffers.map((buffer) => ({
+        name: buffer.name,
+        ...(buffer.clock !== '' && { clock: buffer.clock }),
+        cpus: buffer.cpus.length,
+        pageSize: buffer.pageSize,
+      })),
     });
     if (layout.text !== undefined) yield* this.text();
     const streams = this.open(buffers);
@@ -88,6 +97,7 @@ export class TraceDatReader {
     }
     this.events.finish();
     this.reportStatistics(streams);
+    if (layout.text === undefined) sink.fact({ cpuRecords: this.recordsOf(streams) });
   }
 
   /** The walks of all CPUs that have pages, each at its first record. */
@@ -187,7 +197,7 @@ export class TraceDatReader {
   /** Goes on to the stream's next stop. @returns its time, infinite at the end, NaN where the stream has to pause */
   private advance(stream: CpuStream): number {
     const stop = stream.advance();
-    if (stop === Stop.record) return this.isSteady ? stream.time : this.timeOf(stream);
+    if (stop === Stop.record) return this.timeAt(stream.time, stream.cpu);
     if (stop === Stop.pause) return Number.NaN;
     if (stream.endsBroken) this.sink.lost(stream.cpu, -1, stream.position);
     return Number.POSITIVE_INFINITY;
@@ -209,9 +219,29 @@ export class TraceDatReader {
     this.tally.records = 0;
   }
 
-  /** The record's time where the clock has to be converted, counted from the same place as all others. */
-  private timeOf(stream: CpuStream): number {
-    return Number(this.layout.clock.absolute(this.base + BigInt(stream.time), stream.cpu) - this.base);
+  /** A raw time in the trace's clock, counted from the same place as all others. */
+  private timeAt(raw: number, cpu: number): number {
+    if (this.isSteady) return raw;
+    return Number(this.layout.clock.absolute(this.base + BigInt(raw), cpu) - this.base);
+  }
+
+  /** What each CPU recorded, in all buffers together. */
+  private recordsOf(streams: readonly CpuStream[]): CpuRecords[] {
+    const cpus = new Map<number, CpuRecords>();
+    for (const stream of streams) {
+      if (stream.records === 0) continue;
+      const { cpu, records } = stream;
+      const first = this.timeAt(stream.firstTime, cpu) - this.first;
+      const last = this.timeAt(stream.lastTime, cpu) - this.first;
+      const other = cpus.get(cpu) ?? { cpu, records: 0, first, last };
+      cpus.set(cpu, {
+        cpu,
+        records: other.records + records,
+        first: Math.min(other.first, first),
+        last: Math.max(other.last, last),
+      });
+    }
+    return [...cpus.values()].sort((a, b) => a.cpu - b.cpu);
   }
 
   /** Losses that the recorder counted on CPUs whose pages show none. */
