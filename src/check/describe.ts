@@ -1,4 +1,4 @@
-import { certaintyNames, registerNames, Timer, type TimerEvent, timerNames } from '../events/event.js';
+import { certaintyNames, lostToTheEnd, registerNames, Timer, type TimerEvent, timerNames } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 
@@ -92,6 +92,7 @@ export function describeEvent(event: TimerEvent): string {
     case Kind.irq_line:
       return `kvm_irq_line: num: ${event.irq}, level: ${event.level}`;
     case Kind.lost:
+      if (event.lostCount === lostToTheEnd) return `CPU:${event.cpu} [ALL FURTHER EVENTS LOST]`;
       return event.lostCount > 0
         ? `CPU:${event.cpu} [LOST ${event.lostCount} EVENTS]`
         : `CPU:${event.cpu} [LOST EVENTS]`;

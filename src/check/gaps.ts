@@ -1,4 +1,4 @@
-import { Certainty, type TimerEvent } from '../events/event.js';
+import { Certainty, lostToTheEnd, type TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import { because, clockSkew } from '../rules/context.js';
 
@@ -49,6 +49,8 @@ export class Gaps {
   /** Time of the first event. */
   #first = Number.NaN;
   #now = 0;
+  /** Number of CPUs whose records are missing from some place to the end. */
+  #cut = 0;
   readonly #cpus: () => number;
 
   readonly #ringBuffers: boolean;
@@ -65,6 +67,7 @@ export class Gaps {
   /** Adds something that waits, in the order of the trace. */
   add(waiting: Waiting): void {
     if (!this.#ringBuffers) return waiting.settle();
+    if (this.#cut > 0) return waiting.retract(reasons.lost);
     this.#queue.push({ waiting, sequence: this.#sequence, doubt: undefined });
     if (this.#queue.length === 1) this.#release();
   }
@@ -77,8 +80,12 @@ export class Gaps {
     // A derived event says nothing of its CPU's buffer: it follows from a record that may be another's.
     if (event.certainty !== Certainty.recorded) return;
     const before = this.#recorded[event.cpu] ?? 0;
-    if (before === 0) this.#seen++;
-    this.#recorded[event.cpu] = this.#sequence;
+    // That records are lost is no record: of a CPU whose data is missing as a whole, nothing else is known.
+    if (event.kind !== Kind.lost) {
+      if (before === 0) this.#seen++;
+      this.#recorded[event.cpu] = this.#sequence;
+    }
+    if (event.kind === Kind.lost && event.lostCount === lostToTheEnd) this.#cut++;
     if (this.#queue.length === 0) return;
     this.#doubtOrder(event);
     if (event.kind === Kind.lost) {
@@ -103,9 +110,10 @@ export class Gaps {
     this.#queue.length = 0;
   }
 
-  /** Whether a CPU that the recording has, or may have, has recorded nothing so far. */
+  /** Whether a CPU that the recording has, or may have, has recorded nothing so far, or nothing more from here on. */
   get blind(): boolean {
     if (!this.#ringBuffers) return false;
+    if (this.#cut > 0) return true;
     const known = this.#cpus();
     return this.#seen < (known > 0 ? known : 2);
   }

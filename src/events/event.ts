@@ -140,7 +140,7 @@ export class TimerEvent {
   otherPid = -1;
   /** For `sched_switch`: 1 the previous thread sleeps, 0 it stays runnable; -1 unknown. */
   sleeping = -1;
-  /** For `lost`: number of lost records, -1 when not known. */
+  /** For `lost`: number of lost records, -1 when not known, `lostToTheEnd`. */
   lostCount = -1;
 
   /** How many keep this object: it is filled anew only when the last of them has released it. */
@@ -267,6 +267,9 @@ export class TimerEvent {
     return this;
   }
 }
+
+/** Number of lost records of a CPU of which the input has nothing more, although it recorded more. */
+export const lostToTheEnd = 0x7fffffff;
 
 /** Events that were kept, and are not any more. */
 const spares: TimerEvent[] = [];

@@ -112,7 +112,10 @@ export interface RecordSink extends ConditionSink {
   counted(records: number): void;
   /** Further records of a wanted event of which one says all; told once, at the end. */
   repeated(event: number, records: number): void;
-  /** Records of one CPU were lost here; count -1 when the trace does not say how many. */
+  /**
+   * Records of one CPU were lost here; count -1 when the trace does not say how many,
+   * `lostToTheEnd` when nothing more of the CPU is in the input.
+   */
   lost(cpu: number, count: number, position: number): void;
   /** The trace of one CPU begins here, later than that of others (`buffer started`). */
   cpuStarted(cpu: number, position: number): void;

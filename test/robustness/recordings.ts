@@ -41,9 +41,14 @@ export const missing = !existsSync(folder)
     ? undefined
     : 'trace-cmd is not installed';
 
+/** Path of a recording. */
+export function datOf(name: string): string {
+  return join(folder, `${name}.dat`);
+}
+
 /** `trace-cmd report` of a recording, kept for the next run. */
 export function report(name: string, ...options: string[]): string {
-  const source = join(folder, `${name}.dat`);
+  const source = datOf(name);
   const path = join(reports, `${name}${options.join('')}.txt`);
   if (existsSync(path) && statSync(path).mtimeMs > statSync(source).mtimeMs) return readFileSync(path, 'latin1');
   mkdirSync(reports, { recursive: true });

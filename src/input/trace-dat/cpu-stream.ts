@@ -285,6 +285,11 @@ export class CpuStream {
     const lo = words[isBigEndian ? page + 1 : page]!;
     const commit = words[isBigEndian && longSize === 8 ? page + 3 : page + 2]!;
     const length = commit & lengthMask;
+    if ((hi | lo | commit) === 0) {
+      // A page without records has a time all the same: this is a hole in the file.
+      this.damaged(page, 'a page', 'zeros');
+      return;
+    }
     if ((commit & missedEvents) !== 0) {
       let count = -1;
       const at = start + ((length + 3) >>> 2);

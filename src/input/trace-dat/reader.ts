@@ -1,3 +1,4 @@
+import { lostToTheEnd } from '../../events/event.js';
 import type { Catalogue } from '../catalogue.js';
 import type { RandomAccess } from '../random-access.js';
 import type { CpuRecords, RecordSink } from '../record.js';
@@ -199,7 +200,7 @@ export class TraceDatReader {
     const stop = stream.advance();
     if (stop === Stop.record) return this.timeAt(stream.time, stream.cpu);
     if (stop === Stop.pause) return Number.NaN;
-    if (stream.endsBroken) this.sink.lost(stream.cpu, -1, stream.position);
+    if (stream.endsBroken) this.sink.lost(stream.cpu, lostToTheEnd, stream.position);
     return Number.POSITIVE_INFINITY;
   }
 
