@@ -68,8 +68,11 @@ export const defaultPpi = { vtimer: 27, ptimer: 30 } as const;
 export class TimerEvent {
   /** Kind number, see `Kind`. */
   kind = Kind.lost;
-  /** Nanoseconds since the first record of the trace; exact below 2^53. */
-  time = 0;
+  /**
+   * Nanoseconds since the first record of the trace; exact below 2^53. It is born as no integer, so that V8 knows from
+   * the first event on that it is a double: all events then have one shape, and need not be told apart.
+   */
+  time = Number.NaN;
   /** CPU that wrote the record. */
   cpu = -1;
   /** Thread id that was current: in interrupt context only borrowed. */
@@ -124,7 +127,7 @@ export class TimerEvent {
   timerPointerLo = 0;
   hasTimerPointer = false;
   /** CLOCK_MONOTONIC nanoseconds: `expires` of an arm, `now` of an expiry; -1 unknown. */
-  expires = -1;
+  expires = Number.NaN;
 
   /** Timer map: context indices, `Timer.none` where the kernel prints -1, `Timer.unknown` where absent. */
   directVtimer: number = Timer.unknown;
@@ -142,6 +145,10 @@ export class TimerEvent {
   sleeping = -1;
   /** For `lost`: number of lost records, -1 when not known, `lostToTheEnd`. */
   lostCount = -1;
+
+  constructor() {
+    this.clear();
+  }
 
   /** How many keep this object: it is filled anew only when the last of them has released it. */
   #holders = 0;

@@ -11,7 +11,7 @@ export const maxFields = 16;
  */
 export class Record {
   /** Nanoseconds since the first record of the trace. */
-  time = 0;
+  time = Number.NaN;
   cpu = -1;
   pid = -1;
   /** -1 where the format has none. */

@@ -19,8 +19,8 @@ class Burst {
   deactivated = false;
   first = noEvent;
   /** Times of the last two interrupts, nanoseconds. */
-  previous = 0;
-  beforePrevious = 0;
+  previous = Number.NaN;
+  beforePrevious = Number.NaN;
 }
 
 export default defineRule({

@@ -17,8 +17,8 @@ export class Vcpu {
   offset: string | undefined;
   /** Number of events attributed to it. */
   events = 0;
-  /** Time from which its load state is known, nanoseconds since the trace began; -1 never. */
-  knownSince = -1;
+  /** Time from which its load state is known, nanoseconds since the trace began; negative before. */
+  knownSince = Number.NEGATIVE_INFINITY;
 
   /** CPU it is loaded on, -1 none, -2 not known. */
   cpu = -2;

@@ -57,8 +57,11 @@ export class CpuStream {
   readonly cpu: number;
   /** Index of its buffer. */
   readonly buffer: number;
-  /** Raw time of the record at hand, counted from the tally's base. */
-  time = 0;
+  /**
+   * Raw time of the record at hand, counted from the tally's base. Times are born as no integers: so all streams have
+   * one shape from the beginning, whose fields the walk reaches directly.
+   */
+  time = Number.NaN;
   /** Index of the record's event among the wanted ones, or -1: it only tells where a loss was. */
   event = -1;
   /** Id of the record's event. */
@@ -75,14 +78,14 @@ export class CpuStream {
   /** Records so far, wanted or not. */
   records = 0;
   /** Raw times of the first and the latest record. */
-  firstTime = 0;
+  firstTime = Number.NaN;
   lastTime = Number.NEGATIVE_INFINITY;
   /** How often its clock stepped back, and where first. */
   stepsBack = 0;
   firstStepBack = 0;
   /** Raw time of the first page, in two halves. */
-  firstHi = 0;
-  firstLo = 0;
+  firstHi = Number.NaN;
+  firstLo = Number.NaN;
   /** The window's words in this machine's byte order, and its bytes as they are. */
   words: Uint32Array = new Uint32Array(0);
   bytes: Uint8Array = new Uint8Array(0);
@@ -101,7 +104,7 @@ export class CpuStream {
   /** The walk: next word, and first word behind the page's data. */
   private at = 0;
   private end = 0;
-  private clock = 0;
+  private clock = Number.NaN;
   private pageHi = 0;
   /** The next record has to be looked at: behind a loss, or its time may have stepped back. */
   private attentive = true;

@@ -227,6 +227,19 @@ export class FieldReader {
   }
 }
 
+/** One shape for all fields, since they are read at every record. */
+function makeField(
+  slot: number,
+  read: Read,
+  offset: number,
+  size: number,
+  symbols?: SymbolValues,
+  parts: readonly number[] = [],
+  values?: ReadonlyMap<number, number>,
+): Field {
+  return { slot, read, offset, size, symbols, parts, values };
+}
+
 function fieldOf(
   spec: FieldSpec,
   slot: number,
@@ -235,7 +248,6 @@ function fieldOf(
   longSize: number,
   resolve: Resolve,
 ): Field | undefined {
-  const base = { slot, symbols: undefined, parts: [], values: undefined };
   if (spec.parts !== undefined) {
     const parts = spec.parts.names.map((name) =>
       format.fields.find((field) => field.name === name && field.size === 1),
@@ -243,7 +255,7 @@ function fieldOf(
     if (parts.every((part) => part !== undefined)) {
       const offsets = parts.map((part) => part.offset);
       const values = new Map(Object.entries(spec.parts.values).map(([text, value]) => [partsKey(text), value]));
-      return { ...base, read: Read.parts, offset: Math.max(...offsets), size: 1, parts: offsets, values };
+      return makeField(slot, Read.parts, Math.max(...offsets), 1, undefined, offsets, values);
     }
   }
   let field: FormatField | undefined;
@@ -251,19 +263,19 @@ function fieldOf(
   if (field === undefined) return undefined;
   const { offset, size } = field;
   if (event.shape === 'sched_switch' && spec.name === 'prev_state' && (size === 8 || size === 4) && offset % 4 === 0)
-    return { ...base, read: Read.state, offset, size };
+    return makeField(slot, Read.state, offset, size);
   if (spec.type === 'symbol') {
     const symbols = new SymbolValues(spec, resolve);
-    if (/^__rel_loc /.test(field.type)) return { ...base, read: Read.relativeString, offset, size, symbols };
-    if (/^__data_loc /.test(field.type)) return { ...base, read: Read.string, offset, size, symbols };
-    if (/\bchar \w+\s*\[/.test(field.type)) return { ...base, read: Read.characters, offset, size, symbols };
+    if (/^__rel_loc /.test(field.type)) return makeField(slot, Read.relativeString, offset, size, symbols);
+    if (/^__data_loc /.test(field.type)) return makeField(slot, Read.string, offset, size, symbols);
+    if (/\bchar \w+\s*\[/.test(field.type)) return makeField(slot, Read.characters, offset, size, symbols);
     // A pointer to a string in the recorded kernel tells nothing.
     if (/\bchar \*/.test(field.type)) return undefined;
     if (field.type.includes('*') && size === longSize && offset % 4 === 0)
-      return { ...base, read: Read.function, offset, size, symbols };
+      return makeField(slot, Read.function, offset, size, symbols);
   }
   const read = readOf(offset, size, field.isSigned);
-  return read === undefined ? undefined : { ...base, read, offset, size };
+  return read === undefined ? undefined : makeField(slot, read, offset, size);
 }
 
 function readOf(offset: number, size: number, isSigned: boolean): number | undefined {
