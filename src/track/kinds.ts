@@ -10,8 +10,8 @@ export function kindSet(kinds: readonly Kind[]): KindSet {
   return set;
 }
 
-/** Kinds that only a thread writes, never an interrupt handler. */
-export const taskKinds = kindSet([
+/** What a vcpu's thread writes, and nobody else. */
+const ofVcpuThread = [
   Kind.load,
   Kind.put,
   Kind.timer_load,
@@ -28,10 +28,10 @@ export const taskKinds = kindSet([
   Kind.enable,
   Kind.wfx,
   Kind.halt_end,
-  Kind.userspace_exit,
-  Kind.sched_switch,
-  Kind.vcpu_pointer,
-]);
+] as const;
+
+/** Kinds that only a thread writes, never an interrupt handler. */
+export const taskKinds = kindSet([...ofVcpuThread, Kind.userspace_exit, Kind.sched_switch, Kind.vcpu_pointer]);
 
 /** Kinds that only an interrupt handler writes. */
 export const irqKinds = kindSet([
@@ -61,22 +61,7 @@ export const putKinds = kindSet([
 
 /** Kinds of which every event belongs to a vcpu: one without is worth counting. */
 export const vcpuKinds = kindSet([
-  Kind.load,
-  Kind.put,
-  Kind.timer_load,
-  Kind.timer_put,
-  Kind.entry,
-  Kind.exit,
-  Kind.save,
-  Kind.restore,
-  Kind.emulate,
-  Kind.schedule,
-  Kind.unschedule,
-  Kind.flush,
-  Kind.sync,
-  Kind.enable,
-  Kind.wfx,
-  Kind.halt_end,
+  ...ofVcpuThread,
   Kind.timer_map,
   Kind.update_irq,
   Kind.bg_arm,
