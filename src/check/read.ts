@@ -13,6 +13,7 @@ import {
 } from '../input/index.js';
 import type { NativeSink } from '../input/native/rows.js';
 import type { Reader, RecordSink } from '../input/record.js';
+import { openTraceDat } from '../input/trace-dat/reader.js';
 
 /** One input: a name for the reports, and its bytes. */
 export interface Input {
@@ -113,7 +114,6 @@ function seekable(input: Input): RandomAccess | undefined {
 
 /** Reads a trace.dat, with a turn of the event loop now and then: an interrupt ends it like any other input. */
 async function* readFile(file: RandomAccess, sink: RecordSink): AsyncGenerator<number, void, undefined> {
-  const { openTraceDat } = await import('../input/trace-dat/reader.js');
   const reader = await openTraceDat(file, catalogue, sink);
   let turn = performance.now();
   for (const bytes of reader.slices()) {
