@@ -9,8 +9,8 @@ import { basename, join } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 import { projectRoot } from './generate.js';
 
-/** Packages that only some inputs need: they stay where npm has put them. */
-const loadedOnDemand = ['zod', 'csv-parse', 'zstddec'];
+/** Large packages that few inputs need: they stay where npm has put them. */
+const loadedOnDemand = ['zod', 'csv-parse'];
 
 /**
  * Modules of Node.js that a package loads at its start, for what is not used here: commander runs commands that are
