@@ -5,6 +5,7 @@ import { failureLines } from '../../report/failures.js';
 import { progressLine } from '../../report/progress.js';
 import { createReporter, type ReporterOptions } from '../../report/reporter.js';
 import type { CheckCommandOptions } from '../check.js';
+import { lateOptimisation } from '../support/compiler.js';
 import type { CommandContext } from '../support/context.js';
 import { openDestination, refuseToOverwrite } from '../support/destinations.js';
 import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
@@ -64,6 +65,7 @@ export async function runCheck(
     return runReporters(check(endingAt(signal, paths.map(fileInput)), checkOptions(options)), {
       reports,
       companions: [
+        lateOptimisation(paths),
         ...(context.interactive ? [progressLine(context.stderr())] : []),
         ...(readable ? [] : [failureLines(context.stderr())]),
       ],

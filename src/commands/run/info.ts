@@ -8,6 +8,7 @@ import type { Reporter } from '../../report/reporter.js';
 import { infoTextReporter } from '../../report/text/info.js';
 import { createTheme } from '../../report/text/theme.js';
 import type { InfoCommandOptions } from '../info.js';
+import { lateOptimisation } from '../support/compiler.js';
 import type { CommandContext } from '../support/context.js';
 import { ExitCode } from '../support/exit-codes.js';
 import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
@@ -54,6 +55,7 @@ export async function runInfo(
     return runReporters(readingOf(check(endingAt(signal, paths.map(fileInput)), settings)), {
       reports: [{ reporter, output }],
       companions: [
+        lateOptimisation(paths),
         ...(context.interactive ? [progressLine(context.stderr())] : []),
         ...(options.format === 'text' ? [] : [failureLines(context.stderr())]),
       ],
