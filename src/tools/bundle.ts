@@ -4,7 +4,7 @@
  *
  * The files are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 import { projectRoot } from './generate.js';
@@ -30,7 +30,7 @@ const { engines } = JSON.parse(await readFile(join(projectRoot, 'package.json'),
 };
 const target = `node${engines.node.replace(/^>=/, '')}`;
 
-const { outputFiles } = await build({
+const { outputFiles, metafile } = await build({
   absWorkingDir: projectRoot,
   entryPoints: { timervet: 'src/cli.ts' },
   outdir: output,
@@ -44,8 +44,9 @@ const { outputFiles } = await build({
   target,
   external: loadedOnDemand,
   plugins: [unused],
-  legalComments: 'eof',
+  legalComments: 'none',
   logLevel: 'warning',
+  metafile: true,
   write: false,
 });
 
@@ -59,8 +60,20 @@ for (const { path, text } of outputFiles) {
     target,
     supported: { 'dynamic-import': false },
     minify: true,
-    legalComments: 'eof',
+    legalComments: 'none',
     sourcefile: basename(path),
   });
   await writeFile(path, code);
 }
+
+/** The licences of the packages that have become a part of the bundle go with it. */
+const packages = new Set(
+  Object.keys(metafile.inputs).flatMap((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? []),
+);
+const licences: string[] = [];
+for (const name of [...packages].sort()) {
+  const folder = join(projectRoot, 'node_modules', name);
+  for (const file of (await readdir(folder)).filter((entry) => /^licen[cs]e/i.test(entry)))
+    licences.push(`${name}\n\n${await readFile(join(folder, file), 'utf8')}`);
+}
+await writeFile(join(output, 'LICENSES'), licences.join('\n\n'));
