@@ -1,12 +1,15 @@
 #!/usr/bin/env node
-import { existsSync, readFileSync } from 'node:fs';
+// CommonJS, as the package.json beside it says: ES modules need a loader that takes some milliseconds to start.
+'use strict';
+const { existsSync } = require('node:fs');
+const { join } = require('node:path');
+const { version } = require('../package.json');
 
-const program = new URL('../dist/bundle/timervet.js', import.meta.url);
+const program = join(__dirname, '../dist/bundle/timervet.cjs');
 if (!existsSync(program)) {
   process.stderr.write("error: timervet has not been built\nhint: run 'npm ci' or 'npm run build' in its directory\n");
   process.exit(70);
 }
-const { main } = await import(program.href);
+const { main } = require(program);
 // Not `process.exitCode`: an interrupted run may leave a read from a terminal or pipe pending for ever.
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-process.exit(await main(process.argv.slice(2), version));
+main(process.argv.slice(2), version).then((code) => process.exit(code));

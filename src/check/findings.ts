@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { TimerEvent } from '../events/event.js';
 import { kindNames } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
@@ -8,6 +7,9 @@ import type { Violation } from '../rules/context.js';
 import type { Message, Rule, Severity } from '../rules/rule.js';
 import { describeCertainty, describeEvent } from './describe.js';
 import type { Finding, Position, VcpuName, WitnessEvent } from './facts.js';
+
+/** Loaded with the first finding: it takes milliseconds, and most runs find nothing. */
+let crypto: typeof import('node:crypto') | undefined;
 
 /** Most places kept of one finding; the count goes on. */
 const maxOccurrences = 1000;
@@ -140,7 +142,12 @@ function chain(events: readonly TimerEvent[], decisive: TimerEvent): TimerEvent[
 function fingerprintOf(rule: string, violation: Violation, witness: readonly TimerEvent[]): string {
   const kinds = witness.map((event) => kindNames[event.kind]).join(' ');
   const timer = violation.data?.timer ?? '';
-  return createHash('sha256').update(`${rule} ${violation.message} ${timer} ${kinds}`).digest('hex').slice(0, 16);
+  crypto ??= process.getBuiltinModule('node:crypto');
+  return crypto
+    .createHash('sha256')
+    .update(`${rule} ${violation.message} ${timer} ${kinds}`)
+    .digest('hex')
+    .slice(0, 16);
 }
 
 function fill(template: string, data: Readonly<Record<string, string | number>>): string {

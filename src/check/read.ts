@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { catalogue } from '../decode/catalogue.js';
 import { detectFormat } from '../input/detect.js';
 import { InputError, TruncatedInputError } from '../input/errors.js';
@@ -13,6 +12,7 @@ import {
 } from '../input/index.js';
 import type { NativeSink } from '../input/native/rows.js';
 import type { Reader, RecordSink } from '../input/record.js';
+import { openTraceDat } from '../input/trace-dat/reader.js';
 
 /** One input: a name for the reports, and its bytes. */
 export interface Input {
@@ -71,9 +71,8 @@ export async function* readInput(
     if (found === undefined) return false;
     sink = begin(found);
     if (found === 'trace-dat') {
-      file = seekable(input);
-      if (file === undefined) spool = openSpool();
-      spool?.append(head);
+      spool = openSpool();
+      spool.append(head);
     } else {
       reader = await createReader(found, catalogue, sink);
       reader.push(head);
@@ -82,6 +81,12 @@ export async function* readInput(
   };
 
   try {
+    // A trace.dat on disk is read at once as what it is, not first as a stream to recognise it by.
+    if (format === undefined || format === 'trace-dat') file = seekable(input);
+    if (file !== undefined) {
+      yield* readFile(file, begin('trace-dat'));
+      return;
+    }
     for await (const chunk of wholePart(input, (message) => sink?.condition('truncated-input', 1, 0, message))) {
       bytes += chunk.length;
       if (reader !== undefined) reader.push(chunk);
@@ -89,12 +94,11 @@ export async function* readInput(
       else {
         head = concat(head, chunk);
         if (!(await open(head.length >= detectBytes))) continue;
-        if (file !== undefined) break;
       }
       yield bytes;
     }
     if (sink === undefined && !(await open(true))) throw new InputError('the format is not recognised');
-    file ??= (spool as Spool | undefined)?.file();
+    file = (spool as Spool | undefined)?.file();
     if (file !== undefined) yield* readFile(file, sink as unknown as InputSink);
     (reader as Reader | undefined)?.end();
   } finally {
@@ -113,13 +117,12 @@ function seekable(input: Input): RandomAccess | undefined {
 
 /** Reads a trace.dat, with a turn of the event loop now and then: an interrupt ends it like any other input. */
 async function* readFile(file: RandomAccess, sink: RecordSink): AsyncGenerator<number, void, undefined> {
-  const { openTraceDat } = await import('../input/trace-dat/reader.js');
   const reader = await openTraceDat(file, catalogue, sink);
   let turn = performance.now();
   for (const bytes of reader.slices()) {
     yield bytes;
     if (performance.now() - turn < longestTurn) continue;
-    await setImmediate();
+    await new Promise((resolve) => setImmediate(resolve));
     turn = performance.now();
   }
 }

@@ -1,18 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { CheckOptions } from '../check/facts.js';
 import { type ModelId, modelIds } from '../models/model.js';
-import { failureLines } from '../report/failures.js';
-import { progressLine } from '../report/progress.js';
-import { createReporter, type ReporterOptions } from '../report/reporter.js';
 import { type Severity, severities } from '../rules/rule.js';
 import type { CommandContext } from './support/context.js';
-import { addDestination, type Destination, openDestination, refuseToOverwrite } from './support/destinations.js';
-import { refuseStandardInputTwice, refuseUnknownFormat } from './support/inputs.js';
-import { endingAt, interruptible } from './support/interrupt.js';
-import { addRuleOverride, findRule, type RuleOverrides } from './support/rule-options.js';
-import { type OpenReporter, runReporters } from './support/run-reporters.js';
+import { addDestination, type Destination } from './support/destinations.js';
+import { addRuleOverride, type RuleOverrides } from './support/rule-options.js';
 
-interface Options {
+/** Options of `timervet check` as the command line gives them. */
+export interface CheckCommandOptions {
   readonly format?: readonly Destination[];
   readonly rule?: RuleOverrides;
   readonly failOn: Severity;
@@ -29,66 +23,6 @@ function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Expected a number from 1.');
   return value;
-}
-
-function checkOptions(options: Options): CheckOptions {
-  return {
-    failOn: options.failOn,
-    maxFindings: options.maxFindings,
-    rules: options.rule ?? {},
-    allowLoss: options.allowLoss ?? false,
-    ...(options.model !== undefined && { model: options.model }),
-    ...(options.host !== undefined && { host: options.host }),
-    ...(options.inputFormat !== undefined && { inputFormat: options.inputFormat }),
-  };
-}
-
-async function openReports(options: Options, inputs: number, context: CommandContext): Promise<OpenReporter[]> {
-  const destinations = options.format ?? [{ format: 'text', file: '-' }];
-  const settings: ReporterOptions = {
-    version: context.version,
-    inputs,
-    failOn: options.failOn,
-    detail: options.quiet ? 'quiet' : options.verbose ? 'verbose' : 'normal',
-  };
-  const reports: OpenReporter[] = [];
-  for (const destination of destinations) {
-    const output = openDestination(destination, context.stdout);
-    reports.push({ output, reporter: await createReporter(destination.format, output, settings) });
-  }
-  return reports;
-}
-
-async function runCheck(paths: readonly string[], options: Options, context: CommandContext): Promise<number> {
-  refuseStandardInputTwice(paths);
-  const [{ check, fileInput }, { inputFormats }] = await Promise.all([
-    import('../index.js'),
-    import('../input/index.js'),
-  ]);
-  if (options.rule !== undefined) {
-    const { rules } = await import('../rules/index.js');
-    for (const id of Object.keys(options.rule)) findRule(rules, id);
-  }
-  refuseUnknownFormat(options.inputFormat, inputFormats);
-  refuseToOverwrite(
-    paths,
-    (options.format ?? []).map(({ file }) => file),
-    'report',
-  );
-  const reports = await openReports(options, paths.length, context);
-  const readable = options.format?.some(({ format, file }) => format === 'text' && file === '-') ?? true;
-  return interruptible((signal) => {
-    return runReporters(check(endingAt(signal, paths.map(fileInput)), checkOptions(options)), {
-      reports,
-      companions: [
-        ...(context.interactive ? [progressLine(context.stderr())] : []),
-        ...(readable ? [] : [failureLines(context.stderr())]),
-      ],
-      inputs: paths.length,
-      failOn: options.failOn,
-      interrupted: signal,
-    });
-  });
 }
 
 const help = `
@@ -137,7 +71,8 @@ export function registerCheck(program: Command, context: CommandContext): void {
     .option('-q, --quiet', 'verdicts only')
     .addHelpText('after', help)
     .showHelpAfterError("hint: 'timervet check --help' shows usage and examples")
-    .action(async (paths: string[], options: Options) => {
+    .action(async (paths: string[], options: CheckCommandOptions) => {
+      const { runCheck } = await import('./run/index.js');
       context.exitCode = await runCheck(paths, options, context);
     });
 }

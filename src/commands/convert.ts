@@ -1,86 +1,13 @@
 import { type Command, Option } from 'commander';
-import type { Conversion } from '../check/convert.js';
-import type { ConditionSummary } from '../check/facts.js';
-import { InputError } from '../input/errors.js';
-import { type NativeForm, NativeWriter, nativeForms } from '../report/native/writer.js';
-import type { Output } from '../report/output.js';
-import { counted, pathName } from '../report/place.js';
-import { printable } from '../report/printable.js';
+import { type NativeForm, nativeForms } from '../report/formats.js';
 import type { CommandContext } from './support/context.js';
-import { openDestination, refuseToOverwrite } from './support/destinations.js';
-import { ExitCode } from './support/exit-codes.js';
-import { refuseUnknownFormat } from './support/inputs.js';
-import { endingAt, interruptible } from './support/interrupt.js';
 
-interface Options {
+/** Options of `timervet convert` as the command line gives them. */
+export interface ConvertCommandOptions {
   readonly to: NativeForm;
   readonly output: string;
   readonly inputFormat?: string;
   readonly quiet?: boolean;
-}
-
-/** Names of records that are listed one by one; the rest is only counted. */
-const shownNames = 8;
-
-function detailWords(condition: ConditionSummary): string {
-  const details = Object.entries(condition.details).sort((a, b) => b[1] - a[1]);
-  if (details.length === 0) return '';
-  const shown = details.slice(0, shownNames).map(([detail, count]) => `${detail} ${count}`);
-  const rest = details.length - shown.length;
-  return `: ${shown.join(', ')}${rest > 0 ? `, and ${rest} more` : ''}`;
-}
-
-/** What was written, and what of the input is not in it. */
-function summaryLines(path: string, conversion: Conversion): string[] {
-  const { events, records, format } = conversion;
-  return [
-    `${pathName(path)} (${format}): ${counted(events, 'event')} of ${counted(records, 'record')} written`,
-    ...conversion.conditions().map((item) => `  ${item.severity}  ${item.count}  ${item.kind}${detailWords(item)}`),
-  ].map(printable);
-}
-
-async function runConvert(path: string, options: Options, context: CommandContext): Promise<number> {
-  const [{ convert, fileInput }, { inputFormats }] = await Promise.all([
-    import('../index.js'),
-    import('../input/index.js'),
-  ]);
-  refuseUnknownFormat(options.inputFormat, inputFormats);
-  refuseToOverwrite([path], [options.output], 'converted trace');
-  return interruptible(async (signal) => {
-    const [input] = endingAt(signal, [fileInput(path)]);
-    const writer = new NativeWriter(options.to);
-    // Opened with the first text, so that an input that cannot be read does not empty an older file.
-    let output: Output | undefined;
-    const flush = async () => {
-      const text = writer.taken();
-      if (text === '') return;
-      output ??= openDestination({ file: options.output }, context.stdout);
-      await output.write(text);
-    };
-    let conversion: Conversion | undefined;
-    let failure: string | undefined;
-    try {
-      for await (conversion of convert(input!, writer, options.inputFormat)) {
-        await flush();
-        if (output?.closed === true) return ExitCode.clean;
-      }
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      failure = error.message;
-      await flush();
-    } finally {
-      await output?.close();
-    }
-    if (options.quiet !== true && conversion !== undefined) {
-      if (signal.aborted) await context.stderr().write('interrupted: the trace ends there\n');
-      await context.stderr().write(`${summaryLines(path, conversion).join('\n')}\n`);
-    }
-    if (failure !== undefined) {
-      await context.stderr().write(`error: ${printable(pathName(path))}: ${printable(failure)}\n`);
-      return ExitCode.unreadable;
-    }
-    return signal.aborted ? ExitCode.interrupted : ExitCode.clean;
-  });
 }
 
 const help = `
@@ -114,7 +41,8 @@ export function registerConvert(program: Command, context: CommandContext): void
     .option('-q, --quiet', 'no summary')
     .addHelpText('after', help)
     .showHelpAfterError("hint: 'timervet convert --help' shows usage and examples")
-    .action(async (path: string, options: Options) => {
+    .action(async (path: string, options: ConvertCommandOptions) => {
+      const { runConvert } = await import('./run/index.js');
       context.exitCode = await runConvert(path, options, context);
     });
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from './errors.js';
@@ -58,15 +58,14 @@ class OpenFile implements RandomAccess {
  * @throws InputError when it cannot be opened
  */
 export function openRandomAccess(path: string): RandomAccess | undefined {
-  let descriptor: number;
   try {
-    descriptor = openSync(path, 'r');
+    // Asked before it is opened: to open a pipe and close it again would end its writer.
+    if (!statSync(path).isFile()) return undefined;
+    const descriptor = openSync(path, 'r');
+    return new OpenFile(descriptor, () => closeSync(descriptor));
   } catch (error) {
     throw readError(error);
   }
-  if (fstatSync(descriptor).isFile()) return new OpenFile(descriptor, () => closeSync(descriptor));
-  closeSync(descriptor);
-  return undefined;
 }
 
 /** Whether the bytes are a trace.dat themselves, and not one in gzip. */

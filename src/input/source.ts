@@ -1,4 +1,5 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { promises } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { InputError, TruncatedInputError } from './errors.js';
 
@@ -26,7 +27,7 @@ export async function* openSource(path: string): AsyncGenerator<Uint8Array, void
 async function* fileBlocks(path: string): Blocks {
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    file = await promises.open(path, 'r');
   } catch (error) {
     throw readError(error);
   }

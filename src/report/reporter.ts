@@ -1,6 +1,11 @@
 import type { Fact } from '../check/facts.js';
 import type { Severity } from '../rules/rule.js';
+import type { ReportFormat } from './formats.js';
+import { jsonReporter } from './json/reporter.js';
+import { ktapReporter } from './ktap/reporter.js';
 import type { Output } from './output.js';
+import { textReporter } from './text/reporter.js';
+import { createTheme } from './text/theme.js';
 
 /**
  * A consumer of the facts of one run. It knows nothing of how they were computed, so a recorded stream can be
@@ -25,32 +30,18 @@ export interface ReporterOptions {
   readonly detail: 'quiet' | 'normal' | 'verbose';
 }
 
-/** Names of the report formats. */
-export const reportFormats = ['text', 'json', 'ktap'] as const;
-
-export type ReportFormat = (typeof reportFormats)[number];
-
-/** Makes a reporter; only the modules of the format asked for are loaded. */
+/** Makes a reporter. */
 export async function createReporter(
   format: ReportFormat,
   output: Output,
   options: ReporterOptions,
 ): Promise<Reporter> {
   switch (format) {
-    case 'text': {
-      const [{ textReporter }, { createTheme }] = await Promise.all([
-        import('./text/reporter.js'),
-        import('./text/theme.js'),
-      ]);
+    case 'text':
       return textReporter(output, await createTheme(output.color), options);
-    }
-    case 'json': {
-      const { jsonReporter } = await import('./json/reporter.js');
+    case 'json':
       return jsonReporter(output, options);
-    }
-    case 'ktap': {
-      const { ktapReporter } = await import('./ktap/reporter.js');
+    case 'ktap':
       return ktapReporter(output, options);
-    }
   }
 }

@@ -1,6 +1,7 @@
 import type { TraceFailure, TraceSummary } from '../../src/check/facts.js';
 import { check, convert, type Input, openSource } from '../../src/index.js';
-import { type NativeForm, NativeWriter } from '../../src/report/native/writer.js';
+import type { NativeForm } from '../../src/report/formats.js';
+import { NativeWriter } from '../../src/report/native/writer.js';
 
 export function fileInput(path: string): Input {
   return { path, open: () => openSource(path) };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { TimerEvent } from '../../src/events/event.js';
 import { Kind } from '../../src/events/kinds.js';
-import { NativeWriter, nativeForms } from '../../src/report/native/writer.js';
+import { nativeForms } from '../../src/report/formats.js';
+import { NativeWriter } from '../../src/report/native/writer.js';
 import { readNative } from '../input/native/read.js';
 
 const event = (fields: Partial<TimerEvent>) => Object.assign(new TimerEvent().clear(), fields);

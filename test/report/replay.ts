@@ -1,6 +1,7 @@
 import type { Fact } from '../../src/check/facts.js';
+import type { ReportFormat } from '../../src/report/formats.js';
 import type { Output } from '../../src/report/output.js';
-import { createReporter, type ReporterOptions, type ReportFormat } from '../../src/report/reporter.js';
+import { createReporter, type ReporterOptions } from '../../src/report/reporter.js';
 
 /** An output that keeps what is written, and that can be closed as by a reader that goes away. */
 export interface MemoryOutput extends Output {

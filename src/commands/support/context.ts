@@ -26,7 +26,10 @@ export function processContext(version: string): CommandContext {
     exitCode: 0,
     stdout: () => (stdout ??= open(process.stdout)),
     stderr: () => (stderr ??= open(process.stderr)),
-    interactive: process.stderr.isTTY === true,
+    // Asked only by a run that may take long: to open the stream takes time.
+    get interactive() {
+      return process.stderr.isTTY === true;
+    },
   };
   return context;
 }

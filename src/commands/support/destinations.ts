@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { nearest } from '../../events/nearest.js';
+import { type ReportFormat, reportFormats } from '../../report/formats.js';
 import { fileOutput, type Output } from '../../report/output.js';
-import { type ReportFormat, reportFormats } from '../../report/reporter.js';
 import { UsageError } from './usage-error.js';
 
 /** A report that was asked for: its format and where it goes. */

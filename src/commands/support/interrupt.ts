@@ -2,9 +2,13 @@ import type { Input } from '../../index.js';
 import { InputError } from '../../input/errors.js';
 import type { RandomAccess } from '../../input/random-access.js';
 
+function refuseAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new InputError('not read: the run was interrupted before');
+}
+
 /** Chunks of an input until the signal: from then on the input ends, even while a chunk is being waited for. */
 async function* chunksUntil(input: Input, signal: AbortSignal): AsyncIterable<Uint8Array> {
-  if (signal.aborted) throw new InputError('not read: the run was interrupted before');
+  refuseAborted(signal);
   const chunks = input.open()[Symbol.asyncIterator]();
   // One listener for all chunks: a race with a promise that stays open would keep a reaction for every chunk.
   let stop: (end: IteratorResult<Uint8Array>) => void = () => {};
@@ -28,6 +32,7 @@ async function* chunksUntil(input: Input, signal: AbortSignal): AsyncIterable<Ui
 
 /** The same for a file that is read at any place. */
 function fileUntil(input: Input, signal: AbortSignal): RandomAccess | undefined {
+  refuseAborted(signal);
   const file = input.openFile?.();
   if (file === undefined) return undefined;
   return {

@@ -5,11 +5,7 @@ import { eventColumns, nativeHeader, nativeObject, nativeRow } from '../../event
 import type { ColumnName } from '../../events/native-columns.js';
 import { formatCondition, formatCpuEnd, formatTime, oldTimerNames, type StatedEnd } from '../../events/native-facts.js';
 import { formatOrigin } from '../../events/native-values.js';
-
-/** Forms of the native notation. */
-export const nativeForms = ['csv', 'jsonl'] as const;
-
-export type NativeForm = (typeof nativeForms)[number];
+import type { NativeForm } from '../formats.js';
 
 /** The facts of a recording that the notation has a name for; each is undefined where it is not known. */
 type Facts = Parameters<CanonicalSink['fact']>[0];

@@ -1,0 +1,9 @@
+/**
+ * What the commands do. The command line is read without it: a command loads it when it runs, all of it at once,
+ * because one file is read sooner than many.
+ */
+export { runCheck } from './check.js';
+export { runConvert } from './convert.js';
+export { runExplain } from './explain.js';
+export { runInfo } from './info.js';
+export { runRules } from './rules.js';

@@ -1,0 +1,9 @@
+/** Names of the report formats. */
+export const reportFormats = ['text', 'json', 'ktap'] as const;
+
+export type ReportFormat = (typeof reportFormats)[number];
+
+/** Forms of the native notation. */
+export const nativeForms = ['csv', 'jsonl'] as const;
+
+export type NativeForm = (typeof nativeForms)[number];
