@@ -5,11 +5,6 @@ import { ascii, Byte, ByteClass, byteClass, find, matches } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
 import { SymbolReader } from './symbols.js';
 
-const { blank, openRound } = Byte;
-const classes = byteClass;
-const { beforeLabel } = ByteClass;
-const { word } = ByteClass;
-
 /** Counts pointers that the kernel hid. */
 export interface PointerTally {
   hashedPointers: number;
@@ -98,8 +93,8 @@ export class LabelReader implements ArgumentReader {
         }
         index = this.nextLabel[index]!;
       }
-      while (at < end && (classes[bytes[at]!]! & beforeLabel) === 0) at++;
-      while (at < end && (classes[bytes[at]!]! & beforeLabel) !== 0) at++;
+      while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) === 0) at++;
+      while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) !== 0) at++;
     }
   }
 
@@ -109,7 +104,7 @@ export class LabelReader implements ArgumentReader {
     const rank = this.labelRank[label]!;
     if (rank >= this.rank[field]!) return -1;
     let start = from;
-    while (start < end && bytes[start] === blank) start++;
+    while (start < end && bytes[start] === Byte.blank) start++;
     const after = this.value(field, bytes, start, end, record);
     if (after < 0) return -1;
     this.rank[field] = rank;
@@ -125,7 +120,7 @@ export class LabelReader implements ArgumentReader {
       if (text === undefined) continue;
       const to = find(bytes, from, end, text);
       let start = to;
-      while (start > from && (classes[bytes[start - 1]!]! & word) !== 0) start--;
+      while (start > from && (byteClass[bytes[start - 1]!]! & ByteClass.word) !== 0) start--;
       if (to <= start) continue;
       const symbols = this.symbols[field];
       const after =
@@ -144,7 +139,7 @@ export class LabelReader implements ArgumentReader {
     const symbols = this.symbols[field];
     if (symbols !== undefined) return symbols.read(bytes, from, end, record, field);
     if (this.isNumber[field] === 1) return readNumber(bytes, from, end, record, field);
-    if (from < end && bytes[from] === openRound && matches(bytes, from, end, unhashed)) {
+    if (from < end && bytes[from] === Byte.openRound && matches(bytes, from, end, unhashed)) {
       this.tally.hashedPointers++;
       return -1;
     }

@@ -1,7 +1,5 @@
 import { Byte, textOf } from './bytes.js';
 
-const { colon } = Byte;
-
 /** Beyond this many different names the rest share one entry and are looked up each time: a hostile input must not grow memory without end. */
 const mostNames = 20_000;
 
@@ -54,7 +52,7 @@ export class NameTable {
   standsAt(entry: number, bytes: Uint8Array, from: number, end: number): number {
     const name = this.bytes[entry]!;
     const colonAt = from + name.length;
-    if (colonAt >= end || bytes[colonAt] !== colon) return -1;
+    if (colonAt >= end || bytes[colonAt] !== Byte.colon) return -1;
     for (let i = 0; i < name.length; i++) if (name[i] !== bytes[from + i]) return -1;
     return name.length > 0 ? colonAt : -1;
   }
