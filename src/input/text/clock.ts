@@ -21,6 +21,8 @@ export class TimeReader {
   nanoseconds = 0;
   /** See `TimeForm`. */
   form: number = TimeForm.seconds;
+  /** Position of the dot, where `form` is `seconds`. */
+  dot = 0;
 
   /**
    * Reads a time and the colon behind it.
@@ -59,7 +61,13 @@ export class TimeReader {
     return at < end && bytes[at] === Byte.colon ? at + 1 : -1;
   }
 
-  private fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
+  /**
+   * Reads the digits behind the dot and the colon behind them.
+   *
+   * @param seconds what stood before the dot
+   * @returns as `read` does.
+   */
+  fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
     let at = from;
     let value = 0;
     while (at < end && at - from < 9) {
@@ -74,6 +82,7 @@ export class TimeReader {
     this.seconds = seconds;
     this.nanoseconds = value * scale[digits]!;
     this.form = TimeForm.seconds;
+    this.dot = from - 1;
     return at + 1;
   }
 }

@@ -1,6 +1,8 @@
 import { Context } from '../../events/event.js';
 import { Byte, decimal, hexValue, skipBlanks, skipDigits, skipWord } from './bytes.js';
-import { TimeReader } from './clock.js';
+import { TimeForm, TimeReader } from './clock.js';
+import { Columns } from './columns.js';
+import { Words } from './words.js';
 
 /** CPU numbers beyond this are no CPUs (NR_CPUS is at most 8192). */
 const mostCpus = 65_536;
@@ -39,6 +41,8 @@ export class Prefix {
   /** Whether the line has the latency format: the name cut to 8 bytes, the CPU before the flags. */
   isLatency = false;
   private column = commWidth;
+  private readonly words = new Words();
+  private readonly columns = new Columns();
 
   /**
    * Reads the prefix of the line in [start, end).
@@ -48,10 +52,52 @@ export class Prefix {
   read(bytes: Uint8Array, start: number, end: number): number {
     const dash = start + this.column;
     if (dash < end && bytes[dash] === Byte.minus) {
+      const view = this.words.of(bytes);
+      const known = this.recall(bytes, view, start, dash, end);
+      if (known >= 0) return known;
       const name = this.afterDash(bytes, start, dash, end);
-      if (name >= 0) return name;
+      if (name >= 0) {
+        this.keep(view, dash);
+        return name;
+      }
     }
     return this.search(bytes, start, end);
+  }
+
+  /**
+   * The fast path of `afterDash`: where the columns up to the time's dot are those of an earlier line, only the
+   * fraction is read. Whatever else there is to see gives -1, and `afterDash` decides.
+   */
+  private recall(bytes: Uint8Array, view: DataView, start: number, dash: number, end: number): number {
+    const columns = this.columns;
+    const fraction = dash + columns.length;
+    if (columns.length === 0 || fraction >= end || !columns.recall(view, dash)) return -1;
+    const after = this.time.fraction(bytes, fraction, end, columns.seconds);
+    if (after < 0 || (after < end && bytes[after] !== Byte.blank)) return -1;
+    this.pid = columns.pid;
+    this.tgid = columns.tgid;
+    this.cpu = columns.cpu;
+    this.context = columns.context;
+    this.setThread(start, dash, columns.isLatency);
+    return this.name(bytes, after, end);
+  }
+
+  /** Remembers the columns that `afterDash` has just read. */
+  private keep(view: DataView, dash: number): void {
+    const columns = this.columns;
+    columns.pid = this.pid;
+    columns.tgid = this.tgid;
+    columns.cpu = this.cpu;
+    columns.context = this.context;
+    columns.isLatency = this.isLatency;
+    columns.seconds = this.time.seconds;
+    columns.keep(view, dash, this.time.form === TimeForm.seconds ? this.time.dot + 1 - dash : 0);
+  }
+
+  private setThread(start: number, dash: number, isLatency: boolean): void {
+    this.isLatency = isLatency;
+    this.commStart = Math.max(start, dash - (isLatency ? latencyCommWidth : commWidth));
+    this.commEnd = dash;
   }
 
   /** A line whose columns moved: leading blanks lost in a mail, another instance's name, the first line. */
@@ -89,12 +135,10 @@ export class Prefix {
       if (at < 0) return -1;
     }
     const isLatency = at >= end || bytes[at] !== Byte.openSquare;
-    const name = this.columns(bytes, isLatency ? at : at + 1, end, isLatency);
+    const name = this.afterThread(bytes, isLatency ? at : at + 1, end, isLatency);
     if (name < 0) return -1;
-    this.isLatency = isLatency;
     this.pid = pid;
-    this.commStart = Math.max(start, dash - (isLatency ? latencyCommWidth : commWidth));
-    this.commEnd = dash;
+    this.setThread(start, dash, isLatency);
     return name;
   }
 
@@ -109,7 +153,7 @@ export class Prefix {
   }
 
   /** From the CPU to the name: `003] d..2.   812.402115: `, in the latency format `3d..2.   812.402115: `. */
-  private columns(bytes: Uint8Array, from: number, end: number, isLatency: boolean): number {
+  private afterThread(bytes: Uint8Array, from: number, end: number, isLatency: boolean): number {
     let at = from;
     let cpu = 0;
     for (; at < end; at++) {
