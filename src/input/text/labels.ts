@@ -3,7 +3,9 @@ import type { Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
+import { type FoundValue, makePlan, type Plan, ValueKind } from './plan.js';
 import { SymbolReader } from './symbols.js';
+import { Words } from './words.js';
 
 /** Counts pointers that the kernel hid. */
 export interface PointerTally {
@@ -18,11 +20,13 @@ const noRank = 127;
 
 /**
  * Fields by their labels, in one walk over the arguments: at each place where a label can begin, the labels
- * with that first byte are compared.
+ * with that first byte are compared. Most lines of an event have the same labels at the same places, and then a
+ * `Plan` reads them without the walk.
  */
 export class LabelReader implements ArgumentReader {
   readonly required: number;
-  private readonly isNumber: Uint8Array;
+  /** By field, see `ValueKind`. */
+  private readonly kinds: Uint8Array;
   private readonly symbols: readonly (SymbolReader | undefined)[];
   private readonly before: readonly (Uint8Array | undefined)[];
   private readonly hasBefore: boolean;
@@ -35,11 +39,18 @@ export class LabelReader implements ArgumentReader {
   private readonly nextLabel: Uint8Array;
   private readonly rank: Uint8Array;
   private readonly tally: PointerTally;
+  private readonly words = new Words();
+  private plan: Plan | undefined;
+  /** Lines that the plan did not fit. */
+  private misses = 0;
+  private isLearning = false;
+  /** While learning: the values of the line in their order. */
+  private readonly found: FoundValue[] = [];
 
   constructor(spec: EventSpec, tally: PointerTally) {
     this.required = requiredMask(spec);
     this.tally = tally;
-    this.isNumber = Uint8Array.from(spec.fields, ({ type }) => (type === 'number' ? 1 : 0));
+    this.kinds = Uint8Array.from(spec.fields, ({ type }) => ValueKind[type]);
     this.symbols = spec.fields.map((field) =>
       field.type === 'symbol' ? new SymbolReader(field.symbols ?? {}, field.toEnd ?? false) : undefined,
     );
@@ -67,6 +78,18 @@ export class LabelReader implements ArgumentReader {
   }
 
   read(bytes: Uint8Array, from: number, end: number, record: Record): void {
+    if (this.kinds.length === 0) {
+      record.present = 0;
+      return;
+    }
+    if (this.plan?.read(bytes, this.words.of(bytes), from, end, record) === true) return;
+    this.misses++;
+    // A plan is made anew at every doubling of the misses: seldom enough to cost nothing where no plan ever fits.
+    this.isLearning = !this.hasBefore && (this.misses & (this.misses - 1)) === 0;
+    this.readAll(bytes, from, end, record);
+  }
+
+  private readAll(bytes: Uint8Array, from: number, end: number, record: Record): void {
     const { rank, firstLabel, labelText } = this;
     record.present = 0;
     for (let field = 0; field < rank.length; field++) rank[field] = noRank;
@@ -86,6 +109,7 @@ export class LabelReader implements ArgumentReader {
           const after = this.take(index - 1, bytes, at + length, end, record);
           if (after >= 0) {
             if (this.labelRank[index - 1] === 0) open--;
+            if (this.isLearning) this.note(index - 1, at, at + length, after);
             // The byte after the value may be the one before the next label, so it is looked at again.
             at = after - 1;
             break;
@@ -96,6 +120,16 @@ export class LabelReader implements ArgumentReader {
       while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) === 0) at++;
       while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) !== 0) at++;
     }
+    if (this.isLearning) this.learn(bytes, from, end, open === 0);
+  }
+
+  private note(label: number, start: number, end: number, after: number): void {
+    this.found.push({ label, field: this.labelField[label]!, start, end, after });
+  }
+
+  private learn(bytes: Uint8Array, from: number, end: number, isAll: boolean): void {
+    this.plan = makePlan(bytes, from, end, this.labelText, this.found, isAll, this.kinds, this.symbols);
+    this.found.length = 0;
   }
 
   /** Reads the value behind a label unless a better label gave one. @returns the position after it, or -1. */
@@ -138,7 +172,7 @@ export class LabelReader implements ArgumentReader {
   private value(field: number, bytes: Uint8Array, from: number, end: number, record: Record): number {
     const symbols = this.symbols[field];
     if (symbols !== undefined) return symbols.read(bytes, from, end, record, field);
-    if (this.isNumber[field] === 1) return readNumber(bytes, from, end, record, field);
+    if (this.kinds[field] === ValueKind.number) return readNumber(bytes, from, end, record, field);
     if (from < end && bytes[from] === Byte.openRound && matches(bytes, from, end, unhashed)) {
       this.tally.hashedPointers++;
       return -1;
