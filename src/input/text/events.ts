@@ -7,6 +7,7 @@ import { NameTable } from './names.js';
 import { Probe, ProbeReader } from './probes.js';
 import { SchedSwitchReader } from './sched-switch.js';
 import { Tally } from './tally.js';
+import { Words } from './words.js';
 
 /** Value of an event name that is no tracepoint the catalogue wants; its records may still be those of a probe. */
 const unknownName = -1;
@@ -14,7 +15,9 @@ const unknownName = -1;
 const functionTracer = -2;
 
 /** Places for guesses, less one. */
-const guessMask = 255;
+const guessMask = 1023;
+/** A guess is made from this many bytes. */
+const guessEnd = 16;
 
 const functionTracerName = 'function';
 const arrow = ascii('<-');
@@ -42,6 +45,7 @@ export class TextEvents {
   private readonly pointers = { hashedPointers: 0 };
   private firstHashed = 0;
   private nameEnd = 0;
+  private readonly words = new Words();
   /** Entry + 1 of the name last seen with certain bytes: a right guess saves hashing it. */
   private readonly guesses = new Int32Array(guessMask + 1);
 
@@ -65,9 +69,10 @@ export class TextEvents {
    * @param from position of the name
    */
   event(bytes: Uint8Array, from: number, end: number): void {
-    const guess = from + 12 < end ? (bytes[from + 6]! * 5 + bytes[from + 10]! * 3 + bytes[from + 12]!) & guessMask : 0;
+    const view = this.words.of(bytes);
+    const guess = from + guessEnd <= end ? guessOf(view, from) : 0;
     let name = this.guesses[guess]! - 1;
-    let at = name >= 0 ? this.names.standsAt(name, bytes, from, end) : -1;
+    let at = name >= 0 ? this.names.standsAt(name, view, from, end) : -1;
     if (at < 0 || (at + 1 < end && bytes[at + 1]! > Byte.blank)) {
       name = this.findName(bytes, from, end);
       if (name < 0) return;
@@ -209,4 +214,10 @@ export class TextEvents {
     if (event === notWanted) this.unused.add(name, this.record.position);
     else this.deliverFunction(event, name, false, false, bytes, to, end);
   }
+}
+
+/** A number for the name at `from`: most often another one for another name. */
+function guessOf(view: DataView, from: number): number {
+  const mixed = view.getInt32(from + 4, true) ^ Math.imul(view.getInt32(from + 8, true), 0x2c1b3c6d);
+  return (Math.imul(mixed ^ view.getInt32(from + 12, true), 0x297a2d39) >>> 20) & guessMask;
 }
