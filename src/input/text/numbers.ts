@@ -12,13 +12,14 @@ export interface Halves {
  * @returns the position after the number, or -1 when there is none or it is wider.
  */
 export function readHex(bytes: Uint8Array, from: number, end: number, into: Halves, slot: number): number {
+  const digits = hexValue;
   let at = from;
   if (at + 1 < end && bytes[at] === Byte.zero && (bytes[at + 1]! | 0x20) === 0x78) at += 2;
   const start = at;
   let lo = 0;
   const middle = Math.min(end, at + 8);
   while (at < middle) {
-    const digit = hexValue[bytes[at]!]!;
+    const digit = digits[bytes[at]!]!;
     if (digit === 255) break;
     lo = (lo << 4) | digit;
     at++;
@@ -28,7 +29,7 @@ export function readHex(bytes: Uint8Array, from: number, end: number, into: Halv
   if (at === middle) {
     // Beyond eight digits the upper half fills from below.
     while (at < end) {
-      const digit = hexValue[bytes[at]!]!;
+      const digit = digits[bytes[at]!]!;
       if (digit === 255) break;
       if (hi >>> 28 !== 0) return -1;
       hi = (hi << 4) | (lo >>> 28);

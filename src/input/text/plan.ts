@@ -2,7 +2,6 @@ import type { Record } from '../record.js';
 import { Byte, ByteClass, byteClass } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
 import type { SymbolReader } from './symbols.js';
-import { Literal } from './words.js';
 
 /** How the value of a field is read. */
 export enum ValueKind {
@@ -34,59 +33,106 @@ export interface FoundValue {
  * those of the learnt line, it does there what it did in the learnt line: it finds this label and no other. That holds
  * provided that
  *
- * - both read a value with the same function, from the same place (`after` is then the same), and a value's last byte
- *   is none after which a label may begin: the walk goes on from there;
- * - no other label of the event stands in the fixed bytes, or begins there and reaches beyond them, into bytes that
- *   are not compared (`makePlan` refuses such a plan);
+ * - both read a value with the same function, from the same place (`after` is then the same), and the last byte of a
+ *   value before another label is none after which a label may begin: the walk goes on from that byte;
+ * - no other label of the event stands before this one in the fixed bytes, or begins there and reaches beyond them,
+ *   into bytes that are not compared (`makePlan` refuses such a plan);
  * - behind the last value either nothing is left that `LabelReader` would look for, or the line ends.
  *
  * Whatever else a line holds, `read` gives false and the complete reader decides.
  */
 export class Plan {
-  private readonly literals: readonly Literal[];
   private readonly fields: Uint8Array;
+  /** By step, see `ValueKind`. */
   private readonly kinds: Uint8Array;
   private readonly symbols: readonly (SymbolReader | undefined)[];
+  private readonly lengths: Int32Array;
+  /** The fixed bytes of all steps as words, each step's last one cut to its length by `masks`. */
+  private readonly words: Int32Array;
+  private readonly masks: Int32Array;
   private readonly present: number;
   /** Whether the line must end behind the last value. */
   private readonly isToEnd: boolean;
 
   constructor(
-    literals: readonly Literal[],
+    literals: readonly Uint8Array[],
     fields: Uint8Array,
     kinds: Uint8Array,
     symbols: readonly (SymbolReader | undefined)[],
     isToEnd: boolean,
   ) {
-    this.literals = literals;
     this.fields = fields;
     this.kinds = kinds;
     this.symbols = symbols;
+    this.lengths = Int32Array.from(literals, ({ length }) => length);
+    const words = literals.flatMap(maskedWords);
+    this.words = Int32Array.from(words, ({ word }) => word);
+    this.masks = Int32Array.from(words, ({ mask }) => mask);
     this.present = fields.reduce((mask, field) => mask | (1 << field), 0);
     this.isToEnd = isToEnd;
   }
 
   /** Fills the record's fields. @returns false where the line is another one; the record's fields then mean nothing. */
   read(bytes: Uint8Array, view: DataView, from: number, end: number, record: Record): boolean {
-    const { literals, fields, kinds } = this;
+    const { fields, kinds, lengths, words, masks } = this;
+    const { hi, lo } = record;
+    const lastWord = bytes.length - 4;
+    const steps = fields.length;
+    let word = 0;
     let at = from;
-    for (let step = 0; step < literals.length; step++) {
-      const literal = literals[step]!;
-      if (!literal.standsAt(view, at, end)) return false;
-      at += literal.length;
+    for (let step = 0; step < steps; step++) {
+      const literalEnd = at + lengths[step]!;
+      if (literalEnd > end) return false;
+      for (; at < literalEnd; at += 4) {
+        // A word may reach beyond the line, which the mask makes good, but not beyond the chunk.
+        if (at > lastWord || (view.getInt32(at, true) & masks[word]!) !== words[word]!) return false;
+        word++;
+      }
+      at = literalEnd;
       while (at < end && bytes[at] === Byte.blank) at++;
       const field = fields[step]!;
       const kind = kinds[step]!;
-      if (kind === ValueKind.number) at = readNumber(bytes, at, end, record, field);
-      else if (kind === ValueKind.pointer) at = readHex(bytes, at, end, record, field);
-      else at = this.symbols[step]!.read(bytes, at, end, record, field);
-      if (at < 0) return false;
-      if (kind === ValueKind.symbol && (byteClass[bytes[at - 1]!]! & ByteClass.beforeLabel) !== 0) return false;
+      if (kind === ValueKind.number) {
+        // What most numbers are, up to nine decimal digits, is read here; `readNumber` knows all the others.
+        const start = at;
+        let value = 0;
+        while (at < end) {
+          const digit = bytes[at]! - Byte.zero;
+          if (digit < 0 || digit > 9 || at - start === 9) break;
+          value = value * 10 + digit;
+          at++;
+        }
+        if (at === start || at - start === 9 || (value === 0 && at < end && bytes[at]! > Byte.nine)) {
+          at = readNumber(bytes, start, end, record, field);
+          if (at < 0) return false;
+        } else {
+          hi[field] = 0;
+          lo[field] = value;
+        }
+      } else if (kind === ValueKind.pointer) {
+        at = readHex(bytes, at, end, record, field);
+        if (at < 0) return false;
+      } else {
+        at = this.symbols[step]!.read(bytes, at, end, record, field);
+        if (at < 0) return false;
+        if (step + 1 < steps && (byteClass[bytes[at - 1]!]! & ByteClass.beforeLabel) !== 0) return false;
+      }
     }
     if (this.isToEnd && at !== end) return false;
     record.present = this.present;
     return true;
   }
+}
+
+/** A text as words, the last one with a mask for the bytes that belong to the text. */
+function maskedWords(text: Uint8Array): { word: number; mask: number }[] {
+  const padded = new Uint8Array((text.length + 3) & ~3);
+  padded.set(text);
+  const view = new DataView(padded.buffer);
+  return Array.from({ length: padded.length / 4 }, (_, index) => {
+    const rest = Math.min(4, text.length - index * 4);
+    return { word: view.getInt32(index * 4, true), mask: rest === 4 ? -1 : (1 << (rest * 8)) - 1 };
+  });
 }
 
 /**
@@ -106,15 +152,15 @@ export function makePlan(
   kinds: Uint8Array,
   symbols: readonly (SymbolReader | undefined)[],
 ): Plan | undefined {
-  const literals: Literal[] = [];
+  const literals: Uint8Array[] = [];
   let from = args;
   for (const value of found) {
-    for (let at = from; at < value.end; at++) {
+    for (let at = from; at <= value.start; at++) {
       // At its own place the label that was found is tried before those behind it in the list.
       const rivals = at === value.start ? labels.slice(0, value.label) : labels;
       if (rivals.some((label) => begins(label, bytes, at, value.end))) return undefined;
     }
-    literals.push(new Literal(bytes.subarray(from, value.end)));
+    literals.push(bytes.subarray(from, value.end));
     from = value.after;
   }
   if (found.length === 0 || (!isAll && from !== end)) return undefined;
