@@ -152,9 +152,15 @@ export class LabelReader implements ArgumentReader {
     for (let field = 0; field < this.before.length; field++) {
       const text = this.before[field];
       if (text === undefined) continue;
-      const to = find(bytes, from, end, text);
-      let start = to;
-      while (start > from && (byteClass[bytes[start - 1]!]! & ByteClass.word) !== 0) start--;
+      let start = from;
+      let to = from;
+      while (to < end && (byteClass[bytes[to]!]! & ByteClass.word) !== 0) to++;
+      // Most often the word is the first one. A text that does not begin like a word stands nowhere before it.
+      if ((byteClass[text[0]!]! & ByteClass.word) !== 0 || !matches(bytes, to, end, text)) {
+        to = find(bytes, from, end, text);
+        start = to;
+        while (start > from && (byteClass[bytes[start - 1]!]! & ByteClass.word) !== 0) start--;
+      }
       if (to <= start) continue;
       const symbols = this.symbols[field];
       const after =

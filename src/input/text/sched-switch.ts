@@ -4,6 +4,7 @@ import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits } from './bytes.js';
 import { readNumber } from './numbers.js';
 
+const prevComm = ascii('prev_comm=');
 const prevPid = ascii('prev_pid=');
 const prevPrio = ascii(' prev_prio=');
 const prevState = ascii(' prev_state=');
@@ -58,7 +59,8 @@ export class SchedSwitchReader implements ArgumentReader {
   }
 
   private readLabelled(bytes: Uint8Array, from: number, end: number, record: Record): boolean {
-    let at = from;
+    // Nothing before the name's own end can be the pid's label.
+    let at = matches(bytes, from, end, prevComm) ? from + prevComm.length : from;
     for (;;) {
       at = find(bytes, at, end, prevPid);
       if (at < 0) return false;
