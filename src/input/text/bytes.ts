@@ -3,44 +3,41 @@
  * a string first. Every function gets the end of the line and reads nothing from there on.
  */
 
-/** ASCII codes used by the readers. */
-export const Byte = {
-  tab: 9,
-  newline: 10,
-  carriageReturn: 13,
-  blank: 32,
-  quote: 39,
-  openRound: 40,
-  closeRound: 41,
-  plus: 43,
-  comma: 44,
-  minus: 45,
-  dot: 46,
-  slash: 47,
-  zero: 48,
-  nine: 57,
-  colon: 58,
-  less: 60,
-  equals: 61,
-  greater: 62,
-  hash: 35,
-  openSquare: 91,
-  closeSquare: 93,
-  underscore: 95,
-} as const;
-
-// Local constants everywhere: the JIT folds these, but not what a module imports.
-const { blank, nine, tab, zero } = Byte;
+/** ASCII codes used by the readers. An enum, because a bundler writes its members as numbers. */
+export enum Byte {
+  tab = 9,
+  newline = 10,
+  carriageReturn = 13,
+  blank = 32,
+  quote = 39,
+  openRound = 40,
+  closeRound = 41,
+  plus = 43,
+  comma = 44,
+  minus = 45,
+  dot = 46,
+  slash = 47,
+  zero = 48,
+  nine = 57,
+  colon = 58,
+  less = 60,
+  equals = 61,
+  greater = 62,
+  hash = 35,
+  openSquare = 91,
+  closeSquare = 93,
+  underscore = 95,
+}
 
 /** Marks in `byteClass`. */
-export const ByteClass = {
+export enum ByteClass {
   /** A field's label may begin after it: blank, tab, comma, opening bracket, and `>` of a plugin's junk. */
-  beforeLabel: 1,
+  beforeLabel = 1,
   /** Ends a symbol's text. */
-  symbolEnd: 2,
+  symbolEnd = 2,
   /** Letter, digit or underscore. */
-  word: 4,
-} as const;
+  word = 4,
+}
 
 /** What a byte can be, see `ByteClass`. */
 export const byteClass: Uint8Array = makeClasses();
@@ -68,21 +65,21 @@ function makeHexValues(): Uint8Array {
 /** First position in [from, end) that holds neither a blank nor a tab, or `end`. */
 export function skipBlanks(bytes: Uint8Array, from: number, end: number): number {
   let at = from;
-  while (at < end && (bytes[at] === blank || bytes[at] === tab)) at++;
+  while (at < end && (bytes[at] === Byte.blank || bytes[at] === Byte.tab)) at++;
   return at;
 }
 
 /** First position in [from, end) that holds a blank or a tab, or `end`. */
 export function skipWord(bytes: Uint8Array, from: number, end: number): number {
   let at = from;
-  while (at < end && bytes[at] !== blank && bytes[at] !== tab) at++;
+  while (at < end && bytes[at] !== Byte.blank && bytes[at] !== Byte.tab) at++;
   return at;
 }
 
 /** First position in [from, end) that holds no decimal digit, or `end`. */
 export function skipDigits(bytes: Uint8Array, from: number, end: number): number {
   let at = from;
-  while (at < end && bytes[at]! >= zero && bytes[at]! <= nine) at++;
+  while (at < end && bytes[at]! >= Byte.zero && bytes[at]! <= Byte.nine) at++;
   return at;
 }
 
@@ -105,7 +102,7 @@ export function find(bytes: Uint8Array, from: number, end: number, text: Uint8Ar
 /** Decimal digits of [from, to) as a number, exact up to 15 digits. */
 export function decimal(bytes: Uint8Array, from: number, to: number): number {
   let value = 0;
-  for (let at = from; at < to; at++) value = value * 10 + (bytes[at]! - zero);
+  for (let at = from; at < to; at++) value = value * 10 + (bytes[at]! - Byte.zero);
   return value;
 }
 

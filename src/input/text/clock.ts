@@ -1,17 +1,15 @@
 import type { CpuRecords } from '../record.js';
 import { Byte, decimal, skipDigits } from './bytes.js';
 
-const { colon, dot, zero } = Byte;
-
 /** How a time is written. */
-export const TimeForm = {
+export enum TimeForm {
   /** `812.402115`, `10.703282688`: seconds and a fraction */
-  seconds: 0,
+  seconds = 0,
   /** `19353us`: microseconds since the buffer's beginning (latency format, console) */
-  microseconds: 1,
+  microseconds = 1,
   /** `30`: the value of a clock that does not count nanoseconds (`counter`) */
-  counter: 2,
-} as const;
+  counter = 2,
+}
 
 const scale = [1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 100, 10, 1] as const;
 
@@ -23,6 +21,8 @@ export class TimeReader {
   nanoseconds = 0;
   /** See `TimeForm`. */
   form: number = TimeForm.seconds;
+  /** Position of the dot, where `form` is `seconds`. */
+  dot = 0;
 
   /**
    * Reads a time and the colon behind it.
@@ -33,14 +33,14 @@ export class TimeReader {
     let at = from;
     let value = 0;
     while (at < end) {
-      const digit = bytes[at]! - zero;
+      const digit = bytes[at]! - Byte.zero;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
       at++;
     }
     const digits = at - from;
     if (digits === 0 || digits > 20 || at >= end) return -1;
-    if (bytes[at] === dot) {
+    if (bytes[at] === Byte.dot) {
       if (digits > 15) return -1;
       return this.fraction(bytes, at + 1, end, value);
     }
@@ -48,7 +48,7 @@ export class TimeReader {
       // `19353us : `, `23us+: `: the mark tells of a delay to the next event.
       if (digits > 15 || at + 1 >= end || bytes[at + 1] !== 0x73) return -1;
       at += 2;
-      if (at < end && bytes[at] !== colon) at++;
+      if (at < end && bytes[at] !== Byte.colon) at++;
       this.seconds = Math.floor(value / 1e6);
       this.nanoseconds = (value % 1e6) * 1000;
       this.form = TimeForm.microseconds;
@@ -58,24 +58,31 @@ export class TimeReader {
       this.nanoseconds = decimal(bytes, split, at);
       this.form = TimeForm.counter;
     }
-    return at < end && bytes[at] === colon ? at + 1 : -1;
+    return at < end && bytes[at] === Byte.colon ? at + 1 : -1;
   }
 
-  private fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
+  /**
+   * Reads the digits behind the dot and the colon behind them.
+   *
+   * @param seconds what stood before the dot
+   * @returns as `read` does.
+   */
+  fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
     let at = from;
     let value = 0;
     while (at < end && at - from < 9) {
-      const digit = bytes[at]! - zero;
+      const digit = bytes[at]! - Byte.zero;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
       at++;
     }
     const digits = at - from;
     if (digits === 9) at = skipDigits(bytes, at, end);
-    if (digits === 0 || at >= end || bytes[at] !== colon) return -1;
+    if (digits === 0 || at >= end || bytes[at] !== Byte.colon) return -1;
     this.seconds = seconds;
     this.nanoseconds = value * scale[digits]!;
     this.form = TimeForm.seconds;
+    this.dot = from - 1;
     return at + 1;
   }
 }

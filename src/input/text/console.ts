@@ -17,7 +17,11 @@ const lostMark = /\bCPU:\d{1,5} \[LOST \d+ EVENTS\]/;
 const longestNote = 300;
 
 /** Where the reader is in the log. */
-const Place = { outside: 0, announced: 1, inside: 2 } as const;
+enum Place {
+  outside,
+  announced,
+  inside,
+}
 
 /**
  * A kernel log with the ring buffer dumped into it (sysrq-z, oops, panic with ftrace_dump_on_oops):
@@ -34,7 +38,7 @@ const Place = { outside: 0, announced: 1, inside: 2 } as const;
 export class ConsoleReader extends LineReader {
   private readonly event: FtraceLine;
   private readonly notes: Notes;
-  private place: number = Place.outside;
+  private place: Place = Place.outside;
   /** Dumps that held something. */
   private dumps = 0;
   private emptyDumps = 0;

@@ -7,8 +7,7 @@ import { NameTable } from './names.js';
 import { Probe, ProbeReader } from './probes.js';
 import { SchedSwitchReader } from './sched-switch.js';
 import { Tally } from './tally.js';
-
-const { blank, colon, comma, openRound, openSquare, underscore } = Byte;
+import { Words } from './words.js';
 
 /** Value of an event name that is no tracepoint the catalogue wants; its records may still be those of a probe. */
 const unknownName = -1;
@@ -16,7 +15,9 @@ const unknownName = -1;
 const functionTracer = -2;
 
 /** Places for guesses, less one. */
-const guessMask = 255;
+const guessMask = 1023;
+/** A guess is made from this many bytes. */
+const guessEnd = 16;
 
 const functionTracerName = 'function';
 const arrow = ascii('<-');
@@ -44,6 +45,7 @@ export class TextEvents {
   private readonly pointers = { hashedPointers: 0 };
   private firstHashed = 0;
   private nameEnd = 0;
+  private readonly words = new Words();
   /** Entry + 1 of the name last seen with certain bytes: a right guess saves hashing it. */
   private readonly guesses = new Int32Array(guessMask + 1);
 
@@ -67,10 +69,11 @@ export class TextEvents {
    * @param from position of the name
    */
   event(bytes: Uint8Array, from: number, end: number): void {
-    const guess = from + 12 < end ? (bytes[from + 6]! * 5 + bytes[from + 10]! * 3 + bytes[from + 12]!) & guessMask : 0;
+    const view = this.words.of(bytes);
+    const guess = from + guessEnd <= end ? guessOf(view, from) : 0;
     let name = this.guesses[guess]! - 1;
-    let at = name >= 0 ? this.names.standsAt(name, bytes, from, end) : -1;
-    if (at < 0 || (at + 1 < end && bytes[at + 1]! > blank)) {
+    let at = name >= 0 ? this.names.standsAt(name, view, from, end) : -1;
+    if (at < 0 || (at + 1 < end && bytes[at + 1]! > Byte.blank)) {
       name = this.findName(bytes, from, end);
       if (name < 0) return;
       at = this.nameEnd;
@@ -79,7 +82,7 @@ export class TextEvents {
     const args = skipBlanks(bytes, at + 1, end);
     const first = args < end ? bytes[args]! : 0;
     const event = this.names.values[name]!;
-    if ((first === openRound || first === underscore) && this.beginsWithComm[event] !== 1) {
+    if ((first === Byte.openRound || first === Byte.underscore) && this.beginsWithComm[event] !== 1) {
       if (this.probes.read(bytes, args, end)) {
         this.probe(bytes, name, end);
         return;
@@ -96,15 +99,15 @@ export class TextEvents {
     let at = from;
     let hash = 0;
     for (;;) {
-      while (at < end && bytes[at] !== colon && bytes[at] !== blank) {
+      while (at < end && bytes[at] !== Byte.colon && bytes[at] !== Byte.blank) {
         hash = (Math.imul(hash, 31) + bytes[at]!) | 0;
         at++;
       }
-      if (at >= end || bytes[at] !== colon) {
+      if (at >= end || bytes[at] !== Byte.colon) {
         this.traced(bytes, start, at, end);
         return -1;
       }
-      if (start !== from || at + 1 >= end || bytes[at + 1]! <= blank) break;
+      if (start !== from || at + 1 >= end || bytes[at + 1]! <= Byte.blank) break;
       // `system:event:`
       start = at + 1;
       at = start;
@@ -187,8 +190,8 @@ export class TextEvents {
   /** A record without an event name: the function tracer's `kvm_timer_vcpu_load <-kvm_arch_vcpu_load`. */
   private traced(bytes: Uint8Array, from: number, to: number, end: number): void {
     const next = skipBlanks(bytes, to, end);
-    const isFunction = next >= end || matches(bytes, next, end, arrow) || bytes[next] === openSquare;
-    if (!isFunction && bytes[to - 1] !== comma) {
+    const isFunction = next >= end || matches(bytes, next, end, arrow) || bytes[next] === Byte.openSquare;
+    if (!isFunction && bytes[to - 1] !== Byte.comma) {
       this.unused.add(this.names.entry(bytes, from, to, NameTable.hash(bytes, from, to)), this.record.position);
       return;
     }
@@ -211,4 +214,10 @@ export class TextEvents {
     if (event === notWanted) this.unused.add(name, this.record.position);
     else this.deliverFunction(event, name, false, false, bytes, to, end);
   }
+}
+
+/** A number for the name at `from`: most often another one for another name. */
+function guessOf(view: DataView, from: number): number {
+  const mixed = view.getInt32(from + 4, true) ^ Math.imul(view.getInt32(from + 8, true), 0x2c1b3c6d);
+  return (Math.imul(mixed ^ view.getInt32(from + 12, true), 0x297a2d39) >>> 20) & guessMask;
 }

@@ -42,7 +42,8 @@ export class FtraceLine {
    */
   deliver(bytes: Uint8Array, end: number, position: number, isOverwritten: boolean): void {
     const prefix = this.prefix;
-    this.bytes = bytes;
+    // Storing a new object into an old one costs the collector's attention, so not with every line.
+    if (bytes !== this.bytes) this.bytes = bytes;
     if (!this.clockIsNamed && prefix.time.form === TimeForm.counter) {
       this.clockIsNamed = true;
       this.sink.fact({ clock: 'counter' });

@@ -3,12 +3,9 @@ import type { Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
+import { type FoundValue, makePlan, type Plan, ValueKind } from './plan.js';
 import { SymbolReader } from './symbols.js';
-
-const { blank, openRound } = Byte;
-const classes = byteClass;
-const { beforeLabel } = ByteClass;
-const { word } = ByteClass;
+import { Words } from './words.js';
 
 /** Counts pointers that the kernel hid. */
 export interface PointerTally {
@@ -23,11 +20,13 @@ const noRank = 127;
 
 /**
  * Fields by their labels, in one walk over the arguments: at each place where a label can begin, the labels
- * with that first byte are compared.
+ * with that first byte are compared. Most lines of an event have the same labels at the same places, and then a
+ * `Plan` reads them without the walk.
  */
 export class LabelReader implements ArgumentReader {
   readonly required: number;
-  private readonly isNumber: Uint8Array;
+  /** By field, see `ValueKind`. */
+  private readonly kinds: Uint8Array;
   private readonly symbols: readonly (SymbolReader | undefined)[];
   private readonly before: readonly (Uint8Array | undefined)[];
   private readonly hasBefore: boolean;
@@ -40,11 +39,18 @@ export class LabelReader implements ArgumentReader {
   private readonly nextLabel: Uint8Array;
   private readonly rank: Uint8Array;
   private readonly tally: PointerTally;
+  private readonly words = new Words();
+  private plan: Plan | undefined;
+  /** Lines that the plan did not fit. */
+  private misses = 0;
+  private isLearning = false;
+  /** While learning: the values of the line in their order. */
+  private readonly found: FoundValue[] = [];
 
   constructor(spec: EventSpec, tally: PointerTally) {
     this.required = requiredMask(spec);
     this.tally = tally;
-    this.isNumber = Uint8Array.from(spec.fields, ({ type }) => (type === 'number' ? 1 : 0));
+    this.kinds = Uint8Array.from(spec.fields, ({ type }) => ValueKind[type]);
     this.symbols = spec.fields.map((field) =>
       field.type === 'symbol' ? new SymbolReader(field.symbols ?? {}, field.toEnd ?? false) : undefined,
     );
@@ -72,6 +78,18 @@ export class LabelReader implements ArgumentReader {
   }
 
   read(bytes: Uint8Array, from: number, end: number, record: Record): void {
+    if (this.kinds.length === 0) {
+      record.present = 0;
+      return;
+    }
+    if (this.plan?.read(bytes, this.words.of(bytes), from, end, record) === true) return;
+    this.misses++;
+    // A plan is made anew at every doubling of the misses: seldom enough to cost nothing where no plan ever fits.
+    this.isLearning = !this.hasBefore && (this.misses & (this.misses - 1)) === 0;
+    this.readAll(bytes, from, end, record);
+  }
+
+  private readAll(bytes: Uint8Array, from: number, end: number, record: Record): void {
     const { rank, firstLabel, labelText } = this;
     record.present = 0;
     for (let field = 0; field < rank.length; field++) rank[field] = noRank;
@@ -91,6 +109,7 @@ export class LabelReader implements ArgumentReader {
           const after = this.take(index - 1, bytes, at + length, end, record);
           if (after >= 0) {
             if (this.labelRank[index - 1] === 0) open--;
+            if (this.isLearning) this.note(index - 1, at, at + length, after);
             // The byte after the value may be the one before the next label, so it is looked at again.
             at = after - 1;
             break;
@@ -98,9 +117,19 @@ export class LabelReader implements ArgumentReader {
         }
         index = this.nextLabel[index]!;
       }
-      while (at < end && (classes[bytes[at]!]! & beforeLabel) === 0) at++;
-      while (at < end && (classes[bytes[at]!]! & beforeLabel) !== 0) at++;
+      while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) === 0) at++;
+      while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) !== 0) at++;
     }
+    if (this.isLearning) this.learn(bytes, from, end, open === 0);
+  }
+
+  private note(label: number, start: number, end: number, after: number): void {
+    this.found.push({ label, field: this.labelField[label]!, start, end, after });
+  }
+
+  private learn(bytes: Uint8Array, from: number, end: number, isAll: boolean): void {
+    this.plan = makePlan(bytes, from, end, this.labelText, this.found, isAll, this.kinds, this.symbols);
+    this.found.length = 0;
   }
 
   /** Reads the value behind a label unless a better label gave one. @returns the position after it, or -1. */
@@ -109,7 +138,7 @@ export class LabelReader implements ArgumentReader {
     const rank = this.labelRank[label]!;
     if (rank >= this.rank[field]!) return -1;
     let start = from;
-    while (start < end && bytes[start] === blank) start++;
+    while (start < end && bytes[start] === Byte.blank) start++;
     const after = this.value(field, bytes, start, end, record);
     if (after < 0) return -1;
     this.rank[field] = rank;
@@ -123,9 +152,15 @@ export class LabelReader implements ArgumentReader {
     for (let field = 0; field < this.before.length; field++) {
       const text = this.before[field];
       if (text === undefined) continue;
-      const to = find(bytes, from, end, text);
-      let start = to;
-      while (start > from && (classes[bytes[start - 1]!]! & word) !== 0) start--;
+      let start = from;
+      let to = from;
+      while (to < end && (byteClass[bytes[to]!]! & ByteClass.word) !== 0) to++;
+      // Most often the word is the first one. A text that does not begin like a word stands nowhere before it.
+      if ((byteClass[text[0]!]! & ByteClass.word) !== 0 || !matches(bytes, to, end, text)) {
+        to = find(bytes, from, end, text);
+        start = to;
+        while (start > from && (byteClass[bytes[start - 1]!]! & ByteClass.word) !== 0) start--;
+      }
       if (to <= start) continue;
       const symbols = this.symbols[field];
       const after =
@@ -143,8 +178,8 @@ export class LabelReader implements ArgumentReader {
   private value(field: number, bytes: Uint8Array, from: number, end: number, record: Record): number {
     const symbols = this.symbols[field];
     if (symbols !== undefined) return symbols.read(bytes, from, end, record, field);
-    if (this.isNumber[field] === 1) return readNumber(bytes, from, end, record, field);
-    if (from < end && bytes[from] === openRound && matches(bytes, from, end, unhashed)) {
+    if (this.kinds[field] === ValueKind.number) return readNumber(bytes, from, end, record, field);
+    if (from < end && bytes[from] === Byte.openRound && matches(bytes, from, end, unhashed)) {
       this.tally.hashedPointers++;
       return -1;
     }

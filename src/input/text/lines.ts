@@ -1,8 +1,6 @@
 import type { Reader, RecordSink } from '../record.js';
 import { Byte } from './bytes.js';
 
-const { blank, carriageReturn, newline } = Byte;
-
 /** A line beyond this is no trace: it is passed over so that a file without newlines cannot fill the memory. */
 const longestLine = 1 << 20;
 
@@ -44,7 +42,7 @@ export abstract class LineReader implements Reader {
     const length = bytes.length;
     let from = 0;
     if (this.carried > 0 || this.overlong) {
-      const lineEnd = bytes.indexOf(newline);
+      const lineEnd = bytes.indexOf(Byte.newline);
       this.keep(bytes, 0, lineEnd < 0 ? length : lineEnd);
       if (lineEnd < 0) return;
       const carried = this.carried;
@@ -60,7 +58,7 @@ export abstract class LineReader implements Reader {
   end(): void {
     this.reportCount();
     let at = 0;
-    while (at < this.carried && this.carry[at]! <= blank) at++;
+    while (at < this.carried && this.carry[at]! <= Byte.blank) at++;
     if (this.overlong || (at < this.carried && this.wasNeeded(this.carry, 0, this.carried))) {
       this.sink.condition('truncated-line', 1, this.lineNumber + 1);
     }
@@ -80,7 +78,7 @@ export abstract class LineReader implements Reader {
   /** Hands over the whole lines from `from` on. @returns where the last, unfinished one begins. */
   private takeLines(bytes: Buffer, from: number): number {
     let start = from;
-    for (let lineEnd = bytes.indexOf(newline, start); lineEnd >= 0; lineEnd = bytes.indexOf(newline, start)) {
+    for (let lineEnd = bytes.indexOf(Byte.newline, start); lineEnd >= 0; lineEnd = bytes.indexOf(Byte.newline, start)) {
       this.take(bytes, start, lineEnd);
       start = lineEnd + 1;
     }
@@ -95,7 +93,7 @@ export abstract class LineReader implements Reader {
       return;
     }
     let end = lineEnd;
-    while (end > start && bytes[end - 1] === carriageReturn) end--;
+    while (end > start && bytes[end - 1] === Byte.carriageReturn) end--;
     if (end > start) this.line(bytes, start, end);
   }
 

@@ -1,6 +1,5 @@
 import { Byte, textOf } from './bytes.js';
-
-const { colon } = Byte;
+import { Literal } from './words.js';
 
 /** Beyond this many different names the rest share one entry and are looked up each time: a hostile input must not grow memory without end. */
 const mostNames = 20_000;
@@ -22,6 +21,8 @@ export class NameTable {
   private readonly resolve: (name: string) => number;
   /** The names' bytes, by entry. */
   readonly bytes: Uint8Array[] = [];
+  /** The same with a colon behind. */
+  private readonly withColon: Literal[] = [];
   private readonly hashes: number[] = [];
   private slots = new Int32Array(512);
   private mask = 511;
@@ -51,12 +52,9 @@ export class NameTable {
   }
 
   /** Whether exactly this name stands at `from`, and a colon behind it. @returns the colon's position, or -1. */
-  standsAt(entry: number, bytes: Uint8Array, from: number, end: number): number {
-    const name = this.bytes[entry]!;
-    const colonAt = from + name.length;
-    if (colonAt >= end || bytes[colonAt] !== colon) return -1;
-    for (let i = 0; i < name.length; i++) if (name[i] !== bytes[from + i]) return -1;
-    return name.length > 0 ? colonAt : -1;
+  standsAt(entry: number, view: DataView, from: number, end: number): number {
+    const name = this.withColon[entry]!;
+    return name.length > 1 && name.standsAt(view, from, end) ? from + name.length - 1 : -1;
   }
 
   private same(entry: number, bytes: Uint8Array, from: number, to: number): boolean {
@@ -83,6 +81,7 @@ export class NameTable {
   private append(name: string, bytes: Uint8Array, hash: number): number {
     this.names.push(name);
     this.bytes.push(bytes);
+    this.withColon.push(new Literal(new Uint8Array([...bytes, Byte.colon])));
     this.hashes.push(hash);
     this.values.push(this.resolve(name));
     return this.names.length - 1;

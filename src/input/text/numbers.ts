@@ -1,8 +1,5 @@
 import { Byte, hexValue } from './bytes.js';
 
-const { minus, openRound, quote, zero } = Byte;
-const hexDigits = hexValue;
-
 /** Receives 64-bit values as two 32-bit halves (see `u64.ts`); a `Record` is one. */
 export interface Halves {
   readonly hi: Int32Array;
@@ -15,13 +12,14 @@ export interface Halves {
  * @returns the position after the number, or -1 when there is none or it is wider.
  */
 export function readHex(bytes: Uint8Array, from: number, end: number, into: Halves, slot: number): number {
+  const digits = hexValue;
   let at = from;
-  if (at + 1 < end && bytes[at] === zero && (bytes[at + 1]! | 0x20) === 0x78) at += 2;
+  if (at + 1 < end && bytes[at] === Byte.zero && (bytes[at + 1]! | 0x20) === 0x78) at += 2;
   const start = at;
   let lo = 0;
   const middle = Math.min(end, at + 8);
   while (at < middle) {
-    const digit = hexDigits[bytes[at]!]!;
+    const digit = digits[bytes[at]!]!;
     if (digit === 255) break;
     lo = (lo << 4) | digit;
     at++;
@@ -31,7 +29,7 @@ export function readHex(bytes: Uint8Array, from: number, end: number, into: Halv
   if (at === middle) {
     // Beyond eight digits the upper half fills from below.
     while (at < end) {
-      const digit = hexDigits[bytes[at]!]!;
+      const digit = digits[bytes[at]!]!;
       if (digit === 255) break;
       if (hi >>> 28 !== 0) return -1;
       hi = (hi << 4) | (lo >>> 28);
@@ -53,13 +51,13 @@ export function readHex(bytes: Uint8Array, from: number, end: number, into: Halv
 export function readNumber(bytes: Uint8Array, from: number, end: number, into: Halves, slot: number): number {
   let at = from;
   let negative = false;
-  let first = at < end ? bytes[at]! - zero : -1;
+  let first = at < end ? bytes[at]! - Byte.zero : -1;
   if (first < 0 || first > 9) {
-    if (at < end && bytes[at] === quote) at += 3;
-    if (at < end && bytes[at] === openRound) at++;
-    negative = at < end && bytes[at] === minus;
+    if (at < end && bytes[at] === Byte.quote) at += 3;
+    if (at < end && bytes[at] === Byte.openRound) at++;
+    negative = at < end && bytes[at] === Byte.minus;
     if (negative) at++;
-    first = at < end ? bytes[at]! - zero : -1;
+    first = at < end ? bytes[at]! - Byte.zero : -1;
   }
   if (first === 0 && at + 1 < end && (bytes[at + 1]! | 0x20) === 0x78) {
     return negative ? -1 : readHex(bytes, at, end, into, slot);
@@ -69,7 +67,7 @@ export function readNumber(bytes: Uint8Array, from: number, end: number, into: H
   let small = 0;
   const few = Math.min(end, at + 9);
   while (at < few) {
-    const digit = bytes[at]! - zero;
+    const digit = bytes[at]! - Byte.zero;
     if (digit < 0 || digit > 9) break;
     small = small * 10 + digit;
     at++;
@@ -82,7 +80,7 @@ export function readNumber(bytes: Uint8Array, from: number, end: number, into: H
     let value = small;
     const many = Math.min(end, start + 15);
     while (at < many) {
-      const digit = bytes[at]! - zero;
+      const digit = bytes[at]! - Byte.zero;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
       at++;
@@ -90,7 +88,7 @@ export function readNumber(bytes: Uint8Array, from: number, end: number, into: H
     hi = Math.floor(value / 0x100000000);
     lo = value - hi * 0x100000000;
     while (at < end) {
-      const digit = bytes[at]! - zero;
+      const digit = bytes[at]! - Byte.zero;
       if (digit < 0 || digit > 9) break;
       const low = lo * 10 + digit;
       const carry = Math.floor(low / 0x100000000);

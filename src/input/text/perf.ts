@@ -7,9 +7,6 @@ import { TextEvents } from './events.js';
 import { LineReader } from './lines.js';
 import { reportLoss } from './notes.js';
 
-const { blank, closeSquare, hash, minus, nine, openSquare, slash, zero } = Byte;
-const hexDigits = hexValue;
-
 const lostRecord = ascii('PERF_RECORD_LOST');
 const sideRecord = ascii('PERF_RECORD_');
 
@@ -37,14 +34,14 @@ export class PerfPrefix {
   /** @returns the position after the time's colon, or -1 when the line is no record. */
   read(bytes: Uint8Array, start: number, end: number): number {
     const open = start + this.column;
-    if (open < end && bytes[open] === openSquare) {
+    if (open < end && bytes[open] === Byte.openSquare) {
       const after = this.afterOpen(bytes, start, open, end);
       if (after >= 0) return after;
     }
     let last = Math.min(end, start + longestPrefix);
     let found = -1;
     for (let at = start; at < last; at++) {
-      if (bytes[at] !== openSquare || this.afterOpen(bytes, start, at, end) < 0) continue;
+      if (bytes[at] !== Byte.openSquare || this.afterOpen(bytes, start, at, end) < 0) continue;
       // A thread may call itself `7 [001] 1.5:`; the real column is then to its right.
       if (found < 0) last = Math.min(last, at + longestComm + 12);
       found = at;
@@ -56,14 +53,14 @@ export class PerfPrefix {
 
   private afterOpen(bytes: Uint8Array, start: number, open: number, end: number): number {
     const close = skipDigits(bytes, open + 1, end);
-    if (close === open + 1 || close - open > 6 || close >= end || bytes[close] !== closeSquare) return -1;
+    if (close === open + 1 || close - open > 6 || close >= end || bytes[close] !== Byte.closeSquare) return -1;
     let at = skipBlanks(bytes, close + 1, end);
     // Flags of the interrupted context (`-F +flags`) and the like stand between CPU and time.
     for (let words = 0; words < 2 && at < end && !isDigit(bytes[at]!); words++) {
       at = skipBlanks(bytes, skipWord(bytes, at, end), end);
     }
     const after = this.time.read(bytes, at, end);
-    if (after < 0 || (after < end && bytes[after] !== blank)) return -1;
+    if (after < 0 || (after < end && bytes[after] !== Byte.blank)) return -1;
     this.cpu = decimal(bytes, open + 1, close);
     return this.cpu < mostCpus && this.thread(bytes, start, open) ? after : -1;
   }
@@ -71,23 +68,23 @@ export class PerfPrefix {
   /** `CPU 0/KVM  2110/2113 ` before the bracket, from right to left. */
   private thread(bytes: Uint8Array, start: number, open: number): boolean {
     let at = open;
-    while (at > start && bytes[at - 1] === blank) at--;
+    while (at > start && bytes[at - 1] === Byte.blank) at--;
     let digits = at;
     while (digits > start && isDigit(bytes[digits - 1]!)) digits--;
     if (digits === at || at === open) return false;
     this.pid = decimal(bytes, digits, at);
     this.tgid = -1;
-    if (digits > start && bytes[digits - 1] === minus) {
+    if (digits > start && bytes[digits - 1] === Byte.minus) {
       this.pid = -1;
       digits--;
-    } else if (digits > start && bytes[digits - 1] === slash) {
+    } else if (digits > start && bytes[digits - 1] === Byte.slash) {
       const separator = digits - 1;
       digits = separator;
       while (digits > start && isDigit(bytes[digits - 1]!)) digits--;
       if (digits === separator) return false;
       this.tgid = decimal(bytes, digits, separator);
     }
-    if (digits > start && bytes[digits - 1] !== blank) return false;
+    if (digits > start && bytes[digits - 1] !== Byte.blank) return false;
     this.commStart = start;
     this.commEnd = digits;
     return true;
@@ -95,7 +92,7 @@ export class PerfPrefix {
 }
 
 function isDigit(c: number): boolean {
-  return c >= zero && c <= nine;
+  return c >= Byte.zero && c <= Byte.nine;
 }
 
 /** Text of `perf script` with tracepoint events. */
@@ -128,7 +125,7 @@ export class PerfScriptReader extends LineReader {
     }
     // A period (`-F +period`) is a number on its own.
     const digits = skipDigits(bytes, name, end);
-    if (digits > name && digits < end && bytes[digits] === blank) name = skipBlanks(bytes, digits, end);
+    if (digits > name && digits < end && bytes[digits] === Byte.blank) name = skipBlanks(bytes, digits, end);
     this.records++;
     this.bytes = bytes;
     const record = this.events.record;
@@ -159,8 +156,8 @@ export class PerfScriptReader extends LineReader {
 /** A blank line, or one of a call chain: an address, a symbol, a file in brackets. */
 function isContinuation(bytes: Uint8Array, start: number, end: number): boolean {
   const first = skipBlanks(bytes, start, end);
-  if (first >= end || bytes[first] === hash) return true;
+  if (first >= end || bytes[first] === Byte.hash) return true;
   let at = first;
-  while (at < end && hexDigits[bytes[at]!] !== 255) at++;
-  return first > start && at - first >= 4 && (at >= end || bytes[at] === blank);
+  while (at < end && hexValue[bytes[at]!] !== 255) at++;
+  return first > start && at - first >= 4 && (at >= end || bytes[at] === Byte.blank);
 }

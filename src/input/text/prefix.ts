@@ -1,9 +1,8 @@
 import { Context } from '../../events/event.js';
 import { Byte, decimal, hexValue, skipBlanks, skipDigits, skipWord } from './bytes.js';
-import { TimeReader } from './clock.js';
-
-const { blank, closeRound, closeSquare, dot, minus, openRound, openSquare, plus, zero } = Byte;
-const hexDigits = hexValue;
+import { TimeForm, TimeReader } from './clock.js';
+import { Columns } from './columns.js';
+import { Words } from './words.js';
 
 /** CPU numbers beyond this are no CPUs (NR_CPUS is at most 8192). */
 const mostCpus = 65_536;
@@ -42,6 +41,8 @@ export class Prefix {
   /** Whether the line has the latency format: the name cut to 8 bytes, the CPU before the flags. */
   isLatency = false;
   private column = commWidth;
+  private readonly words = new Words();
+  private readonly columns = new Columns();
 
   /**
    * Reads the prefix of the line in [start, end).
@@ -50,11 +51,53 @@ export class Prefix {
    */
   read(bytes: Uint8Array, start: number, end: number): number {
     const dash = start + this.column;
-    if (dash < end && bytes[dash] === minus) {
+    if (dash < end && bytes[dash] === Byte.minus) {
+      const view = this.words.of(bytes);
+      const known = this.recall(bytes, view, start, dash, end);
+      if (known >= 0) return known;
       const name = this.afterDash(bytes, start, dash, end);
-      if (name >= 0) return name;
+      if (name >= 0) {
+        this.keep(view, dash);
+        return name;
+      }
     }
     return this.search(bytes, start, end);
+  }
+
+  /**
+   * The fast path of `afterDash`: where the columns up to the time's dot are those of an earlier line, only the
+   * fraction is read. Whatever else there is to see gives -1, and `afterDash` decides.
+   */
+  private recall(bytes: Uint8Array, view: DataView, start: number, dash: number, end: number): number {
+    const columns = this.columns;
+    const fraction = dash + columns.length;
+    if (columns.length === 0 || fraction >= end || !columns.recall(view, dash)) return -1;
+    const after = this.time.fraction(bytes, fraction, end, columns.seconds);
+    if (after < 0 || (after < end && bytes[after] !== Byte.blank)) return -1;
+    this.pid = columns.pid;
+    this.tgid = columns.tgid;
+    this.cpu = columns.cpu;
+    this.context = columns.context;
+    this.setThread(start, dash, columns.isLatency);
+    return this.name(bytes, after, end);
+  }
+
+  /** Remembers the columns that `afterDash` has just read. */
+  private keep(view: DataView, dash: number): void {
+    const columns = this.columns;
+    columns.pid = this.pid;
+    columns.tgid = this.tgid;
+    columns.cpu = this.cpu;
+    columns.context = this.context;
+    columns.isLatency = this.isLatency;
+    columns.seconds = this.time.seconds;
+    columns.keep(view, dash, this.time.form === TimeForm.seconds ? this.time.dot + 1 - dash : 0);
+  }
+
+  private setThread(start: number, dash: number, isLatency: boolean): void {
+    this.isLatency = isLatency;
+    this.commStart = Math.max(start, dash - (isLatency ? latencyCommWidth : commWidth));
+    this.commEnd = dash;
   }
 
   /** A line whose columns moved: leading blanks lost in a mail, another instance's name, the first line. */
@@ -63,7 +106,7 @@ export class Prefix {
     let last = limit;
     let found = -1;
     for (let at = start; at < last; at++) {
-      if (bytes[at] !== minus || this.afterDash(bytes, start, at, end) < 0) continue;
+      if (bytes[at] !== Byte.minus || this.afterDash(bytes, start, at, end) < 0) continue;
       // A name may look like a prefix; the real one is then to its right, no farther than a name is long.
       if (found < 0) last = Math.min(limit, at + commWidth);
       found = at;
@@ -79,25 +122,23 @@ export class Prefix {
     let at = dash + 1;
     let pid = 0;
     for (; at < end; at++) {
-      const digit = bytes[at]! - zero;
+      const digit = bytes[at]! - Byte.zero;
       if (digit < 0 || digit > 9) break;
       pid = pid * 10 + digit;
     }
-    if (at === dash + 1 || at - dash > 10 || at >= end || bytes[at]! > blank) return -1;
+    if (at === dash + 1 || at - dash > 10 || at >= end || bytes[at]! > Byte.blank) return -1;
     at = skipBlanks(bytes, at, end);
     if (at >= end) return -1;
     this.tgid = -1;
-    if (bytes[at] === openRound) {
+    if (bytes[at] === Byte.openRound) {
       at = this.readTgid(bytes, at, end);
       if (at < 0) return -1;
     }
-    const isLatency = at >= end || bytes[at] !== openSquare;
-    const name = this.columns(bytes, isLatency ? at : at + 1, end, isLatency);
+    const isLatency = at >= end || bytes[at] !== Byte.openSquare;
+    const name = this.afterThread(bytes, isLatency ? at : at + 1, end, isLatency);
     if (name < 0) return -1;
-    this.isLatency = isLatency;
     this.pid = pid;
-    this.commStart = Math.max(start, dash - (isLatency ? latencyCommWidth : commWidth));
-    this.commEnd = dash;
+    this.setThread(start, dash, isLatency);
     return name;
   }
 
@@ -107,40 +148,41 @@ export class Prefix {
     const digits = skipDigits(bytes, at, end);
     if (digits > at) this.tgid = decimal(bytes, at, digits);
     at = digits;
-    while (at < end && bytes[at] === minus) at++;
-    return at < end && bytes[at] === closeRound ? skipBlanks(bytes, at + 1, end) : -1;
+    while (at < end && bytes[at] === Byte.minus) at++;
+    return at < end && bytes[at] === Byte.closeRound ? skipBlanks(bytes, at + 1, end) : -1;
   }
 
   /** From the CPU to the name: `003] d..2.   812.402115: `, in the latency format `3d..2.   812.402115: `. */
-  private columns(bytes: Uint8Array, from: number, end: number, isLatency: boolean): number {
+  private afterThread(bytes: Uint8Array, from: number, end: number, isLatency: boolean): number {
     let at = from;
     let cpu = 0;
     for (; at < end; at++) {
-      const digit = bytes[at]! - zero;
+      const digit = bytes[at]! - Byte.zero;
       if (digit < 0 || digit > 9) break;
       cpu = cpu * 10 + digit;
     }
     if (at === from || at - from > 5 || cpu >= mostCpus || at >= end) return -1;
     if (!isLatency) {
-      if (bytes[at] !== closeSquare) return -1;
+      if (bytes[at] !== Byte.closeSquare) return -1;
       at = skipBlanks(bytes, at + 1, end);
       if (at >= end) return -1;
     }
     let context: number = Context.unknown;
-    const first = bytes[at]! - zero;
+    const first = bytes[at]! - Byte.zero;
     if (first < 0 || first > 9) {
       const flags = at;
-      while (at < end && bytes[at]! > blank) at++;
+      while (at < end && bytes[at]! > Byte.blank) at++;
       if (at - flags < 3 || at - flags > 10) return -1;
       context = contextOf(bytes[flags + 2]!);
       // `trace-cmd report -R -l` prints the flags as a number: `3-0x1`.
-      if (isLatency && bytes[flags] === minus && bytes[flags + 2] === 0x78) context = rawContext(bytes, flags + 3, at);
+      if (isLatency && bytes[flags] === Byte.minus && bytes[flags + 2] === 0x78)
+        context = rawContext(bytes, flags + 3, at);
       at = skipBlanks(bytes, at, end);
     } else if (isLatency) {
       return -1;
     }
     at = this.time.read(bytes, at, end);
-    if (at < 0 || (at < end && bytes[at] !== blank)) return -1;
+    if (at < 0 || (at < end && bytes[at] !== Byte.blank)) return -1;
     this.cpu = cpu;
     this.context = context;
     return this.name(bytes, at, end);
@@ -149,7 +191,7 @@ export class Prefix {
   /** The event's name begins after blanks and, with `trace-cmd report --ts-diff`, after `(+123)`. */
   private name(bytes: Uint8Array, from: number, end: number): number {
     const at = skipBlanks(bytes, from, end);
-    if (at + 1 < end && bytes[at] === openRound && bytes[at + 1] === plus) {
+    if (at + 1 < end && bytes[at] === Byte.openRound && bytes[at + 1] === Byte.plus) {
       return skipBlanks(bytes, skipWord(bytes, at, end), end);
     }
     return at;
@@ -166,7 +208,7 @@ function contextOf(flag: number): number {
       return Context.hardirq;
     case 0x73: // s
       return Context.softirq;
-    case dot:
+    case Byte.dot:
       return Context.task;
     default:
       return Context.unknown;
@@ -176,7 +218,7 @@ function contextOf(flag: number): number {
 function rawContext(bytes: Uint8Array, from: number, to: number): number {
   let flags = 0;
   for (let at = from; at < to; at++) {
-    const digit = hexDigits[bytes[at]!]!;
+    const digit = hexValue[bytes[at]!]!;
     if (digit === 255) return Context.unknown;
     flags = flags * 16 + digit;
   }

@@ -1,18 +1,15 @@
 import { type Catalogue, notWanted } from '../catalogue.js';
 import { ascii, Byte, find, hexValue, matches, skipBlanks } from './bytes.js';
 
-const { blank, closeRound, plus, underscore, zero } = Byte;
-const hexDigits = hexValue;
-
 /** What a probe's record shows of its place. */
-export const Probe = {
+export enum Probe {
   /** the function's name */
-  function: 0,
+  function = 0,
   /** an address in the kernel (trace-cmd and perf print no symbol) */
-  kernelAddress: 1,
+  kernelAddress = 1,
   /** an address elsewhere: a uprobe */
-  otherAddress: 2,
-} as const;
+  otherAddress = 2,
+}
 
 const returnArrow = ascii(' <- ');
 const rawEntry = ascii('__probe_ip=');
@@ -59,9 +56,9 @@ export class ProbeReader {
 
   /** @returns whether a probe's place stands at `from`. */
   read(bytes: Uint8Array, from: number, end: number): boolean {
-    if (bytes[from] === underscore) return this.raw(bytes, from, end);
+    if (bytes[from] === Byte.underscore) return this.raw(bytes, from, end);
     let close = from + 1;
-    while (close < end && bytes[close] !== closeRound) close++;
+    while (close < end && bytes[close] !== Byte.closeRound) close++;
     if (close >= end) return false;
     const arrow = find(bytes, from, close, returnArrow);
     this.isReturn = arrow >= 0;
@@ -79,12 +76,12 @@ export class ProbeReader {
     let at = from;
     let isHex = true;
     while (at < end && isSymbolByte(bytes[at]!)) {
-      if (hexDigits[bytes[at]!] === 255 && !(at === from + 1 && bytes[at] === 0x78)) isHex = false;
+      if (hexValue[bytes[at]!] === 255 && !(at === from + 1 && bytes[at] === 0x78)) isHex = false;
       at++;
     }
     this.end = at;
     this.isAtEntry = true;
-    const isPrefixed = bytes[from] === zero;
+    const isPrefixed = bytes[from] === Byte.zero;
     // A symbol never begins with a digit and no function's name is twelve hexadecimal digits.
     if (at > from && isHex && (isPrefixed || at - from >= 12)) {
       const digits = at - from - (isPrefixed && bytes[from + 1] === 0x78 ? 2 : 0);
@@ -92,7 +89,7 @@ export class ProbeReader {
       this.kind = digits === 16 && bytes[top] === 0x66 ? Probe.kernelAddress : Probe.otherAddress;
     } else {
       this.kind = Probe.function;
-      if (at < end && bytes[at] === plus) this.isAtEntry = this.offset(bytes, at + 1, end) <= farthestEntry;
+      if (at < end && bytes[at] === Byte.plus) this.isAtEntry = this.offset(bytes, at + 1, end) <= farthestEntry;
     }
     return this.kind;
   }
@@ -112,7 +109,7 @@ export class ProbeReader {
     if (!this.isReturn && !matches(bytes, from, end, rawEntry)) return false;
     const start = from + (this.isReturn ? rawReturn : rawEntry).length;
     let to = start;
-    while (to < end && bytes[to] !== blank) to++;
+    while (to < end && bytes[to] !== Byte.blank) to++;
     this.args = to;
     return this.place(bytes, start, to);
   }
@@ -123,15 +120,15 @@ export class ProbeReader {
     if (this.isReturn) this.isAtEntry = true;
     if (this.end === start) return false;
     // `(a=1)` of some other event is no place; `(func+0x0/0x10 [kvm])` is.
-    const next = this.end < end ? bytes[this.end]! : blank;
-    return next === plus || next === blank;
+    const next = this.end < end ? bytes[this.end]! : Byte.blank;
+    return next === Byte.plus || next === Byte.blank;
   }
 
   private offset(bytes: Uint8Array, from: number, end: number): number {
     let at = from + 2;
     let value = 0;
-    while (at < end && hexDigits[bytes[at]!] !== 255 && value <= farthestEntry)
-      value = value * 16 + hexDigits[bytes[at++]!]!;
+    while (at < end && hexValue[bytes[at]!] !== 255 && value <= farthestEntry)
+      value = value * 16 + hexValue[bytes[at++]!]!;
     return value;
   }
 }

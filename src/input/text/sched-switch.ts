@@ -4,10 +4,7 @@ import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits } from './bytes.js';
 import { readNumber } from './numbers.js';
 
-const { blank, closeRound, closeSquare, colon, minus, nine, openRound, openSquare, underscore, zero } = Byte;
-const classes = byteClass;
-const { word } = ByteClass;
-
+const prevComm = ascii('prev_comm=');
 const prevPid = ascii('prev_pid=');
 const prevPrio = ascii(' prev_prio=');
 const prevState = ascii(' prev_state=');
@@ -62,7 +59,8 @@ export class SchedSwitchReader implements ArgumentReader {
   }
 
   private readLabelled(bytes: Uint8Array, from: number, end: number, record: Record): boolean {
-    let at = from;
+    // Nothing before the name's own end can be the pid's label.
+    let at = matches(bytes, from, end, prevComm) ? from + prevComm.length : from;
     for (;;) {
       at = find(bytes, at, end, prevPid);
       if (at < 0) return false;
@@ -93,9 +91,9 @@ export class SchedSwitchReader implements ArgumentReader {
   private afterNumber(bytes: Uint8Array, from: number, end: number): number {
     let after = readNumber(bytes, from, end, this.number, 0);
     // `0x1f (31)` of the option `fields`.
-    if (after >= 0 && after + 1 < end && bytes[after] === blank && bytes[after + 1] === openRound) {
-      const close = skipDigits(bytes, bytes[after + 2] === minus ? after + 3 : after + 2, end);
-      if (close < end && bytes[close] === closeRound) after = close + 1;
+    if (after >= 0 && after + 1 < end && bytes[after] === Byte.blank && bytes[after + 1] === Byte.openRound) {
+      const close = skipDigits(bytes, bytes[after + 2] === Byte.minus ? after + 3 : after + 2, end);
+      if (close < end && bytes[close] === Byte.closeRound) after = close + 1;
     }
     return after;
   }
@@ -105,7 +103,7 @@ export class SchedSwitchReader implements ArgumentReader {
     let chosen = -1;
     const last = Math.min(end, from + longestComm + 1);
     for (let mark = from; mark < last; mark++) {
-      if (bytes[mark] !== colon || this.afterPlugin(bytes, mark, end) < 0) continue;
+      if (bytes[mark] !== Byte.colon || this.afterPlugin(bytes, mark, end) < 0) continue;
       chosen = mark;
       if (this.number.lo[0] === record.pid) break;
     }
@@ -114,7 +112,7 @@ export class SchedSwitchReader implements ArgumentReader {
     this.store(this.prevPidField, record);
     this.state(bytes, state, end, record);
     for (let mark = end - 1; mark > state; mark--) {
-      if (bytes[mark] !== colon || this.afterPid(bytes, mark, end) < 0) continue;
+      if (bytes[mark] !== Byte.colon || this.afterPid(bytes, mark, end) < 0) continue;
       this.store(this.nextPidField, record);
       return;
     }
@@ -125,7 +123,7 @@ export class SchedSwitchReader implements ArgumentReader {
     const state = this.afterPid(bytes, mark, end);
     if (state < 0) return -1;
     let at = state;
-    while (at < end && bytes[at] !== blank) at++;
+    while (at < end && bytes[at] !== Byte.blank) at++;
     return at > state && matches(bytes, at, end, arrow) ? state : -1;
   }
 
@@ -133,9 +131,9 @@ export class SchedSwitchReader implements ArgumentReader {
   private afterPid(bytes: Uint8Array, mark: number, end: number): number {
     const digits = skipDigits(bytes, mark + 1, end);
     if (digits === mark + 1 || digits + 1 >= end) return -1;
-    if (bytes[digits] !== blank || bytes[digits + 1] !== openSquare) return -1;
-    const close = skipDigits(bytes, bytes[digits + 2] === minus ? digits + 3 : digits + 2, end);
-    if (close >= end || bytes[close] !== closeSquare) return -1;
+    if (bytes[digits] !== Byte.blank || bytes[digits + 1] !== Byte.openSquare) return -1;
+    const close = skipDigits(bytes, bytes[digits + 2] === Byte.minus ? digits + 3 : digits + 2, end);
+    if (close >= end || bytes[close] !== Byte.closeSquare) return -1;
     if (readNumber(bytes, mark + 1, digits, this.number, 0) < 0) return -1;
     return skipBlanks(bytes, close + 1, end);
   }
@@ -152,11 +150,11 @@ export class SchedSwitchReader implements ArgumentReader {
     if (this.stateField < 0 || from >= end) return;
     const first = bytes[from]!;
     let value: number;
-    if (first >= zero && first <= nine) {
+    if (first >= Byte.zero && first <= Byte.nine) {
       if (readNumber(bytes, from, end, this.number, 0) < 0) return;
       const bits = this.number.lo[0]!;
       value = normalState(bits);
-    } else if ((classes[first]! & word) !== 0 && first !== underscore) {
+    } else if ((byteClass[first]! & ByteClass.word) !== 0 && first !== Byte.underscore) {
       value = first === 0x52 ? runnable : sleeping;
     } else {
       return;

@@ -3,11 +3,6 @@ import { Byte, ByteClass, byteClass, hexValue } from './bytes.js';
 import { NameTable } from './names.js';
 import { type Halves, readHex, readNumber } from './numbers.js';
 
-const { blank } = Byte;
-const classes = byteClass;
-const hexDigits = hexValue;
-const { symbolEnd } = ByteClass;
-
 /** Marks a symbol that was read as a plain number. */
 const isNumber = -2;
 
@@ -46,7 +41,7 @@ export class SymbolReader {
     if (
       last.length > 0 &&
       guess <= end &&
-      (guess === end || (!this.toEnd && (classes[bytes[guess]!]! & symbolEnd) !== 0))
+      (guess === end || (!this.toEnd && (byteClass[bytes[guess]!]! & ByteClass.symbolEnd) !== 0))
     ) {
       let same = 0;
       while (same < last.length && last[same] === bytes[from + same]) same++;
@@ -60,10 +55,10 @@ export class SymbolReader {
     let hash = 0;
     if (this.toEnd) {
       to = end;
-      while (to > from && bytes[to - 1]! <= blank) to--;
+      while (to > from && bytes[to - 1]! <= Byte.blank) to--;
       hash = NameTable.hash(bytes, from, to);
     } else {
-      while (to < end && (classes[bytes[to]!]! & symbolEnd) === 0) {
+      while (to < end && (byteClass[bytes[to]!]! & ByteClass.symbolEnd) === 0) {
         hash = (Math.imul(hash, 31) + bytes[to]!) | 0;
         to++;
       }
@@ -82,7 +77,7 @@ export class SymbolReader {
     const entry = this.table.entry(bytes, from, to, hash);
     const value = this.table.values[entry]!;
     if (value === isNumber) {
-      const isAddress = to - from === addressDigits && hexDigits[bytes[from + 1]!] !== 255;
+      const isAddress = to - from === addressDigits && hexValue[bytes[from + 1]!] !== 255;
       return isAddress ? readHex(bytes, from, to, into, slot) : readNumber(bytes, from, to, into, slot);
     }
     if (to - from <= longestKept) {
