@@ -127,7 +127,7 @@ const tracepoints = [
   { name: 'kvm_timer_hrtimer_expire', fields: [required('timer_idx', 'arch_timer_ctx_index:')] },
   {
     name: 'kvm_timer_emulate',
-    fields: [required('timer_idx', 'arch_timer_ctx_index:'), number('should_fire', '(should_fire:')],
+    fields: [required('timer_idx', 'arch_timer_ctx_index:'), number('should_fire', 'should_fire:')],
   },
   {
     name: 'kvm_wfx_arm64',
