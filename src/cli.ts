@@ -6,8 +6,8 @@ import { registerInfo } from './commands/info.js';
 import { registerRules } from './commands/rules.js';
 import { type CommandContext, processContext } from './commands/support/context.js';
 import { ExitCode } from './commands/support/exit-codes.js';
-import { UsageError } from './commands/support/usage-error.js';
-import { OutputError } from './report/output.js';
+import type { UsageError } from './commands/support/usage-error.js';
+import type { OutputError } from './report/output.js';
 
 const help = `
 Examples:
@@ -43,15 +43,20 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
   return program;
 }
 
+/** What the commands do is bundled apart from the command line, so a class may exist twice: its name tells. */
+function isNamed<Known extends Error>(error: unknown, name: Known['name']): error is Known {
+  return error instanceof Error && error.name === name;
+}
+
 /** Reports what ended the program early; known errors in one line, unknown ones with their stack. */
 async function fail(error: unknown, context: CommandContext): Promise<number> {
   // Commander has printed its message already; help and version arrive here as well, with code 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitCode.usage;
-  if (error instanceof UsageError) {
+  if (isNamed<UsageError>(error, 'UsageError')) {
     await context.stderr().write(`error: ${error.message}\nhint: ${error.hint}\n`);
     return ExitCode.usage;
   }
-  if (error instanceof OutputError) {
+  if (isNamed<OutputError>(error, 'OutputError')) {
     await context.stderr().write(`error: ${error.message}\n`);
     return ExitCode.usage;
   }

@@ -1,12 +1,13 @@
 /**
- * Bundles the command into `dist/bundle`: one minified file to start with, and beside it only what is not always needed.
- * A start reads few files, and enums become constants.
+ * Bundles the command into `dist/bundle`, minified, enums become constants: the command line in one file, what the
+ * commands do in another, and beside that what only some inputs need. A start reads few files.
  *
- * The files are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first.
+ * The command line is CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first.
+ * The rest are ES modules, whose imports from each other cost nothing at each use.
  */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { build, type Plugin, transform } from 'esbuild';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { projectRoot } from './generate.js';
 
 /** Large packages that few inputs need: they stay where npm has put them. */
@@ -30,45 +31,51 @@ const { engines } = JSON.parse(await readFile(join(projectRoot, 'package.json'),
 };
 const target = `node${engines.node.replace(/^>=/, '')}`;
 
-const { outputFiles, metafile } = await build({
+const common = {
   absWorkingDir: projectRoot,
-  entryPoints: { timervet: 'src/cli.ts' },
   outdir: output,
-  outExtension: { '.js': '.cjs' },
-  chunkNames: '[name]-[hash]',
   bundle: true,
-  splitting: true,
   minify: true,
-  format: 'esm',
   platform: 'node',
   target,
-  external: loadedOnDemand,
-  plugins: [unused],
   legalComments: 'none',
   logLevel: 'warning',
   metafile: true,
-  write: false,
-});
+} satisfies BuildOptions;
+
+/** What the commands do is loaded when one runs. */
+const run: Plugin = {
+  name: 'run',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/run\/index\.js$/ }, () => ({ path: './run.js', external: true }));
+  },
+};
 
 await rm(output, { recursive: true, force: true });
-await mkdir(output, { recursive: true });
-for (const { path, text } of outputFiles) {
-  // esbuild splits ES modules only.
-  const { code } = await transform(text, {
-    format: 'cjs',
-    platform: 'node',
-    target,
-    supported: { 'dynamic-import': false },
-    minify: true,
-    legalComments: 'none',
-    sourcefile: basename(path),
-  });
-  await writeFile(path, code);
-}
+const commandLine = await build({
+  ...common,
+  entryPoints: { timervet: 'src/cli.ts' },
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+  plugins: [run, unused],
+});
+const commands = await build({
+  ...common,
+  entryPoints: { run: 'src/commands/run/index.ts' },
+  chunkNames: '[name]-[hash]',
+  splitting: true,
+  format: 'esm',
+  external: loadedOnDemand,
+  // commander is a CommonJS package, whose requires of Node's own modules stay.
+  banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+  plugins: [unused],
+});
 
 /** The licences of the packages that have become a part of the bundle go with it. */
 const packages = new Set(
-  Object.keys(metafile.inputs).flatMap((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? []),
+  [commandLine, commands]
+    .flatMap(({ metafile }) => Object.keys(metafile.inputs))
+    .flatMap((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? []),
 );
 const licences: string[] = [];
 for (const name of [...packages].sort()) {
