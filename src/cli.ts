@@ -11,8 +11,8 @@ import type { OutputError } from './report/output.js';
 
 const help = `
 Examples:
-  $ timervet check trace.txt
-  $ timervet info trace.txt
+  $ timervet check trace.dat
+  $ timervet info trace.dat
   $ timervet check --format json=report.json --format ktap trace.txt
   $ timervet explain restore-equals-last-save`;
 

@@ -24,7 +24,7 @@ Exit codes:
   130  interrupted; the trace ends there
 
 Examples:
-  $ timervet convert trace.txt --to csv -o trace.csv
+  $ timervet convert trace.dat --to csv -o trace.csv
   $ timervet convert trace.txt.gz --to jsonl | jq -c 'select(.event == "save")'
   $ cat /sys/kernel/tracing/trace_pipe | timervet convert - --to csv | grep ,set_active,`;
 

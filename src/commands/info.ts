@@ -20,9 +20,9 @@ Exit codes:
   130  interrupted; what was read until then is shown
 
 Examples:
-  $ timervet info trace.txt
-  $ timervet info --format json traces/*.txt
-  $ trace-cmd report -N -t -i trace.dat | timervet info -`;
+  $ timervet info trace.dat
+  $ timervet info --format json traces/*.dat
+  $ cat /sys/kernel/tracing/trace | timervet info -`;
 
 /** `timervet info TRACE...` */
 export function registerInfo(program: Command, context: CommandContext): void {
