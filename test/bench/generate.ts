@@ -1,6 +1,7 @@
 /** The inputs of the benchmark, made from a simulated host. */
 import { DatWriter } from './dat-writer.js';
-import { cpuCount, Host } from './host.js';
+import { Host } from './host.js';
+import { cpuCount } from './host-state.js';
 import { readMetadata } from './metadata.js';
 
 export interface Generated {

@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { generate } from './generate.js';
-import { cpuCount } from './host.js';
+import { cpuCount } from './host-state.js';
 
 /** What trace-cmd reads in a file. */
 export interface Counted {
