@@ -61,7 +61,8 @@ class ConversionRun extends Intake implements Conversion {
 
   protected take(event: TimerEvent): void {
     if (event.kind !== Kind.lost) this.events++;
-    if (this.decoder.oldNames && this.recording.oldTimerNames !== true) this.fact({ oldTimerNames: true });
+    const { timerNames } = this;
+    if (timerNames !== (this.recording.timerNames ?? 0)) this.fact({ timerNames });
     this.#sink.event(event, this.comm(event.pid));
   }
 

@@ -266,4 +266,6 @@ export interface CheckOptions {
   readonly allowLoss?: boolean;
   /** Most distinct findings kept per trace; default 100. */
   readonly maxFindings?: number;
+  /** Longest delay that is only late, nanoseconds: beyond it an interrupt or wakeup counts as missing; default 100 ms. */
+  readonly maxLatency?: number;
 }

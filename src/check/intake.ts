@@ -72,9 +72,9 @@ export abstract class Intake implements RecordSink, NativeSink {
     return this.recording.records ?? this.#counted;
   }
 
-  /** The timer's interrupt and callbacks have the names that they had up to 5.0. */
-  protected get oldTimerNames(): boolean {
-    return this.decoder.oldNames || this.recording.oldTimerNames === true;
+  /** Names seen so far that tell the kernel's generation, a set of `TimerName`. */
+  protected get timerNames(): number {
+    return this.decoder.timerNames | (this.recording.timerNames ?? 0);
   }
 
   record(record: InputRecord): void {

@@ -15,6 +15,9 @@ import { Needs } from './needs.js';
 /** Most distinct findings kept unless the user says otherwise. */
 const defaultMaxFindings = 100;
 
+/** What comes later than this is missing, unless the user says otherwise, nanoseconds. */
+const defaultMaxLatency = 100_000_000;
+
 export interface JudgeSetup {
   readonly rules: readonly Rule[];
   readonly options: CheckOptions;
@@ -143,6 +146,7 @@ export class Judge {
       machine: this.machine,
       model,
       host: this.#setup.host,
+      maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
       records: (kind) => this.#setup.records(kind),
       hold: (event) => {
         if (needs.met()) coverage.hold(event);

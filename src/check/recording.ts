@@ -1,6 +1,7 @@
 import { catalogue } from '../decode/catalogue.js';
 import { type KindSource, kindSources, probeDefinition, probes, recordCommand } from '../decode/sources.js';
 import { type KindName, kindNames } from '../events/kinds.js';
+import { models } from '../models/index.js';
 import type { ModelId } from '../models/model.js';
 import type {
   ConditionSummary,
@@ -13,19 +14,11 @@ import type {
 import { missingKinds } from './needs.js';
 import type { TraceRun } from './trace-run.js';
 
-/** First and last kernel of each model, `major * 1000 + minor`. */
-const kernelsOf: Readonly<Record<ModelId, readonly [number, number]>> = {
-  'rfc-load-put': [4010, 4010],
-  'timer-map': [5001, 6003],
-  offset: [6004, 6013],
-  'stateless-level': [6014, 7999],
-};
-
 /** Kernels that may have recorded the trace: the one that it names, else those of the models that remain. */
 function kernels(run: TraceRun): readonly [number, number] {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(run.recording.kernel ?? '') ?? [];
   if (major !== undefined) return [Number(major) * 1000 + Number(minor), Number(major) * 1000 + Number(minor)];
-  const spans = run.modelChoice.candidates.map((id) => kernelsOf[id as ModelId]);
+  const spans = run.modelChoice.candidates.map((id) => models[id as ModelId].span);
   return [Math.min(...spans.map(([first]) => first)), Math.max(...spans.map(([, last]) => last))];
 }
 

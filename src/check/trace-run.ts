@@ -117,7 +117,7 @@ export class TraceRun extends Intake {
 
   /** Keeps an event until the model is chosen. */
   #holdBack(event: TimerEvent): void {
-    if (this.oldTimerNames) this.#evidence.oldNames();
+    this.#evidence.timerNames(this.timerNames);
     this.#pending.push(event.retain());
     const waited = event.time - this.#firstTime > patience && this.#pending.length >= fewest;
     if (

@@ -11,6 +11,7 @@ export interface CheckCommandOptions {
   readonly rule?: RuleOverrides;
   readonly failOn: Severity;
   readonly maxFindings: number;
+  readonly maxLatency: number;
   readonly model?: ModelId;
   readonly host?: 'vhe' | 'nvhe';
   readonly inputFormat?: string;
@@ -61,6 +62,12 @@ export function registerCheck(program: Command, context: CommandContext): void {
     .option('--rule <id=severity>', 'set a rule to off, info, warning or error; repeatable', addRuleOverride)
     .addOption(new Option('--fail-on <severity>', 'least severity that fails').choices(severities).default('warning'))
     .option('--max-findings <count>', 'most distinct findings reported of a trace', positiveInteger, 100)
+    .option(
+      '--max-latency <ms>',
+      'an interrupt or wakeup later than this is missing, milliseconds',
+      positiveInteger,
+      100,
+    )
     .addOption(new Option('--model <id>', 'kernel model (default: chosen by the trace)').choices(modelIds))
     .addOption(new Option('--host <type>', 'host type (default: chosen by the trace)').choices(['vhe', 'nvhe']))
     .option('--input-format <id>', 'format of the recordings (default: recognised by their content)')

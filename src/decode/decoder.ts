@@ -33,9 +33,9 @@ export class Decoder {
     this.#sink = sink;
   }
 
-  /** A name of 5.0 or earlier was seen, see `Learned`. */
-  get oldNames(): boolean {
-    return this.#learned.oldNames;
+  /** Names seen that tell the kernel's generation, a set of `TimerName`. */
+  get timerNames(): number {
+    return this.#learned.names;
   }
 
   /** Decodes one record; emits at most one event. */

@@ -1,5 +1,6 @@
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { TimerName } from '../events/timer-names.js';
 import type { Record } from '../input/record.js';
 import { Callback } from './catalogue.js';
 import type { Learned } from './learned.js';
@@ -74,12 +75,13 @@ function callbackClass(record: Record, learned: Learned): HrtimerClass {
   if (!record.has(functionField) || record.hi[functionField] !== 0) return HrtimerClass.unnamed;
   switch (record.lo[functionField]) {
     case Callback.worldSwitch:
-      learned.oldNames = true;
+      learned.names |= TimerName.kvm_timer_expire;
       return HrtimerClass.background;
     case Callback.background:
+      learned.names |= TimerName.kvm_bg_timer_expire;
       return HrtimerClass.background;
     case Callback.physical:
-      learned.oldNames = true;
+      learned.names |= TimerName.kvm_phys_timer_expire;
       return HrtimerClass.soft;
     case Callback.soft:
       return HrtimerClass.soft;

@@ -9,9 +9,6 @@ export class Learned {
   readonly hrtimers = new U64Map<number>();
   /** Linux irq number of the guest timers' PPIs, once their name was seen: irq to context. */
   readonly timerIrqs = new Map<number, number>();
-  /**
-   * The virtual timer's interrupt is named "kvm guest timer", or an hrtimer's callback is kvm_timer_expire or
-   * kvm_phys_timer_expire: 5.0 or earlier (specification §2, §3.2).
-   */
-  oldNames = false;
+  /** Names that tell the kernel's generation, a set of `TimerName`. */
+  names = 0;
 }

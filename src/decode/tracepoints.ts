@@ -1,5 +1,6 @@
 import { Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { TimerName } from '../events/timer-names.js';
 import { otherSymbol } from '../input/catalogue.js';
 import type { Record } from '../input/record.js';
 import { IrqName, type TracepointName } from './catalogue.js';
@@ -127,7 +128,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   irq_handler_entry(record, event, learned) {
     event.irq = record.int(0);
     const name = record.int(1, otherSymbol);
-    if (name === IrqName.guestTimer) learned.oldNames = true;
+    if (name === IrqName.guestTimer) learned.names |= TimerName.guest_timer;
     if (name === IrqName.guestTimer || name === IrqName.guestVtimer) event.timer = Timer.vtimer;
     else if (name === IrqName.guestPtimer) event.timer = Timer.ptimer;
     else {

@@ -5,9 +5,6 @@
 import { type ConditionKind, conditions } from './conditions.js';
 import { formatOrigin, formatSeconds } from './native-values.js';
 
-/** `timer-names`: the interrupt and the callbacks of the timer are named as up to 5.0 (specification §3.2, §3.4). */
-export const oldTimerNames = '5.0';
-
 /** Seconds with nine decimals. */
 export const originPattern = /^\d{1,20}\.\d{9}$/;
 /** `KIND COUNT [DETAIL]` */

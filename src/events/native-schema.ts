@@ -15,9 +15,10 @@ import {
   kernelNames,
   requiredColumns,
 } from './native-columns.js';
-import { conditionPattern, cpuEndPattern, oldTimerNames, originPattern } from './native-facts.js';
+import { conditionPattern, cpuEndPattern, originPattern } from './native-facts.js';
 import type { ValueType } from './native-values.js';
 import { nearest } from './nearest.js';
+import { timerNamesPattern } from './timer-names.js';
 
 /** Facts of the recording that a CSV comment (`# model: offset`) or a JSONL object without `event` may state. */
 export const factsSchema = z
@@ -38,12 +39,10 @@ export const factsSchema = z
       description:
         "Time of the recording's first record in the trace's clock, in seconds with nine decimals. It stands before the rows whose times count from it.",
     }),
-    'timer-names': z
-      .literal(oldTimerNames)
-      .optional()
-      .meta({
-        description: `Stated where the records name the interrupt and the callbacks of the timer as kernels up to ${oldTimerNames} do.`,
-      }),
+    'timer-names': z.string().regex(timerNamesPattern).optional().meta({
+      description:
+        'Names of the interrupt (guest_timer is "kvm guest timer") and the hrtimer callbacks of the timer that the records show, between blanks: they tell the generation of the kernel.',
+    }),
     condition: z.string().regex(conditionPattern).optional().meta({
       description: 'How the recording was incomplete or strange: a kind, how often, and what exactly.',
     }),

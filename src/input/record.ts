@@ -80,8 +80,8 @@ export interface RecordingFacts {
   host?: string;
   /** Native notation only: the format of the recording that was converted; a trace without it is a whole story. */
   recording?: string;
-  /** Native notation only: the timer's interrupt and callbacks have the names that they had up to 5.0. */
-  oldTimerNames?: boolean;
+  /** Native notation only: names of the timer's interrupt and callbacks that its recording has, a set of `TimerName`. */
+  timerNames?: number;
   /** Native notation only: number of records in the recording that was converted. */
   records?: number;
 }

@@ -1,6 +1,8 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { TimerName } from '../events/timer-names.js';
 import type { Host } from '../machine/machine.js';
+import { models } from './index.js';
 import { type ModelId, modelIds } from './model.js';
 
 /** What sources of records a trace has shown; `has` takes the name of a tracepoint or function. */
@@ -23,6 +25,9 @@ const enoughEntries = 16;
 /** Tracepoints of the kvm system outside the timer: one of them shows that the whole system was enabled. */
 const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'];
 
+/** The models of 4.15 to 5.0. */
+const loadPutModels = ['load-put-4.15', 'load-put-4.16', 'load-put-5.0'] as const satisfies readonly ModelId[];
+
 /** Written around every entry up to 6.13 (specification §3.3). */
 const debugEvents = ['kvm_arm_setup_debug', 'kvm_arm_clear_debug', 'kvm_arm_set_dreg32'];
 
@@ -35,7 +40,7 @@ export class Evidence {
   #shapePosition = 0;
   #host: Host | undefined;
   #hostPosition = 0;
-  #oldNames = false;
+  #timerNames = 0;
   #loadHooks = false;
   #affinityByLoad = 0;
   #entries = 0;
@@ -74,9 +79,18 @@ export class Evidence {
     }
   }
 
-  /** Names of the virtual timer's interrupt and callbacks up to 5.0 were seen. */
-  oldNames(): void {
-    this.#oldNames = true;
+  /** Names of the timer's interrupt and callbacks that were seen, a set of `TimerName`. */
+  timerNames(names: number): void {
+    this.#timerNames |= names;
+  }
+
+  #hasName(name: TimerName): boolean {
+    return (this.#timerNames & name) !== 0;
+  }
+
+  /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
+  get #oldNames(): boolean {
+    return (this.#timerNames & ~TimerName.kvm_bg_timer_expire) !== 0;
   }
 
   #timerMap(event: TimerEvent): void {
@@ -117,7 +131,7 @@ export class Evidence {
 
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
-    if (model === undefined && this.#named === undefined && this.#shape === undefined) return false;
+    if (model === undefined && this.#named === undefined && this.#shape === undefined && !this.#oldNames) return false;
     return this.choose(seen, model, undefined).candidates.length === 1;
   }
 
@@ -153,16 +167,22 @@ export class Evidence {
       reasons.push('load hooks, irq_set_vcpu_affinity at every load, and no timer map: the RFC of December 2016');
       return ['rfc-load-put'];
     }
-    if (this.#oldNames || seen.has('kvm_timer_expire')) {
-      reasons.push('the timer interrupt is named "kvm guest timer" or its hrtimer kvm_timer_expire: 5.0 or earlier');
-      return [];
+    if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire')) {
+      reasons.push('the hrtimer callback is kvm_timer_expire: 4.14 or earlier');
+      return ['world-switch'];
+    }
+    if (this.#oldNames) {
+      reasons.push(
+        'the interrupt is named "kvm guest timer" or an hrtimer callback kvm_phys_timer_expire: 5.0 or earlier',
+      );
+      return this.#beforeTimerMap(loadPutModels, reasons);
     }
     const others = otherKvmEvents.filter((name) => seen.has(name));
     if (others.length > 1 && this.#entries >= enoughEntries && seen.has('kvm_timer_update_irq')) {
       reasons.push(
         `${others.join(' and ')} show that all kvm events were recorded, and kvm_get_timer_map, which 5.1 brought, is not among them: 5.0 or earlier`,
       );
-      return [];
+      return this.#beforeTimerMap(['world-switch', ...loadPutModels], reasons);
     }
     return this.#byKernel(reasons);
   }
@@ -199,9 +219,16 @@ export class Evidence {
       return modelIds;
     }
     reasons.push(`the input names kernel ${this.#kernel}`);
-    if (version < 5001) return [];
-    if (version < 6004) return ['timer-map'];
-    return [version < 6014 ? 'offset' : 'stateless-level'];
+    return ofVersion(version);
+  }
+
+  /** Among the models of 5.0 and earlier the version decides. */
+  #beforeTimerMap(possible: readonly ModelId[], reasons: string[]): readonly ModelId[] {
+    const version = parseVersion(this.#kernel);
+    const named = version === undefined ? [] : ofVersion(version).filter((id) => possible.includes(id));
+    if (named.length === 0) return possible;
+    reasons.push(`the input names kernel ${this.#kernel}`);
+    return named;
   }
 
   #chooseHost(forced: Host | undefined, reasons: string[]): Host | undefined {
@@ -224,6 +251,14 @@ export class Evidence {
     );
     return this.#host;
   }
+}
+
+/** The model of a kernel version as `parseVersion` gives it; none before 4.4. */
+function ofVersion(version: number): readonly ModelId[] {
+  return modelIds.filter((id) => {
+    const [first, last] = models[id].span;
+    return id !== 'rfc-load-put' && first <= version && version <= last;
+  });
 }
 
 /** `6.1.0-50-arm64` as 6001; undefined when the text is no release. */

@@ -4,7 +4,16 @@ import type { Machine } from '../machine/machine.js';
 import type { CpuState, VcpuState } from '../machine/state.js';
 
 /** Kernel generations of the timer code (specification §2), in historical order. */
-export const modelIds = ['rfc-load-put', 'timer-map', 'offset', 'stateless-level'] as const;
+export const modelIds = [
+  'world-switch',
+  'rfc-load-put',
+  'load-put-4.15',
+  'load-put-4.16',
+  'load-put-5.0',
+  'timer-map',
+  'offset',
+  'stateless-level',
+] as const;
 
 export type ModelId = (typeof modelIds)[number];
 
@@ -16,6 +25,8 @@ export interface Model {
   readonly id: ModelId;
   /** The kernels that have it. */
   readonly kernels: string;
+  /** First and last of them, `major * 1000 + minor`. */
+  readonly span: readonly [number, number];
   /** What distinguishes it, in one sentence. */
   readonly summary: string;
   /** A trace of 5.1 and later records every save and restore; before, loads and puts imply them. */

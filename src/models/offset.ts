@@ -27,6 +27,7 @@ const save: Step = (machine, cpu, vcpu, event) => {
 export const offsetModel: Model = {
   id: 'offset',
   kernels: '6.4 to 6.13',
+  span: [6004, 6013],
   summary:
     'as timer-map, with offsets per VM, CNTVOFF written in save and restore, and nested maps (ev: in the timer map)',
   recordsSaveRestore: true,

@@ -98,6 +98,7 @@ const restore: Step = (machine, cpu, vcpu, event) => {
 export const rfcLoadPutModel: Model = {
   id: 'rfc-load-put',
   kernels: '4.10-rc with the RFC series of December 2016',
+  span: [4010, 4010],
   summary: 'save and restore moved from the world switch to vcpu load and put; affinity set at load, cleared at put',
   recordsSaveRestore: false,
   steps: {

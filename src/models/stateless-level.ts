@@ -9,6 +9,7 @@ import { offsetModel } from './offset.js';
 export const statelessLevelModel: Model = {
   id: 'stateless-level',
   kernels: '6.14 to 7.x',
+  span: [6014, 7999],
   summary: 'as offset, without a cached interrupt level: update_irq reports the pending value at every evaluation',
   recordsSaveRestore: true,
   steps: offsetModel.steps,

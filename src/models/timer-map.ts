@@ -157,6 +157,7 @@ const lost: Step = (machine, cpu) => {
 export const timerMapModel: Model = {
   id: 'timer-map',
   kernels: '5.1 to 6.3',
+  span: [5001, 6003],
   summary: 'kvm_get_timer_map tells direct from emulated contexts; every save and restore is traced',
   recordsSaveRestore: true,
   steps: {

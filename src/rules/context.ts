@@ -41,6 +41,8 @@ export interface RuleContext {
   readonly machine: Machine;
   readonly model: Model;
   readonly host: Host | undefined;
+  /** Longest delay that is only late, nanoseconds: what has not come by then counts as never (`--max-latency`). */
+  readonly maxLatency: number;
   /** Whether the trace has recorded an event kind so far, the look-ahead of the run included. */
   records(kind: Kind): boolean;
   /** The invariant was evaluated and held. */

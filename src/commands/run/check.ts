@@ -17,6 +17,7 @@ function checkOptions(options: CheckCommandOptions): CheckOptions {
   return {
     failOn: options.failOn,
     maxFindings: options.maxFindings,
+    maxLatency: options.maxLatency * 1e6,
     rules: options.rule ?? {},
     allowLoss: options.allowLoss ?? false,
     ...(options.model !== undefined && { model: options.model }),

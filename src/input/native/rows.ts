@@ -3,7 +3,8 @@ import { TimerEvent } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import { type Cell, NativeRows } from '../../events/native.js';
 import { columnIndex } from '../../events/native-columns.js';
-import { oldTimerNames, parseCondition, parseCpuEnd, parseOrigin } from '../../events/native-facts.js';
+import { parseCondition, parseCpuEnd, parseOrigin } from '../../events/native-facts.js';
+import { parseTimerNames } from '../../events/timer-names.js';
 import { isFormat } from '../detect.js';
 import { InputError } from '../errors.js';
 import type { RecordingFacts } from '../record.js';
@@ -111,10 +112,12 @@ export class RowSink {
         sink.fact({ origin });
         return true;
       }
-      case 'timer-names':
-        if (text !== oldTimerNames) return false;
-        sink.fact({ oldTimerNames: true });
+      case 'timer-names': {
+        const timerNames = parseTimerNames(text);
+        if (timerNames === undefined) return false;
+        sink.fact({ timerNames });
         return true;
+      }
       case 'condition': {
         const stated = parseCondition(text);
         if (stated === undefined) return false;

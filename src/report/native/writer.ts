@@ -3,8 +3,9 @@ import type { ConditionKind } from '../../events/conditions.js';
 import type { TimerEvent } from '../../events/event.js';
 import { eventColumns, nativeHeader, nativeObject, nativeRow } from '../../events/native.js';
 import type { ColumnName } from '../../events/native-columns.js';
-import { formatCondition, formatCpuEnd, formatTime, oldTimerNames, type StatedEnd } from '../../events/native-facts.js';
+import { formatCondition, formatCpuEnd, formatTime, type StatedEnd } from '../../events/native-facts.js';
 import { formatOrigin } from '../../events/native-values.js';
+import { formatTimerNames } from '../../events/timer-names.js';
 import type { NativeForm } from '../formats.js';
 
 /** The facts of a recording that the notation has a name for; each is undefined where it is not known. */
@@ -72,7 +73,7 @@ export class NativeWriter implements CanonicalSink {
     const { recording, model, host, kernel, clock, cpus, origin } = facts;
     for (const [name, value] of Object.entries({ recording, model, host, kernel, clock, cpus }))
       if (value !== undefined) this.#fact(name, value);
-    if (facts.oldTimerNames === true) this.#fact('timer-names', oldTimerNames);
+    if (facts.timerNames !== undefined) this.#fact('timer-names', formatTimerNames(facts.timerNames));
     if (origin === undefined) return;
     // Rows from here on have times of the trace's clock.
     this.#origin = origin;

@@ -1,0 +1,29 @@
+/**
+ * Names in a kernel's records that tell its generation (specification §3.2, §3.4), as a set of bits: the interrupt of
+ * the virtual timer, and the callbacks of the hrtimers that stand in for it.
+ */
+export enum TimerName {
+  /** The interrupt "kvm guest timer": 5.0 or earlier. */
+  guest_timer = 1,
+  /** The callback of the one hrtimer up to 4.14. */
+  kvm_timer_expire = 2,
+  /** The callback of the background timer since 4.15. */
+  kvm_bg_timer_expire = 4,
+  /** The callback of the emulated physical timer, 4.15 to 5.0. */
+  kvm_phys_timer_expire = 8,
+}
+
+const names = Object.keys(TimerName).filter((name) => Number.isNaN(Number(name))) as (keyof typeof TimerName)[];
+
+/** A set of names in the fact `timer-names`: names between blanks. */
+export const timerNamesPattern = new RegExp(`^(?:${names.join('|')})(?: (?:${names.join('|')}))*$`);
+
+export function formatTimerNames(set: number): string {
+  return names.filter((name) => (set & TimerName[name]) !== 0).join(' ');
+}
+
+/** @returns undefined when the text is no such list */
+export function parseTimerNames(text: string): number | undefined {
+  if (!timerNamesPattern.test(text)) return undefined;
+  return text.split(' ').reduce((set, name) => set | TimerName[name as keyof typeof TimerName], 0);
+}

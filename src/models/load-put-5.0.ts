@@ -1,0 +1,14 @@
+import { loadPut416Model } from './load-put-4.16.js';
+import type { Model } from './model.js';
+
+// Source: arch_timer.c of 5.0 (specification §2c).
+
+/** 5.0. */
+export const loadPut50Model: Model = {
+  id: 'load-put-5.0',
+  kernels: '5.0',
+  span: [5000, 5000],
+  summary: 'as load-put-4.16, with the vcpu woken by the hrtimer callback instead of a work item',
+  recordsSaveRestore: false,
+  steps: { ...loadPut416Model.steps },
+};
