@@ -9,3 +9,5 @@ export { models } from './models/index.js';
 export type { Model, ModelId } from './models/model.js';
 export { rules } from './rules/index.js';
 export type { Rule, Severity } from './rules/rule.js';
+export type * from './stats/facts.js';
+export { type StatsOptions, stats } from './stats/stats.js';

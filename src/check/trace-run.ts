@@ -13,6 +13,7 @@ import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummar
 import type { Naming } from './findings.js';
 import { Intake } from './intake.js';
 import { Judge } from './judge.js';
+import type { Observer } from './observe.js';
 import { summarise } from './summary.js';
 import { groupVms, type VmGrouping } from './vms.js';
 
@@ -75,12 +76,14 @@ export class TraceRun extends Intake {
   #lastPosition = 0;
   #grouping: VmGrouping | undefined;
   #contradicted = false;
+  readonly #observer: Observer | undefined;
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
     this.path = path;
     this.#options = options;
     this.#rules = rules;
+    this.#observer = options.observe?.(path);
   }
 
   // --- what the intake delivers -------------------------------------------
@@ -142,6 +145,7 @@ export class TraceRun extends Intake {
     this.#grouping =
       this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
+    this.#observer?.end(this.lastTime, (index) => this.#vcpuName(index));
     return summarise(this, this.#options);
   }
 
@@ -263,6 +267,7 @@ export class TraceRun extends Intake {
       candidates: choice.candidates,
       host: choice.host,
       naming,
+      observer: this.#observer,
       records: (kind) => this.#records(kind),
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,

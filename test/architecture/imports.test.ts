@@ -17,9 +17,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   models: ['events', 'machine'],
   rules: ['events', 'machine', 'models'],
   check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules'],
-  report: ['events', 'models/model', 'rules/rule', 'check/facts', 'check/canonical'],
-  index: ['events', 'input', 'models', 'rules', 'check'],
-  commands: ['events', 'input', 'models', 'rules', 'check', 'report', 'index'],
+  stats: ['events', 'input', 'machine', 'models', 'rules', 'check'],
+  report: ['stats/facts', 'stats/cell', 'events', 'models/model', 'rules/rule', 'check/facts', 'check/canonical'],
+  index: ['events', 'input', 'models', 'rules', 'check', 'stats'],
+  commands: ['events', 'input', 'models', 'rules', 'check', 'stats', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
   tools: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules', 'check', 'report', 'index', 'commands'],

@@ -7,3 +7,4 @@ export { runConvert } from './convert.js';
 export { runExplain } from './explain.js';
 export { runInfo } from './info.js';
 export { runRules } from './rules.js';
+export { runStats } from './stats.js';
