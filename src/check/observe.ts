@@ -1,16 +1,10 @@
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
-import type { VcpuName } from './facts.js';
 
 /** Looks on while a trace is replayed: what it sees is attributed, and the model has applied it. */
 export interface Observer {
   /** The event and the machine are reused: copy what must last. */
   event(event: TimerEvent, machine: Machine): void;
-  /**
-   * The trace has ended.
-   *
-   * @param time nanoseconds since its first record
-   * @param name who the vcpu with an index is; null where no event told
-   */
-  end(time: number, name: (vcpu: number) => VcpuName | null): void;
+  /** The trace has ended. @param time nanoseconds since its first record */
+  end(time: number): void;
 }

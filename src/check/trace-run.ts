@@ -77,13 +77,19 @@ export class TraceRun extends Intake {
   #grouping: VmGrouping | undefined;
   #contradicted = false;
   readonly #observer: Observer | undefined;
+  readonly #naming: Naming = {
+    time: (relative) => this.time(relative),
+    position: (position) => this.position(position),
+    vcpu: (index) => this.#vcpuName(index),
+    comm: (pid) => this.comm(pid),
+  };
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
     this.path = path;
     this.#options = options;
     this.#rules = rules;
-    this.#observer = options.observe?.(path);
+    this.#observer = options.observe?.(this.#naming);
   }
 
   // --- what the intake delivers -------------------------------------------
@@ -145,7 +151,7 @@ export class TraceRun extends Intake {
     this.#grouping =
       this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
-    this.#observer?.end(this.lastTime, (index) => this.#vcpuName(index));
+    this.#observer?.end(this.lastTime);
     return summarise(this, this.#options);
   }
 
@@ -255,18 +261,12 @@ export class TraceRun extends Intake {
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
-    const naming: Naming = {
-      time: (relative) => this.time(relative),
-      position: (position) => this.position(position),
-      vcpu: (index) => this.#vcpuName(index),
-      comm: (pid) => this.comm(pid),
-    };
     this.#judge = new Judge({
       rules: this.#rules,
       options: this.#options,
       candidates: choice.candidates,
       host: choice.host,
-      naming,
+      naming: this.#naming,
       observer: this.#observer,
       records: (kind) => this.#records(kind),
       kindsSeen: () => this.#shown,

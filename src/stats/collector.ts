@@ -1,4 +1,5 @@
 import type { VcpuName } from '../check/facts.js';
+import type { Naming } from '../check/findings.js';
 import type { Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
@@ -56,6 +57,11 @@ export class Collector implements Observer {
   /** By vcpu, who it is; known at the end. */
   names: readonly (VcpuName | null)[] = [];
   readonly #clocks: Clocks[] = [];
+  readonly #naming: Naming;
+
+  constructor(naming: Naming) {
+    this.#naming = naming;
+  }
 
   event(event: TimerEvent, machine: Machine): void {
     const { kind } = event;
@@ -83,11 +89,11 @@ export class Collector implements Observer {
     clocks.cpu = event.cpu;
   }
 
-  end(time: number, name: (vcpu: number) => VcpuName | null): void {
+  end(time: number): void {
     this.#clocks.forEach((clocks, vcpu) => {
       if (time > clocks.since) this.#leave(vcpu, clocks, time);
     });
-    this.names = this.cells.map((_, vcpu) => name(vcpu));
+    this.names = this.cells.map((_, vcpu) => this.#naming.vcpu(vcpu));
   }
 
   #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, cell: Cell): void {

@@ -1,5 +1,6 @@
 import { check } from '../check/check.js';
 import type { CheckOptions, VcpuName } from '../check/facts.js';
+import type { Naming } from '../check/findings.js';
 import type { Input } from '../check/read.js';
 import { exceptionClassNames, exitCodeNames } from '../events/exceptions.js';
 import { rules } from '../rules/index.js';
@@ -25,14 +26,14 @@ export async function* stats(
   options: StatsOptions = {},
 ): AsyncGenerator<StatsFact, void, undefined> {
   const { by = 'vcpu', ...others } = options;
-  let collector = new Collector();
-  const observe = () => {
-    collector = new Collector();
+  let collector: Collector | undefined;
+  const observe = (naming: Naming) => {
+    collector = new Collector(naming);
     return collector;
   };
   const off = Object.fromEntries(rules.map(({ id }) => [id, 'off' as const]));
   for await (const fact of check(inputs, { ...others, rules: off, observe })) {
-    yield fact.type === 'trace-end' ? { ...fact, stats: traceStats(collector, by) } : fact;
+    yield fact.type === 'trace-end' ? { ...fact, stats: traceStats(collector as Collector, by) } : fact;
   }
 }
 
