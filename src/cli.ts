@@ -3,6 +3,7 @@ import { registerCheck } from './commands/check.js';
 import { registerConvert } from './commands/convert.js';
 import { registerExplain } from './commands/explain.js';
 import { registerInfo } from './commands/info.js';
+import { registerReplay } from './commands/replay.js';
 import { registerRules } from './commands/rules.js';
 import { registerStats } from './commands/stats.js';
 import { type CommandContext, processContext } from './commands/support/context.js';
@@ -39,6 +40,7 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
   registerCheck(program, context);
   registerInfo(program, context);
   registerStats(program, context);
+  registerReplay(program, context);
   registerConvert(program, context);
   registerExplain(program, context);
   registerRules(program, context);

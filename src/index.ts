@@ -7,6 +7,8 @@ export { InputError } from './input/errors.js';
 export { openRandomAccess, openSource, type RandomAccess } from './input/index.js';
 export { models } from './models/index.js';
 export type { Model, ModelId } from './models/model.js';
+export type { Moment, TimerState } from './replay/moment.js';
+export { type ReplayFact, type ReplayOptions, replay, type Selection } from './replay/replay.js';
 export { rules } from './rules/index.js';
 export type { Rule, Severity } from './rules/rule.js';
 export type * from './stats/facts.js';

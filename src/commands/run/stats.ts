@@ -1,4 +1,3 @@
-import type { Fact } from '../../check/facts.js';
 import { fileInput, stats } from '../../index.js';
 import { inputFormats } from '../../input/index.js';
 import { failureLines } from '../../report/failures.js';
@@ -15,6 +14,7 @@ import { ExitCode } from '../support/exit-codes.js';
 import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
 import { endingAt, interruptible } from '../support/interrupt.js';
 import { runReporters } from '../support/run-reporters.js';
+import { withoutVerdict } from './without-verdict.js';
 
 /** The schema library comes with the JSON report, so that is loaded only where it is asked for. */
 async function createReporter(
@@ -27,17 +27,6 @@ async function createReporter(
     return statsJsonReporter(output, version);
   }
   return statsTextReporter(output, await createTheme(output.color));
-}
-
-/** That no rule was checked is no verdict: only what could not be read counts. */
-async function* withoutVerdict<F extends Fact>(facts: AsyncIterable<F>): AsyncGenerator<F> {
-  for await (const fact of facts) {
-    if (fact.type !== 'run-end') yield fact;
-    else {
-      const exitCode = fact.run.failures.length > 0 ? ExitCode.unreadable : ExitCode.clean;
-      yield { ...fact, run: { ...fact.run, exitCode } };
-    }
-  }
 }
 
 /** `timervet stats`. @returns the exit code */

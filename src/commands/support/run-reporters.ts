@@ -4,17 +4,20 @@ import type { Reporter } from '../../report/reporter.js';
 import { type Severity, severities } from '../../rules/rule.js';
 import { ExitCode } from './exit-codes.js';
 
+/** A fact of any run: those of a check, and what a command shows beside them. */
+type AnyFact = Fact | { readonly type: 'moment' };
+
 /** A reporter and where it writes. */
-export interface OpenReporter<F extends Fact = Fact> {
+export interface OpenReporter<F extends AnyFact = Fact> {
   readonly reporter: Reporter<F>;
   readonly output: Output;
 }
 
-export interface RunOptions<F extends Fact = Fact> {
+export interface RunOptions<F extends AnyFact = Fact> {
   /** The reports that were asked for: when the readers of all of them have gone away, the run ends. */
   readonly reports: readonly OpenReporter<F>[];
   /** Reporters beside them that keep no run alive (progress, failures). They get each fact first. */
-  readonly companions: readonly Reporter[];
+  readonly companions: readonly Reporter<F>[];
   /** How many inputs the run has. */
   readonly inputs: number;
   readonly failOn: Severity;
@@ -32,7 +35,7 @@ function codeOfUnfinishedRun(violated: boolean, failed: boolean): number {
 }
 
 /** The end of a run that the user has cut short has an exit code of its own. */
-function asInterrupted<F extends Fact>(fact: F): F {
+function asInterrupted<F extends AnyFact>(fact: F): F {
   return fact.type === 'run-end' ? { ...fact, run: { ...fact.run, exitCode: ExitCode.interrupted } } : fact;
 }
 
@@ -40,7 +43,10 @@ function asInterrupted<F extends Fact>(fact: F): F {
  * Gives every fact of a run to the reporters, one after the other.
  * @returns the exit code of the run
  */
-export async function runReporters<F extends Fact>(facts: AsyncIterable<F>, options: RunOptions<F>): Promise<number> {
+export async function runReporters<F extends AnyFact>(
+  facts: AsyncIterable<F>,
+  options: RunOptions<F>,
+): Promise<number> {
   const { reports, companions, interrupted } = options;
   let finished: number | undefined;
   let unread = options.inputs;
