@@ -53,14 +53,10 @@ function bare(kind: Kind): Decode {
 }
 
 /** A level of a guest interrupt: vcpu id, INTID, level. */
-function guestLevel(kind: Kind): Decode {
-  return (record, event) => {
-    event.kind = kind;
-    event.vcpuId = record.int(0);
-    event.irq = record.int(1);
-    event.level = record.int(2) === 0 ? 0 : 1;
-    return true;
-  };
+function level(record: Record, event: TimerEvent): void {
+  event.vcpuId = record.int(0);
+  event.irq = record.int(1);
+  event.level = record.int(2) === 0 ? 0 : 1;
 }
 
 /** A save or restore of a context: CTL, CVAL, context. */
@@ -97,8 +93,17 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;
   },
-  kvm_timer_update_irq: guestLevel(Kind.update_irq),
-  vgic_update_irq_pending: guestLevel(Kind.vgic_inject),
+  kvm_timer_update_irq(record, event, learned) {
+    level(record, event);
+    event.kind = Kind.update_irq;
+    learned.fillRegisters(event);
+    return true;
+  },
+  vgic_update_irq_pending(record, event) {
+    level(record, event);
+    event.kind = Kind.vgic_inject;
+    return true;
+  },
   kvm_get_timer_map(record, event) {
     event.kind = Kind.timer_map;
     event.vcpuId = record.int(0);

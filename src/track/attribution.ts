@@ -80,6 +80,7 @@ export class Attribution {
       case Kind.bg_arm:
       case Kind.bg_cancel:
       case Kind.bg_expire:
+      case Kind.expiry_work:
         return this.#background(thread, event, inTask);
       case Kind.soft_arm:
       case Kind.soft_cancel:
