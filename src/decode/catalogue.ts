@@ -8,8 +8,9 @@ export const printedTrap = 0x102;
 const exitCodes = { IRQ: 0, SERROR: 1, EL1_SERROR: 1, TRAP: 2, '0x2': printedTrap, IL: 3, HYP_GONE: 4 } as const;
 
 /** Names of the guest timers' PPI handlers, in `irq_handler_entry` (specification §3.2). */
-export const IrqName = { guestTimer: 1, guestVtimer: 2, guestPtimer: 3 } as const;
+export const IrqName = { guestTimer: 1, guestVtimer: 2, guestPtimer: 3, archTimer: 4 } as const;
 const irqNames = {
+  arch_timer: IrqName.archTimer,
   'kvm guest timer': IrqName.guestTimer,
   'kvm guest vtimer': IrqName.guestVtimer,
   'kvm guest ptimer': IrqName.guestPtimer,

@@ -27,6 +27,8 @@ export class Learned {
   statesShifted = -1;
   /** By CPU: the memory copy of the registers that the last probed kvm_timer_update_irq was called for. */
   readonly #registers: (Registers | undefined)[] = [];
+  /** Linux irq number of the host's own timer; -1 until it was seen. */
+  hostTimerIrq = -1;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
   names = 0;
 

@@ -52,6 +52,22 @@ function bare(kind: Kind): Decode {
   };
 }
 
+/** The host's own timer interrupts: arch_timer. */
+function hostTimer(irq: number, learned: Learned): void {
+  if (irq === learned.hostTimerIrq) return;
+  learned.hostTimerIrq = irq;
+  for (const [guest, timer] of learned.timerIrqs) if (timer === Timer.vtimer) compareIrqs(irq, guest, learned);
+}
+
+/**
+ * The arch_timer driver maps its interrupts in the order of the device tree's binding: secure, non-secure, virtual,
+ * hypervisor (arch_timer_of_init, enum arch_timer_ppi_nr). The guest has the virtual one; the host uses the non-secure
+ * one before it, or on VHE the hypervisor's behind it.
+ */
+function compareIrqs(host: number, guest: number, learned: Learned): void {
+  learned.names |= host < guest ? TimerName.arch_timer_below : TimerName.arch_timer_above;
+}
+
 /** A level of a guest interrupt: vcpu id, INTID, level. */
 function level(record: Record, event: TimerEvent): void {
   event.vcpuId = record.int(0);
@@ -159,11 +175,14 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     if (name === IrqName.guestTimer || name === IrqName.guestVtimer) event.timer = Timer.vtimer;
     else if (name === IrqName.guestPtimer) event.timer = Timer.ptimer;
     else {
+      if (name === IrqName.archTimer) hostTimer(event.irq, learned);
       event.kind = Kind.irq_begin;
       event.timer = Timer.none;
       return true;
     }
     event.kind = Kind.vtimer_irq;
+    if (event.timer === Timer.vtimer && learned.hostTimerIrq >= 0)
+      compareIrqs(learned.hostTimerIrq, event.irq, learned);
     learned.timerIrqs.set(event.irq, event.timer);
     return true;
   },

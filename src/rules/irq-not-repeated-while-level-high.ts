@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, replaceEvent, yes } from '../machine/state.js';
 import { because, type Ending, type Ongoing } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
 
 /** Calls of the handler in a row that make a storm; without a raised level, within `stormWindow`. */
 const stormCount = 3;
@@ -188,7 +188,7 @@ export default defineRule({
       if (current.count > 0) conclude(current, event, 'unloaded');
       current.count = 1;
       current.vcpu = vcpu;
-      current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && !model.recordsSaveRestore;
+      current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(model);
       current.deactivated = false;
       current.first = replaceEvent(current.first, event);
       current.countAtSet = 0;
