@@ -3,6 +3,7 @@ import { registerCheck } from './commands/check.js';
 import { registerConvert } from './commands/convert.js';
 import { registerExplain } from './commands/explain.js';
 import { registerInfo } from './commands/info.js';
+import { registerModels } from './commands/models.js';
 import { registerRules } from './commands/rules.js';
 import { type CommandContext, processContext } from './commands/support/context.js';
 import { ExitCode } from './commands/support/exit-codes.js';
@@ -39,6 +40,7 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
   registerInfo(program, context);
   registerConvert(program, context);
   registerExplain(program, context);
+  registerModels(program, context);
   registerRules(program, context);
   return program;
 }

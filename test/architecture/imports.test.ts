@@ -17,7 +17,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   models: ['events', 'machine'],
   rules: ['events', 'machine', 'models'],
   check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules'],
-  report: ['events', 'models/model', 'rules/rule', 'check/facts', 'check/canonical'],
+  report: ['events', 'models/model', 'models/design', 'rules/rule', 'check/facts', 'check/canonical'],
   index: ['events', 'input', 'models', 'rules', 'check'],
   commands: ['events', 'input', 'models', 'rules', 'check', 'report', 'index'],
   cli: ['commands', 'report', 'events'],

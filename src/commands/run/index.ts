@@ -6,4 +6,5 @@ export { runCheck } from './check.js';
 export { runConvert } from './convert.js';
 export { runExplain } from './explain.js';
 export { runInfo } from './info.js';
+export { runModels } from './models.js';
 export { runRules } from './rules.js';
