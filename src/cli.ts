@@ -3,6 +3,7 @@ import { registerCheck } from './commands/check.js';
 import { registerConvert } from './commands/convert.js';
 import { registerExplain } from './commands/explain.js';
 import { registerInfo } from './commands/info.js';
+import { registerModels } from './commands/models.js';
 import { registerReplay } from './commands/replay.js';
 import { registerRules } from './commands/rules.js';
 import { registerStats } from './commands/stats.js';
@@ -43,6 +44,7 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
   registerReplay(program, context);
   registerConvert(program, context);
   registerExplain(program, context);
+  registerModels(program, context);
   registerRules(program, context);
   return program;
 }

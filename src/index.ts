@@ -5,6 +5,8 @@ export type * from './check/facts.js';
 export { fileInput, type Input } from './check/read.js';
 export { InputError } from './input/errors.js';
 export { openRandomAccess, openSource, type RandomAccess } from './input/index.js';
+export type { Design, Lifecycle } from './models/design.js';
+export { designs } from './models/designs/index.js';
 export { models } from './models/index.js';
 export type { Model, ModelId } from './models/model.js';
 export type { Moment, TimerState } from './replay/moment.js';

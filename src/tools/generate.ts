@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
 import { infoJsonSchema } from '../report/json/info.js';
+import { modelsJsonSchema } from '../report/json/models.js';
 import { reportJsonSchema } from '../report/json/schema.js';
 import { statsJsonSchema } from '../report/json/stats.js';
 import { withGeneratedParts } from './readme.js';
@@ -31,6 +32,7 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
   { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
   { file: 'schemas/stats.schema.json', content: () => json(statsJsonSchema()) },
+  { file: 'schemas/models.schema.json', content: () => json(modelsJsonSchema()) },
   {
     file: 'README.md',
     content: async () => withGeneratedParts(await readFile(join(projectRoot, 'README.md'), 'utf8')),

@@ -26,6 +26,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'stats/cell',
     'events',
     'models/model',
+    'models/design',
     'rules/rule',
     'check/facts',
     'check/canonical',
