@@ -115,6 +115,8 @@ export default defineRule({
     /** By CPU: the first record of a run that has one time, and the vcpu whose entry and exit both are in it, or -1. */
     const runs = new Slots();
     const guestInRun: number[] = [];
+    /** By vcpu: serial of the first entry since its load. */
+    const firstEntry: number[] = [];
     /** By CPU: the write of 0 to CNTVOFF that was the last record. */
     const zeroed = new Slots();
     /** Shortest time by which a clock has advanced. */
@@ -148,6 +150,10 @@ export default defineRule({
       if (event.certainty !== Certainty.recorded || cpu < 0) return;
       const before = last[cpu];
       last[cpu] = time;
+      if (kind === Kind.entry && event.vcpu >= 0) {
+        const vcpu = machine.vcpu(event.vcpu);
+        if (vcpu.last[Kind.entry].serial < vcpu.last[Kind.load].serial) firstEntry[event.vcpu] = event.serial;
+      }
       if (time === before) {
         if (kind === Kind.exit && event.vcpu >= 0) {
           const entry = machine.vcpu(event.vcpu).last[Kind.entry];
@@ -179,9 +185,9 @@ export default defineRule({
 
     /** The clock goes on after a run that holds a stay in the guest: from the load to the put it stood still. */
     function standsStill(event: TimerEvent, run: TimerEvent, vcpu: VcpuState, step: number): void {
-      const load = vcpu.last[Kind.load];
-      // A derived load has the time of the record that gives it away.
-      if (load.serial === 0 || load.time < run.time) return;
+      // The offset is written between the record of the load and the first entry.
+      const entry = firstEntry[vcpu.index] ?? 0;
+      if (vcpu.last[Kind.load].serial === 0 || entry < vcpu.last[Kind.load].serial || entry < run.serial) return;
       const left = leaves.has(event.kind) || vcpu.putting || vcpu.cpu !== event.cpu;
       if (left) violate(event, vcpu, 'stood-still', step);
     }
