@@ -1,4 +1,4 @@
-import { Certainty, Context, defaultPpi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, defaultPpi, isGicv5Ppi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { formatU64, U64Map } from '../events/u64.js';
 import type { CpuTrack } from './cpu-track.js';
@@ -288,7 +288,7 @@ function direct(timer: number, vcpu: Vcpu | undefined): number {
   return isVirtual(timer) ? vcpu.directVtimer : vcpu.directPtimer;
 }
 
-/** The number of a per-CPU interrupt: that of a GICv5 guest has its type in the upper three bits, and 1 is a PPI. */
+/** The number of a per-CPU interrupt, without the type that a GICv5 guest's has. */
 function ppiOf(irq: number): number {
-  return irq >>> 29 === 1 ? irq & 0x1fffffff : irq;
+  return isGicv5Ppi(irq) ? irq & 0x1fffffff : irq;
 }
