@@ -1,6 +1,6 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no, noEvent, replaceEvent, yes } from '../machine/state.js';
+import { contextCount, no, noEvent, nowhere, replaceEvent, yes } from '../machine/state.js';
 import { because, type Ending, type Ongoing } from './context.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
@@ -148,7 +148,7 @@ export default defineRule({
     function dataOf(current: Burst): Record<string, string | number> {
       return {
         timer: timerText(current.repeat.timer),
-        vcpu: vcpuName(machine, current.vcpu),
+        vcpu: current.vcpu < 0 ? 'whichever vcpu is loaded' : vcpuName(machine, current.vcpu),
         cpu: current.repeat.cpu,
         cause: causeText(current.cause),
       };
@@ -187,8 +187,8 @@ export default defineRule({
     function start(current: Burst, event: TimerEvent, vcpu: number): void {
       if (current.count > 0) conclude(current, event, 'unloaded');
       current.count = 1;
-      current.vcpu = vcpu;
-      current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(model);
+      current.vcpu = Math.max(vcpu, -1);
+      current.raised = vcpu >= 0 && machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(model);
       current.deactivated = false;
       current.first = replaceEvent(current.first, event);
       current.countAtSet = 0;
@@ -201,7 +201,7 @@ export default defineRule({
       if (current.storm !== undefined) return current.storm.again(event);
       const fast = current.count >= stormCount && event.time - current.beforePrevious <= stormWindow;
       const repeated = current.raised && !current.deactivated;
-      if (!fast && !repeated) return context.hold(event);
+      if (!fast && !repeated) return current.vcpu < 0 ? context.undecided(event, because.initial) : context.hold(event);
       if (!current.single) {
         current.repeat = replaceEvent(current.repeat, event);
         if (machine.forwarded === no) current.cause = replaceEvent(current.cause, clear);
@@ -254,12 +254,15 @@ export default defineRule({
         },
         vtimer_irq(event) {
           const vcpu = machine.cpu(event.cpu).running;
-          if (vcpu < 0) return context.undecided(event, because.initial);
+          // With nobody loaded it is irq-only-when-loaded's matter.
+          if (vcpu === nowhere) return context.undecided(event, because.initial);
           const current = burst(event.cpu, event.timer);
           open[event.cpu] = true;
-          if (current.count === 0 || current.vcpu !== vcpu) {
+          // A trace that begins inside a storm does not say whose it is: whoever is loaded has not been put meanwhile.
+          if (current.vcpu < 0 && current.count > 0) current.vcpu = Math.max(vcpu, -1);
+          if (current.count === 0 || (current.vcpu !== vcpu && current.vcpu >= 0)) {
             start(current, event, vcpu);
-            return context.hold(event);
+            return vcpu < 0 ? context.undecided(event, because.initial) : context.hold(event);
           }
           again(current, event);
           current.beforePrevious = current.previous;
