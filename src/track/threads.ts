@@ -148,9 +148,14 @@ export class Threads {
   bind(thread: Thread, hi: number, lo: number): Vcpu {
     const known = this.#byPointer.get(hi, lo);
     if (known !== undefined) {
-      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
-        // Known by its thread before its pointer was seen: the thread's identity stays.
+      const idle = known.pid === -1 || known.cpu < 0;
+      if (thread.vcpu !== known && idle && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
+        // Known by its thread before its pointer was seen there: the thread's identity stays, and whoever loaded it before
+        // (up to 4.16 any thread of the VMM, for an ioctl) runs it no longer.
         const kept = thread.vcpu;
+        const before = this.find(known.pid);
+        if (before?.vcpu === known) before.vcpu = undefined;
+        known.pid = -1;
         kept.hasPointer = true;
         if (kept.id < 0) kept.id = known.id;
         this.#byPointer.set(hi, lo, kept);
