@@ -5,6 +5,7 @@ import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import type { RecordingFacts } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
+import { models } from '../models/index.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
@@ -13,6 +14,7 @@ import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummar
 import type { Naming } from './findings.js';
 import { Intake } from './intake.js';
 import { Judge } from './judge.js';
+import type { Observer } from './observe.js';
 import { summarise } from './summary.js';
 import { groupVms, type VmGrouping } from './vms.js';
 
@@ -75,12 +77,20 @@ export class TraceRun extends Intake {
   #lastPosition = 0;
   #grouping: VmGrouping | undefined;
   #contradicted = false;
+  readonly #observer: Observer | undefined;
+  readonly #naming: Naming = {
+    time: (relative) => this.time(relative),
+    position: (position) => this.position(position),
+    vcpu: (index) => this.#vcpuName(index),
+    comm: (pid) => this.comm(pid),
+  };
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
     this.path = path;
     this.#options = options;
     this.#rules = rules;
+    this.#observer = options.observe?.(this.#naming);
   }
 
   // --- what the intake delivers -------------------------------------------
@@ -142,6 +152,7 @@ export class TraceRun extends Intake {
     this.#grouping =
       this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
+    this.#observer?.end(this.lastTime);
     return summarise(this, this.#options);
   }
 
@@ -247,27 +258,24 @@ export class TraceRun extends Intake {
       this.#options.host as Host | undefined,
     );
     this.#choice = choice;
+    this.#evidence.settle();
     this.#contradict();
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
-    const naming: Naming = {
-      time: (relative) => this.time(relative),
-      position: (position) => this.position(position),
-      vcpu: (index) => this.#vcpuName(index),
-      comm: (pid) => this.comm(pid),
-    };
     this.#judge = new Judge({
       rules: this.#rules,
       options: this.#options,
       candidates: choice.candidates,
       host: choice.host,
-      naming,
+      naming: this.#naming,
+      observer: this.#observer,
       records: (kind) => this.#records(kind),
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,
       ringBuffers: !this.isStory,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
+      ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
     const judge = this.#judge;
     const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));
@@ -294,6 +302,8 @@ export class TraceRun extends Intake {
   /** What is recorded, so that the tracker makes up for the rest. */
   #feeds(): Feeds {
     const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
+    // Up to 5.0 schedule saves and unschedule restores as well: a record of either gives no put or load away.
+    const traced = this.#choice?.candidates.every((id) => models[id].recordsSaveRestore) !== false || this.isStory;
     return {
       loadProbe: kind('load') || (this.isStory && kind('put')),
       putProbe: kind('put') || (this.isStory && kind('load')),
@@ -301,8 +311,8 @@ export class TraceRun extends Intake {
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.isStory,
       exits: kind('exit'),
-      saves: kind('save'),
-      restores: kind('restore'),
+      saves: kind('save') && traced,
+      restores: kind('restore') && traced,
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),

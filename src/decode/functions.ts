@@ -1,7 +1,8 @@
 import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { TimerName } from '../events/timer-names.js';
 import type { Record } from '../input/record.js';
-import { type FunctionName, VcpuProbe } from './catalogue.js';
+import { type FunctionName, RegisterProbe, VcpuProbe } from './catalogue.js';
 import { timerPointer } from './hrtimers.js';
 import { type Decode, sysregs } from './tracepoints.js';
 
@@ -18,6 +19,9 @@ const oneRegs = new Map<number, readonly [timer: number, register: number]>([
   [0xdf12, [Timer.ptimer, Register.cval]],
   [0xdf01, [Timer.ptimer, Register.cnt]],
 ]);
+
+/** Size of struct hrtimer on arm64 up to 4.20. */
+const sizeofHrtimer = 0x40;
 
 /** @returns false when the pointer is absent or NULL */
 function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean {
@@ -55,6 +59,44 @@ function ofVcpu(kind: Kind): Decode {
   return (record, event) => {
     event.kind = kind;
     vcpuArguments(record, event);
+    return true;
+  };
+}
+
+/**
+ * kvm_timer_vcpu_load and _put. What their probe reads is the memory copy before the call: the guest's registers only
+ * where the timer is not loaded, which the event's level tells (1 loaded, 0 not, -1 not shown).
+ */
+function loadOrPut(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    vcpuArguments(record, event);
+    event.level = record.int(RegisterProbe.loaded);
+    if (event.level === 1) {
+      event.ctl = -1;
+      event.hasCval = false;
+    }
+    return true;
+  };
+}
+
+/**
+ * timer_save_state and timer_restore_state of the RFC, vtimer_save_state and vtimer_restore_state of 4.15 to 5.0. They return at once where the timer is not loaded, or is:
+ * a call is a save or a restore only if the probe shows that. A restore writes the memory copy that the probe has read;
+ * what a save reads from hardware it does not show.
+ */
+function registers(kind: Kind.save | Kind.restore): Decode {
+  return (record, event) => {
+    if (!record.has(VcpuProbe.vcpu) || !record.has(RegisterProbe.loaded)) return false;
+    if (record.int(RegisterProbe.enabled) === 0) return false;
+    if ((record.int(RegisterProbe.loaded) !== 0) !== (kind === Kind.save)) return false;
+    event.kind = kind;
+    event.timer = Timer.vtimer;
+    vcpuArguments(record, event);
+    if (kind === Kind.save) {
+      event.ctl = -1;
+      event.hasCval = false;
+    }
     return true;
   };
 }
@@ -103,8 +145,12 @@ function mask(masked: 0 | 1): Decode {
 export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_arch_vcpu_load: ofVcpu(Kind.load),
   kvm_arch_vcpu_put: ofVcpu(Kind.put),
-  kvm_timer_vcpu_load: ofVcpu(Kind.timer_load),
-  kvm_timer_vcpu_put: ofVcpu(Kind.timer_put),
+  kvm_timer_vcpu_load: loadOrPut(Kind.timer_load),
+  kvm_timer_vcpu_put: loadOrPut(Kind.timer_put),
+  timer_save_state: registers(Kind.save),
+  timer_restore_state: registers(Kind.restore),
+  vtimer_save_state: registers(Kind.save),
+  vtimer_restore_state: registers(Kind.restore),
   kvm_timer_schedule: ofVcpu(Kind.schedule),
   kvm_timer_unschedule: ofVcpu(Kind.unschedule),
   kvm_arch_vcpu_blocking: ofVcpu(Kind.schedule),
@@ -138,6 +184,20 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
     value(record, 6, event);
     return true;
   },
+  kvm_timer_inject_irq_work(record, event, learned) {
+    learned.names |= TimerName.kvm_timer_inject_irq_work;
+    event.kind = Kind.expiry_work;
+    timerPointer(record, 0, event);
+    // Up to 4.14 the work item follows the hrtimer in struct arch_timer_cpu, and that tells whose it is.
+    event.timerPointerLo -= sizeofHrtimer;
+    return true;
+  },
+  'kvm_timer_update_irq()'(record, event, learned) {
+    // The tracepoint inside the function makes the event; what is kept for it are the registers.
+    vcpuArguments(record, event);
+    learned.registers(event);
+    return false;
+  },
   kvm_bg_timer_expire: callback(Kind.bg_expire),
   kvm_timer_expire: callback(Kind.bg_expire),
   kvm_hrtimer_expire: callback(Kind.soft_expire),
@@ -157,6 +217,8 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   enable_percpu_irq: mask(0),
   disable_percpu_irq: mask(1),
   __kvm_timer_set_cntvoff(record, event) {
+    // A function with a vcpu is another one of nearly that name: update_vtimer_cntvoff, which writes no register.
+    if (record.has(1)) return false;
     event.kind = Kind.set_cntvoff;
     value(record, 0, event);
     return true;

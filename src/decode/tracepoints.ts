@@ -1,9 +1,9 @@
 import { Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { TimerName } from '../events/timer-names.js';
-import { otherSymbol } from '../input/catalogue.js';
+import { otherSymbol, PrevState } from '../input/catalogue.js';
 import type { Record } from '../input/record.js';
-import { IrqName, type TracepointName } from './catalogue.js';
+import { IrqName, printedTrap, type TracepointName } from './catalogue.js';
 import { hrtimerCancel, hrtimerExpireEntry, hrtimerExpireExit, hrtimerStart } from './hrtimers.js';
 import type { Learned } from './learned.js';
 
@@ -26,6 +26,24 @@ function symbol(record: Record, field: number): number {
   return value === otherSymbol ? -1 : value;
 }
 
+/** Names of the kernels whose prev_state may be shifted. */
+const mayBeShifted = TimerName.guest_timer | TimerName.kvm_timer_expire | TimerName.kvm_phys_timer_expire;
+
+/** Whether the thread that is switched away goes to sleep: 1, 0, or -1 where it is not known what `S` means. */
+function sleeping(pid: number, state: number, learned: Learned): number {
+  if (pid === 0 && state === PrevState.interruptible) learned.statesShifted = 1;
+  else if (pid === 0 && state === PrevState.runnable) learned.statesShifted = 0;
+  switch (state) {
+    case PrevState.deeper:
+      return 1;
+    case PrevState.interruptible:
+      if (learned.statesShifted < 0 && (learned.names & mayBeShifted) !== 0) return -1;
+      return learned.statesShifted === 1 ? 0 : 1;
+    default:
+      return 0;
+  }
+}
+
 /** A tracepoint that says all by being there. */
 function bare(kind: Kind): Decode {
   return (_record, event) => {
@@ -34,15 +52,27 @@ function bare(kind: Kind): Decode {
   };
 }
 
+/** The host's own timer interrupts: arch_timer. */
+function hostTimer(irq: number, learned: Learned): void {
+  if (irq === learned.hostTimerIrq) return;
+  learned.hostTimerIrq = irq;
+  for (const [guest, timer] of learned.timerIrqs) if (timer === Timer.vtimer) compareIrqs(irq, guest, learned);
+}
+
+/**
+ * The arch_timer driver maps its interrupts in the order of the device tree's binding: secure, non-secure, virtual,
+ * hypervisor (arch_timer_of_init, enum arch_timer_ppi_nr). The guest has the virtual one; the host uses the non-secure
+ * one before it, or on VHE the hypervisor's behind it.
+ */
+function compareIrqs(host: number, guest: number, learned: Learned): void {
+  learned.names |= host < guest ? TimerName.arch_timer_below : TimerName.arch_timer_above;
+}
+
 /** A level of a guest interrupt: vcpu id, INTID, level. */
-function guestLevel(kind: Kind): Decode {
-  return (record, event) => {
-    event.kind = kind;
-    event.vcpuId = record.int(0);
-    event.irq = record.int(1);
-    event.level = record.int(2) === 0 ? 0 : 1;
-    return true;
-  };
+function level(record: Record, event: TimerEvent): void {
+  event.vcpuId = record.int(0);
+  event.irq = record.int(1);
+  event.level = record.int(2) === 0 ? 0 : 1;
 }
 
 /** A save or restore of a context: CTL, CVAL, context. */
@@ -67,16 +97,29 @@ const wakeup: Decode = (record, event) => {
 /** How each wanted tracepoint becomes an event (specification §3.1 to §3.3); one without a line is evidence only. */
 export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: Decode }>> = {
   kvm_entry: bare(Kind.entry),
-  kvm_exit(record, event) {
+  kvm_exit(record, event, learned) {
     event.kind = Kind.exit;
     event.exitCode = symbol(record, 0);
     if (event.exitCode === hypGone) event.exitCode = 4;
+    else if (event.exitCode === printedTrap) {
+      learned.names |= TimerName.exit_0x2;
+      event.exitCode = trap;
+    }
     // The class is stale unless the exit is a trap (specification §3.1).
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;
   },
-  kvm_timer_update_irq: guestLevel(Kind.update_irq),
-  vgic_update_irq_pending: guestLevel(Kind.vgic_inject),
+  kvm_timer_update_irq(record, event, learned) {
+    level(record, event);
+    event.kind = Kind.update_irq;
+    learned.fillRegisters(event);
+    return true;
+  },
+  vgic_update_irq_pending(record, event) {
+    level(record, event);
+    event.kind = Kind.vgic_inject;
+    return true;
+  },
   kvm_get_timer_map(record, event) {
     event.kind = Kind.timer_map;
     event.vcpuId = record.int(0);
@@ -132,11 +175,14 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     if (name === IrqName.guestTimer || name === IrqName.guestVtimer) event.timer = Timer.vtimer;
     else if (name === IrqName.guestPtimer) event.timer = Timer.ptimer;
     else {
+      if (name === IrqName.archTimer) hostTimer(event.irq, learned);
       event.kind = Kind.irq_begin;
       event.timer = Timer.none;
       return true;
     }
     event.kind = Kind.vtimer_irq;
+    if (event.timer === Timer.vtimer && learned.hostTimerIrq >= 0)
+      compareIrqs(learned.hostTimerIrq, event.irq, learned);
     learned.timerIrqs.set(event.irq, event.timer);
     return true;
   },
@@ -151,10 +197,10 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   hrtimer_cancel: hrtimerCancel,
   hrtimer_expire_entry: hrtimerExpireEntry,
   hrtimer_expire_exit: hrtimerExpireExit,
-  sched_switch(record, event) {
+  sched_switch(record, event, learned) {
     event.kind = Kind.sched_switch;
     event.otherPid = record.int(1);
-    event.sleeping = record.int(2);
+    if (record.has(2)) event.sleeping = sleeping(record.int(0), record.int(2), learned);
     return true;
   },
   sched_waking: wakeup,

@@ -6,6 +6,7 @@ import {
   cpuRemembers,
   type Known,
   no,
+  noEvent,
   nowhere,
   replaceEvent,
   somewhere,
@@ -76,6 +77,8 @@ export class Machine {
     }
     if (vcpu === undefined) return;
     if (event.vcpuId >= 0) vcpu.id = event.vcpuId;
+    if (event.vm >= 0) vcpu.vm = event.vm;
+    if (event.hasValue && showsOffset[kind] === 1) vcpu.offset = replaceEvent(vcpu.offset, event);
     if (rememberedByVcpu[kind] === 1) keep(vcpu.last, event);
   }
 
@@ -181,6 +184,21 @@ export class Machine {
     context.restoredCvalHi = event.cvalHi;
     context.restoredCvalLo = event.cvalLo;
     context.restore = replaceEvent(context.restore, event);
+  }
+
+  /**
+   * A record shows the memory copy of a context that was not loaded: after a save whose values no record has shown, these
+   * are they.
+   */
+  showMemory(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    if (context.saveValid) return;
+    context.ctl = event.ctl;
+    context.cvalHi = event.cvalHi;
+    context.cvalLo = event.cvalLo;
+    context.cvalKnown = event.hasCval;
+    context.save = replaceEvent(context.save, event);
+    context.saveValid = true;
   }
 
   /** KVM_SET_ONE_REG: the memory copy changes (kvm_arm_timer_set_reg). ISTATUS is read-only. */
@@ -299,6 +317,7 @@ export class Machine {
 
   forgetVcpu(vcpu: VcpuState): void {
     this.#release(vcpu);
+    vcpu.offset = noEvent;
     vcpu.distrusted = false;
     vcpu.unseen = false;
     vcpu.cpu = somewhere;
@@ -366,6 +385,21 @@ export class Machine {
 /** By kind: 1 for those that are remembered. */
 const rememberedByVcpu = new Uint8Array(kindNames.length);
 for (const kind of vcpuRemembers) rememberedByVcpu[kind] = 1;
+/** By kind: 1 for functions of a vcpu, whose probes may fetch its counter offset as their value. */
+const showsOffset = new Uint8Array(kindNames.length);
+for (const kind of [
+  Kind.load,
+  Kind.put,
+  Kind.timer_load,
+  Kind.timer_put,
+  Kind.schedule,
+  Kind.unschedule,
+  Kind.enable,
+  Kind.reset,
+  Kind.flush,
+  Kind.sync,
+])
+  showsOffset[kind] = 1;
 const rememberedByCpu = new Uint8Array(kindNames.length);
 for (const kind of cpuRemembers) rememberedByCpu[kind] = 1;
 

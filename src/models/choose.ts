@@ -1,9 +1,11 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { TimerName } from '../events/timer-names.js';
+import { oldTimerNames, TimerName } from '../events/timer-names.js';
 import type { Host } from '../machine/machine.js';
 import { models } from './index.js';
 import { type ModelId, modelIds } from './model.js';
+import { OldShape } from './old-shape.js';
+import { RfcShape } from './rfc-shape.js';
 
 /** What sources of records a trace has shown; `has` takes the name of a tracepoint or function. */
 export interface SeenSources {
@@ -41,9 +43,10 @@ export class Evidence {
   #host: Host | undefined;
   #hostPosition = 0;
   #timerNames = 0;
-  #loadHooks = false;
-  #affinityByLoad = 0;
+  readonly #rfc = new RfcShape();
   #entries = 0;
+  readonly #old = new OldShape();
+  #chosen = false;
   #kernel: string | undefined;
   #named: string | undefined;
   #namedHost: string | undefined;
@@ -61,19 +64,16 @@ export class Evidence {
   }
 
   event(event: TimerEvent): void {
+    if (this.#shape === undefined && !this.#chosen) {
+      this.#old.event(event);
+      this.#rfc.event(event);
+    }
     switch (event.kind) {
       case Kind.timer_map:
         this.#timerMap(event);
         return;
       case Kind.entry:
         this.#entries++;
-        return;
-      case Kind.timer_load:
-      case Kind.load:
-        this.#loadHooks = true;
-        return;
-      case Kind.set_affinity:
-        this.#affinityByLoad++;
         return;
       default:
     }
@@ -90,7 +90,14 @@ export class Evidence {
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
   get #oldNames(): boolean {
-    return (this.#timerNames & ~TimerName.kvm_bg_timer_expire) !== 0;
+    return (this.#timerNames & oldTimerNames) !== 0;
+  }
+
+  /** Names of 4.15 to 5.0: before, the interrupt is never handled, and the callback is another. */
+  get #isLoadPut(): boolean {
+    const old = TimerName.kvm_timer_inject_irq_work | TimerName.exit_0x2;
+    if (this.#hasName(TimerName.kvm_bg_timer_expire)) return (this.#timerNames & old) !== 0 || this.#oldNames;
+    return (this.#timerNames & (TimerName.guest_timer | TimerName.kvm_phys_timer_expire)) !== 0;
   }
 
   #timerMap(event: TimerEvent): void {
@@ -129,17 +136,26 @@ export class Evidence {
     return undefined;
   }
 
+  /** The choice is made: from here on only what contradicts it is watched. */
+  settle(): void {
+    this.#chosen = true;
+  }
+
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
     if (model === undefined && this.#named === undefined && this.#shape === undefined && !this.#oldNames) return false;
-    return this.choose(seen, model, undefined).candidates.length === 1;
+    const { candidates } = this.choose(seen, model, undefined);
+    if (candidates.length !== 1) return false;
+    // The RFC bears the names and the version of its base: what raises a level tells the two apart.
+    if (model !== undefined || this.#named !== undefined || candidates[0] !== 'world-switch') return true;
+    return this.#rfc.raisesElsewhere;
   }
 
   choose(seen: SeenSources, model: ModelId | undefined, host: Host | undefined): Choice {
     const modelReasons: string[] = [];
     const candidates = this.#models(seen, model, modelReasons);
     const hostReasons: string[] = [];
-    return { candidates, modelReasons, host: this.#chooseHost(host, hostReasons), hostReasons };
+    return { candidates, modelReasons, host: this.#chooseHost(host, candidates, hostReasons), hostReasons };
   }
 
   #models(seen: SeenSources, forced: ModelId | undefined, reasons: string[]): readonly ModelId[] {
@@ -163,19 +179,24 @@ export class Evidence {
       reasons.push(`kvm_get_timer_map with ev: (first at ${this.#shapePosition}): 6.4 or later`);
       return this.#offsetOrStateless(seen, reasons);
     }
-    if (this.#isRfc(seen)) {
-      reasons.push('load hooks, irq_set_vcpu_affinity at every load, and no timer map: the RFC of December 2016');
+    const rfc = this.#rfcReason(seen);
+    if (rfc !== undefined) {
+      reasons.push(`${rfc}: the RFC of December 2016`);
       return ['rfc-load-put'];
     }
     if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire')) {
       reasons.push('the hrtimer callback is kvm_timer_expire: 4.14 or earlier');
       return ['world-switch'];
     }
-    if (this.#oldNames) {
+    if (this.#isLoadPut) {
       reasons.push(
-        'the interrupt is named "kvm guest timer" or an hrtimer callback kvm_phys_timer_expire: 5.0 or earlier',
+        'the interrupt is named "kvm guest timer", or an hrtimer callback kvm_phys_timer_expire or kvm_bg_timer_expire without a timer map: 4.15 to 5.0',
       );
-      return this.#beforeTimerMap(loadPutModels, reasons);
+      return this.#loadPut(reasons);
+    }
+    if (this.#oldNames) {
+      reasons.push('kvm_exit prints a trap as 0x2, or the background timer wakes by a work item: 4.20 or earlier');
+      return this.#beforeTimerMap(['world-switch', 'load-put-4.15', 'load-put-4.16'], reasons);
     }
     const others = otherKvmEvents.filter((name) => seen.has(name));
     if (others.length > 1 && this.#entries >= enoughEntries && seen.has('kvm_timer_update_irq')) {
@@ -208,8 +229,17 @@ export class Evidence {
     return ['offset', 'stateless-level'];
   }
 
-  #isRfc(seen: SeenSources): boolean {
-    return this.#loadHooks && this.#affinityByLoad >= 2 && (this.#oldNames || !seen.has('kvm_timer_save_state'));
+  /** Why it is the RFC on its old base, whatever version the kernel says; undefined when nothing tells. */
+  #rfcReason(seen: SeenSources): string | undefined {
+    if (this.#rfc.clearsAtPut)
+      return "loads set and puts clear the forwarded flag of the timer's interrupt (irq_set_vcpu_affinity), and there is no timer map";
+    if (!this.#rfc.handlerWorks) return undefined;
+    if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire'))
+      return 'the handler of the timer interrupt works beside the hrtimer callback kvm_timer_expire, whose world switch never lets it run';
+    const version = parseVersion(this.#kernel);
+    return version !== undefined && version <= 4014
+      ? `the handler of the timer interrupt works on ${this.#kernel}, whose world switch never lets it run`
+      : undefined;
   }
 
   #byKernel(reasons: string[]): readonly ModelId[] {
@@ -222,6 +252,31 @@ export class Evidence {
     return ofVersion(version);
   }
 
+  /** The three generations of 4.15 to 5.0: by version, else by what only one or two of them do. */
+  #loadPut(reasons: string[]): readonly ModelId[] {
+    const byVersion = this.#beforeTimerMap(loadPutModels, reasons);
+    if (byVersion.length === 1) return byVersion;
+    const lowered = this.#old.lowersAtSync;
+    if (lowered !== undefined) {
+      reasons.push(lowered);
+      return ['load-put-4.15'];
+    }
+    const work = this.#hasName(TimerName.kvm_timer_inject_irq_work);
+    const number = this.#hasName(TimerName.exit_0x2);
+    if (work)
+      reasons.push('the background timer wakes the vcpu by a work item, kvm_timer_inject_irq_work: 4.20 or earlier');
+    if (number) reasons.push('kvm_exit prints a trap as 0x2: 4.19 or earlier');
+    const repeats = this.#old.repeatsLevel;
+    if (repeats !== undefined) reasons.push(repeats);
+    if (this.#old.wakesDirectly && !work && !number) {
+      reasons.push('kvm_bg_timer_expire wakes the vcpu itself: 5.0');
+      return ['load-put-5.0'];
+    }
+    return loadPutModels.filter(
+      (id) => !(repeats !== undefined && id === 'load-put-4.15') && !((work || number) && id === 'load-put-5.0'),
+    );
+  }
+
   /** Among the models of 5.0 and earlier the version decides. */
   #beforeTimerMap(possible: readonly ModelId[], reasons: string[]): readonly ModelId[] {
     const version = parseVersion(this.#kernel);
@@ -231,7 +286,32 @@ export class Evidence {
     return named;
   }
 
-  #chooseHost(forced: Host | undefined, reasons: string[]): Host | undefined {
+  /** Before 5.1 the host shows in nothing but the writes of CNTVOFF, from 4.16 on, where a probe records them. */
+  #hostByOffset(candidates: readonly ModelId[], reasons: string[]): Host | undefined {
+    const host = candidates.every((id) => keepingOffset.includes(id)) ? this.#old.host : undefined;
+    if (host !== undefined) {
+      reasons.push(
+        `CNTVOFF is ${host === 'vhe' ? 'not ' : ''}set to zero at puts, which 4.16 to 5.0 do on non-VHE only`,
+      );
+      return host;
+    }
+    return this.#hostByIrq(reasons);
+  }
+
+  /** The host's own timer is the hypervisor's on VHE, whose interrupt is mapped behind the guest's, else one before it. */
+  #hostByIrq(reasons: string[]): Host | undefined {
+    const below = this.#hasName(TimerName.arch_timer_below);
+    if (below === this.#hasName(TimerName.arch_timer_above)) {
+      reasons.push('no timer map was seen');
+      return undefined;
+    }
+    reasons.push(
+      `the number of arch_timer's interrupt is ${below ? 'below' : 'above'} that of the guest timer: the host uses the ${below ? 'physical' : 'hypervisor'} timer`,
+    );
+    return below ? 'nvhe' : 'vhe';
+  }
+
+  #chooseHost(forced: Host | undefined, candidates: readonly ModelId[], reasons: string[]): Host | undefined {
     if (forced !== undefined) {
       reasons.push('named by --host');
       return forced;
@@ -241,8 +321,7 @@ export class Evidence {
       return this.#namedHost;
     }
     if (this.#host === undefined) {
-      reasons.push('no timer map was seen');
-      return undefined;
+      return this.#hostByOffset(candidates, reasons);
     }
     reasons.push(
       this.#host === 'vhe'
@@ -252,6 +331,9 @@ export class Evidence {
     return this.#host;
   }
 }
+
+/** The models whose put leaves CNTVOFF alone on VHE. */
+const keepingOffset: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0'];
 
 /** The model of a kernel version as `parseVersion` gives it; none before 4.4. */
 function ofVersion(version: number): readonly ModelId[] {

@@ -80,6 +80,7 @@ export class Attribution {
       case Kind.bg_arm:
       case Kind.bg_cancel:
       case Kind.bg_expire:
+      case Kind.expiry_work:
         return this.#background(thread, event, inTask);
       case Kind.soft_arm:
       case Kind.soft_cancel:
@@ -101,7 +102,12 @@ export class Attribution {
       case Kind.mask_irq:
       case Kind.set_affinity:
         if (event.timer === Timer.unknown) event.timer = this.#timerIrqs.get(event.irq) ?? Timer.unknown;
+        if (event.kind === Kind.set_affinity && event.timer === Timer.unknown && inTask)
+          this.#clearedInPut(thread, event);
         return this.attribute(event, inTask ? thread.vcpu : cpu.running, Certainty.derived);
+      case Kind.set_cntpoff:
+      case Kind.set_traps:
+        return this.attribute(event, inTask ? thread.vcpu : undefined, Certainty.derived);
       case Kind.set_cntvoff:
         if (inTask && thread.vcpu !== undefined && event.hasValue) this.#learnOffset(thread.vcpu, event);
         return this.attribute(event, inTask ? thread.vcpu : undefined, Certainty.derived);
@@ -219,6 +225,14 @@ export class Attribution {
     if (cpu.known) return this.attribute(event, cpu.running, Certainty.derived);
     if (thread.vcpu?.inGuest === 1) return this.attribute(event, thread.vcpu, Certainty.derived);
     return this.attribute(event, undefined, Certainty.unknown);
+  }
+
+  /** Only the RFC takes an interrupt from the vcpu in its put, and only the virtual timer's. */
+  #clearedInPut(thread: Thread, event: TimerEvent): void {
+    if (event.level !== 0 || event.irq < 0 || thread.vcpu === undefined || thread.vcpu.putCpu !== event.cpu) return;
+    if (this.#timerIrqs.size > 0) return;
+    this.#timerIrqs.set(event.irq, Timer.vtimer);
+    event.timer = Timer.vtimer;
   }
 
   /** In interrupt context an id means the vcpu that is loaded on the CPU, if it has that id. */

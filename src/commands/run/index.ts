@@ -7,4 +7,6 @@ export { runConvert } from './convert.js';
 export { runExplain } from './explain.js';
 export { runInfo } from './info.js';
 export { runModels } from './models.js';
+export { runReplay } from './replay.js';
 export { runRules } from './rules.js';
+export { runStats } from './stats.js';
