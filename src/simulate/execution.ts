@@ -37,6 +37,13 @@ export interface Frame {
 /** Deepest nesting of calls; a design that goes deeper calls itself. */
 const deepest = 16;
 
+/** CNTHCTL_EL2 with the guest's and with the host's accesses to the physical counter and timer. */
+const guestTraps = { nvhe: 0x1, vhe: 0x400 } as const;
+const hostTraps = { nvhe: 0x3, vhe: 0xc00 } as const;
+
+/** Functions of which a probe fetches the virtual timer's copy in memory, where saves and restores have no tracepoint. */
+const showsMemory: readonly string[] = ['timer_load', 'timer_put', 'flush', 'sync', 'schedule', 'unschedule'];
+
 /** Executes the functions of a design on a simulated host. */
 export class Execution {
   /** What the guest does at the statement that lets it run. */
@@ -75,7 +82,12 @@ export class Execution {
     const { register, value, write } = this.written;
     if (event === 'user_write') this.simulation.emit(event, cpu, vcpu, { timer, register, value });
     else if (event === 'trapped_access') this.simulation.emit(event, cpu, vcpu, { timer, register, value, write });
-    else this.simulation.emit(event, cpu, vcpu);
+    else if (vcpu === undefined) this.simulation.emit(event, cpu, vcpu);
+    else {
+      const { ctl, cval, level } = vcpu.contexts[Timer.vtimer];
+      const memory = showsMemory.includes(event) && !this.simulation.has('load_irq') ? { ctl, cval, level } : {};
+      this.simulation.emit(event, cpu, vcpu, { value: vcpu.vm.offset, ...memory });
+    }
   }
 
   /** @returns true when the function returns */
@@ -281,6 +293,7 @@ export class Execution {
       case 'guest':
         return 1;
       case 'vm_offset':
+        return vcpu?.vm.offset ?? 0;
       case 'offset':
         return timer === Timer.vtimer ? (vcpu?.vm.offset ?? 0) : 0;
       case 'line':
@@ -322,6 +335,8 @@ export class Execution {
         return simulation.emit(record, cpu, vcpu, { timer, ctl, cval });
       }
       case 'update_irq':
+        // Without a vgic userspace drives the line of the guest, by the level that it is told.
+        if (!simulation.host.inKernelIrqchip) this.#context({ ...frame, timer }).line = frame.value === 1;
         return simulation.emit(record, cpu, vcpu, { timer, level: frame.value === 1 });
       case 'emulate':
         return simulation.emit(record, cpu, vcpu, { timer, level: this.#shouldFire(frame, timer) });
@@ -338,11 +353,11 @@ export class Execution {
 
   #operate(operation: Operate, called: KernelFunction, frame: Frame): void {
     const value = operation.value === undefined ? undefined : this.#value(operation.value, frame);
-    this.#perform(operation.do, value, called, frame);
+    this.#perform(operation.do, value, frame);
     this.simulation.operated(operation, called.role, frame.cpu, frame.vcpu);
   }
 
-  #perform(name: OperationName, value: number | undefined, called: KernelFunction, frame: Frame): void {
+  #perform(name: OperationName, value: number | undefined, frame: Frame): void {
     const { simulation } = this;
     const { cpu, vcpu, timer } = frame;
     const hardware: HardwareTimer = cpu.timers[timer];
@@ -356,13 +371,15 @@ export class Execution {
         return;
       case 'cntvoff':
         cpu.cntvoff = value ?? 0;
-        if (called.hyp !== true) simulation.emit('set_cntvoff', cpu, vcpu, { value: cpu.cntvoff });
+        simulation.emit('set_cntvoff', cpu, vcpu, { value: cpu.cntvoff });
         return;
       case 'cntpoff':
         return;
       case 'traps':
         cpu.traps = on ? 'guest' : 'host';
-        if (called.hyp !== true) simulation.emit('set_traps', cpu, vcpu, { value: on ? 0x400 : 0xc00 });
+        simulation.emit('set_traps', cpu, vcpu, {
+          value: on ? guestTraps[simulation.host.host] : hostTraps[simulation.host.host],
+        });
         return;
       case 'dist_active':
         cpu.active[timer] = on;

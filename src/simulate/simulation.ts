@@ -24,7 +24,7 @@ const halfRange = 0x100000000;
  * A host with concrete values, whose kernel is a design: CPUs with a counter and level-sensitive timer lines, an interrupt
  * controller with an active state and a forwarded flag, a vgic with one list register a timer, hrtimers. What the guest,
  * the scheduler and userspace do is told to it, one thing after the other; it records what a kernel with probes on
- * everything would record.
+ * everything would record, and what the hypervisor's own trace would show of its writes.
  */
 export class Simulation {
   /** Nanoseconds. */
@@ -329,7 +329,7 @@ export class Simulation {
       if (!context.line || context.listRegister !== 'none') continue;
       context.listRegister = 'pending';
       // A mapped level-sensitive interrupt is sampled again when it is taken back.
-      if (this.design.vgicSamplesLine && this.isDirect(timer)) context.line = false;
+      if (this.design.vgicSamplesLine && this.isMapped(timer)) context.line = false;
     }
     vcpu.inGuest = true;
     this.exitReason = { code: 0, exceptionClass: -1 };
@@ -337,6 +337,12 @@ export class Simulation {
     vcpu.inGuest = false;
   }
 
+  /** Whether a timer's virtual interrupt is tied to the physical one. */
+  isMapped(timer: SimTimer): boolean {
+    return this.host.inKernelIrqchip && this.isDirect(timer);
+  }
+
+  /** Whether the guest has a timer's registers. */
   isDirect(timer: SimTimer): boolean {
     if (timer === Timer.vtimer) return true;
     return this.host.host === 'vhe' && this.functions.has('load_irq');
@@ -437,7 +443,7 @@ export class GuestView {
     const context: SimContext = this.vcpu.contexts[timer];
     if (context.listRegister !== 'active') return;
     context.listRegister = 'none';
-    if (this.simulation.isDirect(timer)) this.cpu.active[timer] = false;
+    if (this.simulation.isMapped(timer)) this.cpu.active[timer] = false;
   }
 
   /** Lets time pass until a physical interrupt comes, nanoseconds at most. */

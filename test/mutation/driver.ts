@@ -419,7 +419,7 @@ export const episodes: Readonly<Record<string, Episode>> = {
   late(stage) {
     const { a, other, c0, simulation } = stage;
     stage.begin(a, c0);
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < 6; i++) {
       stage.arm(a, c0, 8 + i);
       simulation.put(a, c0);
       c0.pid = 0;
@@ -443,12 +443,21 @@ export const episodes: Readonly<Record<string, Episode>> = {
   },
 };
 
+/** The episodes that a host is tried with: without a vgic only what differs there. */
+export function episodesOf({ inKernelIrqchip }: SimHost): [name: string, episode: Episode][] {
+  const differing = ['tick', 'preempt', 'block', 'mask'];
+  return Object.entries(episodes).filter(([name]) => inKernelIrqchip || differing.includes(name));
+}
+
 /** The hosts on which a design is tried. */
 export function hostsOf(design: Design): SimHost[] {
   const base = { cpus: 2, activeState: true, inKernelIrqchip: true, hasPtimer: design.id !== 'rfc-load-put' };
+  const user = { ...base, host: 'nvhe' as const, inKernelIrqchip: false };
   return [
     { ...base, host: 'nvhe' },
     { ...base, host: 'vhe' },
     ...(design.id === 'world-switch' ? [{ ...base, host: 'nvhe' as const, hasPtimer: false }] : []),
+    ...(design.id === 'rfc-load-put' ? [] : [user]),
+    ...(design.vgicSamplesLine ? [{ ...user, activeState: false }] : []),
   ];
 }

@@ -49,13 +49,6 @@ export const explanations: readonly Explanation[] = [
     ),
   },
   {
-    reason: 'a userspace irqchip, or a host without a usable active state, which the driver has not',
-    fits: all(
-      fate('not executed'),
-      any(effect(/_percpu_irq/), effect(/sync_(user|hwstate)/), role('sync', 'timer_load')),
-    ),
-  },
-  {
     reason: 'W4: the registers are read over what userspace wrote, so that output and level do not differ there',
     fits: all(fate('not executed'), role('update_state')),
   },
@@ -90,5 +83,59 @@ export const explanations: readonly Explanation[] = [
   {
     reason: 'it moves within one function or between two that follow each other without a record between them',
     fits: all(fate('same'), mutation('misplaced')),
+  },
+  {
+    reason: 'no record tells when, between entry and exit, the guest ran',
+    fits: all(
+      mutation('swapped'),
+      role('run'),
+      effect(/^__timer_(enable|disable)_traps|^__timer_(save|restore)_state/),
+    ),
+  },
+  {
+    reason: 'no interrupt of the timer reaches this host, so that nobody asks which vcpu is loaded',
+    fits: (score) => score.mutant.design.id === 'world-switch' && /^running vcpu/.test(score.mutant.effect),
+  },
+  {
+    reason:
+      'the vgic keeps its lines and list registers to itself: since 4.16 no record tells that it has sampled a line',
+    fits: any(effect(/^vgic: (line|reset)/), all(role('run', 'fold'), effect(/^vgic_v3_fold|^kvm_vgic_sync/))),
+  },
+  {
+    reason:
+      'the work item runs at once, so that there is none to cancel; one that is late wakes a thread that is awake',
+    fits: effect(/^cancel work item/),
+  },
+  {
+    reason: 'the next load or entry evaluates the memory copy anew, before anybody can tell',
+    fits: all(fate('same'), role('user_write', 'user_offset'), effect(/update_state/)),
+  },
+  {
+    reason: 'the put or the trapped access before it has cancelled the soft timer already',
+    fits: all(fate('same'), role('emulate'), effect(/^cancel soft timer/)),
+  },
+  {
+    reason: 'memory is up to date there: the save has just read the registers',
+    fits: all(fate('same'), role('schedule'), effect(/should_fire/)),
+  },
+  {
+    reason: 'the emulated timer and the direct one are cancelled and saved in any order',
+    fits: all(mutation('swapped'), role('timer_put'), effect(/^cancel soft timer|^vtimer_save_state/)),
+  },
+  {
+    reason: 'still in the same load, and before the timer is restored',
+    fits: all(mutation('misplaced'), role('timer_load'), effect(/^wr CNTVOFF|unblocking/)),
+  },
+  {
+    reason: 'affinity, active state and offset are set in any order before the timer is restored',
+    fits: all(
+      mutation('swapped'),
+      role('timer_load'),
+      any(
+        effect(/^irq_set_vcpu_affinity/),
+        effect(/^distributor/),
+        (score) => score.mutant.next !== 'restore' && /^wr CNTVOFF/.test(score.mutant.effect),
+      ),
+    ),
   },
 ];

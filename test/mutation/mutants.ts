@@ -12,6 +12,8 @@ export interface Mutant {
   /** Role of the function, and the effect as it is printed. */
   readonly role: string;
   readonly effect: string;
+  /** Role of the call behind it, empty where there is none. */
+  readonly next: string;
   /** The effect itself. */
   readonly broken: Operate | Call;
   readonly design: Design;
@@ -79,6 +81,7 @@ export function mutantsOf(design: Design): Mutant[] {
         role: each.role,
         effect: line.text,
         broken: effect,
+        next: next !== undefined && 'call' in next ? next.call : '',
         design: broken,
       });
       const edit = (change: (list: Statement[], index: number) => Statement[]) =>

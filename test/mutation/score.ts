@@ -1,7 +1,7 @@
 import type { TimerEvent } from '../../src/events/event.js';
 import { Kind, kindNames } from '../../src/events/kinds.js';
 import type { Call, Design, Operate } from '../../src/models/design.js';
-import { episodes, hostsOf } from './driver.js';
+import { type Episode, episodesOf, hostsOf } from './driver.js';
 import { type Mutant, mutantsOf } from './mutants.js';
 import { judge, type Played, play } from './trial.js';
 
@@ -46,7 +46,7 @@ function firstDifference(events: readonly TimerEvent[], others: readonly TimerEv
 type Done = ReadonlySet<Operate | Call>;
 
 interface Baseline {
-  readonly episode: (typeof episodes)[string];
+  readonly episode: Episode;
   readonly host: ReturnType<typeof hostsOf>[number];
   readonly name: string;
   readonly events: readonly TimerEvent[];
@@ -100,7 +100,7 @@ function findingsOf(
 function baselinesOf(design: Design, done: Set<Operate | Call>, judged: Judged): Baseline[] {
   const sink = { effect: (effect: Operate | Call) => done.add(effect) };
   return hostsOf(design).flatMap((host) =>
-    Object.entries(episodes).map(([name, episode]) => {
+    episodesOf(host).map(([name, episode]) => {
       const played = play(design, host, episode, sink);
       if (played.bug !== undefined) throw new Error(`${design.id}: ${played.bug}`);
       return { name, episode, host, events: played.events, findings: findingsOf(played, design, host, judged) };
