@@ -77,7 +77,7 @@ export default defineRule({
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           const state = vcpu.contexts[event.timer] as TimerContext;
-          if (vcpu.emulPtimer === event.timer) return context.undecided(event, because.emulated);
+          if (vcpu.isEmulated(event.timer)) return context.undecided(event, because.emulated);
           const key = event.vcpu * contextCount + event.timer;
           // Where kvm_timer_update_irq is probed, the RFC's handler shows the CTL that it has just read.
           if (context.model.id === 'rfc-load-put' && event.ctl >= 0)
