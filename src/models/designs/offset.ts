@@ -33,7 +33,7 @@ export const offsetFunctions = changed(timerMapFunctions, [
     op('soft_cancel', undefined, 'emul_ptimer'),
     when('blocking', [call('blocking')]),
   ]),
-  fn('save', 'timer_save_state', { note: 'interrupts off; the physical timer’s CVAL is corrected by its offset' }, [
+  fn('save', 'timer_save_state', { irqsOff: true, note: 'the physical timer’s CVAL is corrected by its offset' }, [
     returnIf('!enabled'),
     returnIf('!loaded'),
     op('rd_ctl'),
@@ -44,7 +44,7 @@ export const offsetFunctions = changed(timerMapFunctions, [
     op('set_loaded', false),
     call('set_offset', 'x', '0'),
   ]),
-  fn('restore', 'timer_restore_state', { note: 'interrupts off; the offset comes before CVAL' }, [
+  fn('restore', 'timer_restore_state', { irqsOff: true, note: 'the offset comes before CVAL' }, [
     returnIf('!enabled'),
     returnIf('loaded'),
     call('set_offset', 'x', 'offset'),
@@ -85,5 +85,7 @@ export const offsetDesign: Design = {
     'every save and restore with CTL and CVAL as the guest sees them, every map, report and evaluation; loads and puts follow from them. ' +
     'CNTVOFF is written in save and restore; register reads that the hypervisor answers itself leave no record.',
   lifecycle: offsetLifecycle,
+  shouldFire: 'hardware',
+  vgicSamplesLine: true,
   functions: offsetFunctions,
 };
