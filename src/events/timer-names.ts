@@ -15,6 +15,8 @@ export enum TimerName {
   kvm_timer_inject_irq_work = 16,
   /** A trap that kvm_exit prints as its number: 4.19 or earlier. */
   exit_0x2 = 32,
+  /** A trap that kvm_exit prints by name: 5.0 or later. (Up to 4.19 that is what an SError prints.) */
+  exit_TRAP = 64,
 }
 
 const names = Object.keys(TimerName).filter((name) => Number.isNaN(Number(name))) as (keyof typeof TimerName)[];

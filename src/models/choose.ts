@@ -94,7 +94,7 @@ export class Evidence {
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
   get #oldNames(): boolean {
-    return (this.#timerNames & ~TimerName.kvm_bg_timer_expire) !== 0;
+    return (this.#timerNames & ~(TimerName.kvm_bg_timer_expire | TimerName.exit_TRAP)) !== 0;
   }
 
   /** Names of 4.15 to 5.0: before, the interrupt is never handled, and the callback is another. */
@@ -262,6 +262,11 @@ export class Evidence {
       reasons.push('kvm_bg_timer_expire wakes the vcpu itself: 5.0');
       return ['load-put-5.0'];
     }
+    // An SError prints the same on 4.19, beside traps that print as 0x2.
+    if (this.#hasName(TimerName.exit_TRAP) && !number && !work && this.#entries >= enoughEntries) {
+      reasons.push('kvm_exit prints a trap by name, and none as 0x2: 5.0 or later');
+      return ['load-put-5.0'];
+    }
     return loadPutModels.filter(
       (id) => !(repeats !== undefined && id === 'load-put-4.15') && !((work || number) && id === 'load-put-5.0'),
     );
@@ -283,6 +288,8 @@ export class Evidence {
       reasons.push(
         `CNTVOFF is ${host === 'vhe' ? 'not ' : ''}set to zero at puts, which 4.16 to 5.0 do on non-VHE only`,
       );
+    else if (candidates.every((id) => loadPutModels.some((other) => other === id)))
+      reasons.push('up to 5.0 VHE shows in nothing but the writes of CNTVOFF, which no probe has shown');
     else reasons.push('no timer map was seen');
     return host;
   }
