@@ -125,8 +125,8 @@ export default defineRule({
     ],
   },
   create(context) {
-    if (ignoringLevel.includes(context.model.id)) return createIgnoringLevel(context);
-    const { machine, model } = context;
+    if (context.candidates.some((id) => ignoringLevel.includes(id))) return createIgnoringLevel(context);
+    const { machine } = context;
     const timers: LoadedTimer[] = [];
     /** By CPU: the context whose level was reported last in a load, for an active-state write of unknown irq. */
     const latest: number[] = [];
@@ -197,7 +197,7 @@ export default defineRule({
           if (loaded.restored) return;
           loaded.written = true;
           // The RFC and 4.15 report no level in their load: they use the one that is cached.
-          const cached = cachesLine(model) && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
+          const cached = cachesLine(context) && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
           if (loaded.level < 0 && !cached) return;
           // With the level low the state is that of the virtual interrupt, which leaves no record: both are right.
           if (event.level === 1 || (loaded.level === 0 && !cached)) context.hold(event);
@@ -290,7 +290,7 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         const load = vcpu < 0 ? undefined : loads[vcpu];
         if (load === undefined || !load.open || load.interrupted || event.timer !== Timer.vtimer) return;
         load.interrupted = true;
-        if (!load.pending) return;
+        if (!load.pending || !context.candidates.every((id) => ignoringLevel.includes(id))) return;
         const { last, contexts } = machine.vcpu(vcpu);
         context.violate(event, {
           message: 'pending-inactive',

@@ -113,7 +113,7 @@ export default defineRule({
           if (current.count === 0 || current.vcpu !== vcpu) {
             current.count = 1;
             current.vcpu = vcpu;
-            current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(context.model);
+            current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(context);
             current.deactivated = false;
             current.first = replaceEvent(current.first, event);
             current.previous = event.time;

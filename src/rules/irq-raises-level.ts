@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { cachesLine, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { cachingModels, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 /** Interrupts without a level that are no accident any more. */
 const tooMany = 3;
@@ -47,7 +47,8 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine, model } = context;
+    const { machine } = context;
+    const mayLeaveHigh = context.candidates.some((id) => cachingModels.includes(id));
     /** The interrupt whose handler runs, by CPU. */
     const open = new Slots();
     const raised: boolean[] = [];
@@ -86,8 +87,12 @@ export default defineRule({
           open.set(event.cpu, event);
           const running = machine.cpu(event.cpu).running;
           // The handler of the RFC and of 4.15 leaves a high level alone.
-          const high = running >= 0 && machine.vcpu(running).contexts[event.timer]?.level === yes;
-          raised[event.cpu] = high && cachesLine(model);
+          const level = running >= 0 ? machine.vcpu(running).contexts[event.timer]?.level : unknown;
+          raised[event.cpu] = mayLeaveHigh && level === yes;
+          if (mayLeaveHigh && level === unknown) {
+            open.clear(event.cpu);
+            context.undecided(event, because.initial);
+          }
         },
         update_irq(event) {
           if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;
