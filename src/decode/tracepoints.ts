@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { TimerName } from '../events/timer-names.js';
 import { otherSymbol } from '../input/catalogue.js';
 import type { Record } from '../input/record.js';
-import { IrqName, printedTrap, type TracepointName } from './catalogue.js';
+import { IrqName, PrintedTrap, type TracepointName } from './catalogue.js';
 import { hrtimerCancel, hrtimerExpireEntry, hrtimerExpireExit, hrtimerStart } from './hrtimers.js';
 import type { Learned } from './learned.js';
 
@@ -14,7 +14,8 @@ import type { Learned } from './learned.js';
  */
 export type Decode = (record: Record, event: TimerEvent, learned: Learned) => boolean;
 
-/** Exit code of a trap (ARM_EXCEPTION_TRAP). */
+/** Exit codes of an SError and of a trap (ARM_EXCEPTION_EL1_SERROR, ARM_EXCEPTION_TRAP). */
+const serror = 1;
 const trap = 2;
 
 /** ARM_EXCEPTION_HYP_GONE as records hold it (HVC_STUB_ERR); printed, it is a name, here number 4. */
@@ -24,6 +25,24 @@ const hypGone = 0xbadca11;
 function symbol(record: Record, field: number): number {
   const value = record.int(field);
   return value === otherSymbol ? -1 : value;
+}
+
+/** Exit code by its symbol; how a trap is printed tells the kernel's generation. */
+function exitCode(code: number, learned: Learned): number {
+  switch (code) {
+    case hypGone:
+      return 4;
+    case PrintedTrap.number:
+      learned.names |= TimerName.exit_0x2;
+      return trap;
+    case PrintedTrap.name:
+      // Where a trap is a number the name is that of an SError.
+      if ((learned.names & TimerName.exit_0x2) !== 0) return serror;
+      learned.names |= TimerName.exit_TRAP;
+      return trap;
+    default:
+      return code;
+  }
 }
 
 /** A tracepoint that says all by being there. */
@@ -81,12 +100,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   kvm_entry: bare(Kind.entry),
   kvm_exit(record, event, learned) {
     event.kind = Kind.exit;
-    event.exitCode = symbol(record, 0);
-    if (event.exitCode === hypGone) event.exitCode = 4;
-    else if (event.exitCode === printedTrap) {
-      learned.names |= TimerName.exit_0x2;
-      event.exitCode = trap;
-    }
+    event.exitCode = exitCode(symbol(record, 0), learned);
     // The class is stale unless the exit is a trap (specification §3.1).
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;
