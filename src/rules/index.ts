@@ -1,5 +1,7 @@
 import affinityForwardedWhileAnyLoaded from './affinity-forwarded-while-any-loaded.js';
+import assertedLevelReachesGuest from './asserted-level-reaches-guest.js';
 import bgArmedOnlyWhenBlocked from './bg-armed-only-when-blocked.js';
+import bgFireWakesVcpu from './bg-fire-wakes-vcpu.js';
 import bgNotArmedInGuest from './bg-not-armed-in-guest.js';
 import ctlBitsValid from './ctl-bits-valid.js';
 import disabledVcpuSilent from './disabled-vcpu-silent.js';
@@ -49,6 +51,7 @@ export const rules: readonly Rule[] = [
   ctlBitsValid,
   bgArmedOnlyWhenBlocked,
   bgNotArmedInGuest,
+  bgFireWakesVcpu,
   irqOnlyWhenLoaded,
   irqNotRepeatedWhileLevelHigh,
   irqRaisesLevel,
@@ -56,6 +59,7 @@ export const rules: readonly Rule[] = [
   levelTrueOnlyIfCanFire,
   levelTrueOnlyIfExpired,
   levelAlternates,
+  assertedLevelReachesGuest,
   vgicFollowsLevel,
   distActiveAtLoad,
   distActiveClearedOnLower,
