@@ -1,7 +1,7 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { noEvent, replaceEvent } from '../machine/state.js';
-import { because } from './context.js';
+import { because, type Ongoing } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
 import { Place, Whereabouts } from './whereabouts.js';
@@ -47,8 +47,6 @@ class Asserted {
   spent = 0;
   /** Since when time counts, NaN while it does not. */
   since = Number.NaN;
-  /** Loads since then. */
-  loads = 0;
   /** How often it went to sleep in its wait since then. */
   sleeps = 0;
   /** Whether it slept when the level was asserted. */
@@ -57,6 +55,8 @@ class Asserted {
   overdue = Number.NaN;
   /** The violation has been told. */
   told = false;
+  /** The circle that it runs in. */
+  livelock: Ongoing | undefined;
 }
 
 export default defineRule({
@@ -65,7 +65,7 @@ export default defineRule({
     'A vcpu whose timer level was asserted is entered within the bound, time preempted or in userspace left out; when it sleeps it is woken.',
   why: 'An interrupt that the guest never takes is lost to it; a vcpu that is loaded and put for ever without being entered burns the CPU as well.',
   models: everyModel('error'),
-  needs: ['update_irq', 'entry', 'put', 'sched_switch'],
+  needs: ['update_irq', 'entry', 'sched_switch'],
   source:
     'vgic_queue_irq_unlock kicks the vcpu; kvm_vcpu_check_block; 4c60e360d6df and its fixes; specification §4.5, §4.8 point 17',
   messages: {
@@ -85,13 +85,19 @@ export default defineRule({
     },
     livelock: {
       headline:
-        '{vcpu} is loaded and put again and again with its {timer} level asserted, and never enters the guest: {sleeps} rounds in {delay} ms',
+        '{vcpu} is loaded and put {times} in {duration} with its {timer} level asserted, and does not enter the guest',
       given:
         'level 1 of interrupt {irq} was reported in a load, and again in every load after it; each time it is injected into a line that is high already',
       must: 'the pending interrupt makes the waiting vcpu runnable, and the guest is entered',
       but: 'the vcpu did not become runnable: it was put asleep with its level high, its background timer fired at once, and it was woken and loaded anew',
       therefore:
         'the interrupt is never queued: asserted before the guest enabled its distributor or the interrupt, it was not queued then, and the vgic drops every later injection as unchanged; the guest waits for ever while its thread burns the CPU',
+      ends: {
+        entered: '{vcpu} enters the guest',
+        lowered: 'the level is lowered',
+        userspace: 'the thread of {vcpu} leaves for userspace',
+        written: 'userspace writes the registers of {vcpu}',
+      },
     },
     'not-entered': {
       headline: '{vcpu} is on CPU {cpu} with its {timer} level asserted and does not enter the guest',
@@ -176,7 +182,6 @@ export default defineRule({
         own.first = replaceEvent(own.first, event);
         own.spent = 0;
         own.since = Number.NaN;
-        own.loads = 0;
         own.sleeps = 0;
         own.overdue = Number.NaN;
         own.told = false;
@@ -201,18 +206,25 @@ export default defineRule({
       if (open === 0) earliest = Number.POSITIVE_INFINITY;
     }
 
+    function conclude(own: Asserted, how: string, event: TimerEvent | undefined): void {
+      own.livelock?.end(how, event === undefined ? {} : { by: event });
+      own.livelock = undefined;
+    }
+
     /** It has reached the guest, or need not any more. */
-    function settle(vcpu: number): void {
-      const own = vcpus[vcpu];
+    function settle(event: TimerEvent, how: string): void {
+      const own = vcpus[event.vcpu];
       if (own === undefined || own.levels === 0) return;
       close(own);
+      conclude(own, how, event);
       if (!own.told) context.hold(own.first);
     }
 
-    function drop(vcpu: number, reason: string): void {
+    function drop(vcpu: number, reason: string, how: string, event?: TimerEvent): void {
       const own = vcpus[vcpu];
       if (own === undefined || own.levels === 0) return;
       close(own);
+      if (how !== 'trace-end') conclude(own, how, event);
       if (!own.told) context.undecided(own.first, reason);
     }
 
@@ -221,36 +233,52 @@ export default defineRule({
       const own = vcpus[vcpu];
       if (own === undefined || own.levels === 0) return;
       count(own, vcpu, event.time);
+      const place = threads.of(vcpu);
+      if (place === Place.somewhere) drop(vcpu, because.initial, 'lost');
+      // Powered off or paused it need not be entered.
+      else if (place === Place.elsewhere) own.spent = 0;
+    }
+
+    function dataOf(own: Asserted, vcpu: number): Record<string, string | number> {
+      const { timer, irq, cpu } = own.first;
+      return { vcpu: vcpuName(machine, vcpu), timer: timerText(timer), irq, cpu };
+    }
+
+    /** It runs in a circle: told at a load, so that the witness always shows one round from load to load. */
+    function beginLivelock(own: Asserted, vcpu: number, now: TimerEvent): void {
+      const { last, contexts } = machine.vcpu(vcpu);
+      const { first } = own;
+      own.told = true;
+      own.livelock = context.begin(now, {
+        message: 'livelock',
+        data: dataOf(own, vcpu),
+        witness: [
+          last[Kind.load],
+          contexts[first.timer]?.update ?? noEvent,
+          last[Kind.sched_switch],
+          last[Kind.put],
+          last[Kind.bg_arm],
+          last[Kind.bg_expire],
+          now,
+        ],
+        at: first,
+        // Whether the guest could take the interrupt, or has it disabled, is in no record.
+        severity: 'warning',
+      });
+      for (let i = 1; i < own.sleeps; i++) own.livelock.again(now);
     }
 
     function violate(own: Asserted, vcpu: number, now: TimerEvent, spent: number): void {
-      const { first } = own;
-      const { last, contexts } = machine.vcpu(vcpu);
+      const { last } = machine.vcpu(vcpu);
       const runs = threads.of(vcpu) === Place.running;
       const message = runs ? 'not-entered' : own.raisedAsleep ? 'not-woken' : 'sleeps-pending';
       own.told = true;
       context.violate(now, {
         message,
-        data: {
-          vcpu: vcpuName(machine, vcpu),
-          timer: timerText(first.timer),
-          irq: first.irq,
-          cpu: first.cpu,
-          sleeps: own.sleeps,
-          delay: Math.floor(spent / 1e6),
-        },
-        witness:
-          message === 'livelock'
-            ? [
-                last[Kind.load],
-                contexts[first.timer]?.update ?? noEvent,
-                last[Kind.sched_switch],
-                last[Kind.put],
-                last[Kind.bg_arm],
-                last[Kind.bg_expire],
-              ]
-            : [last[Kind.exit], last[Kind.sched_switch]],
-        at: first,
+        data: { ...dataOf(own, vcpu), delay: Math.floor(spent / 1e6) },
+        witness: [last[Kind.exit], last[Kind.sched_switch]],
+        at: own.first,
+        ...(!runs && { severity: 'warning' }),
       });
     }
 
@@ -260,8 +288,14 @@ export default defineRule({
       // Seen twice, so that a host that stood still is not taken for one that went on.
       if (Number.isNaN(own.overdue)) own.overdue = now.time;
       if (!final && now.time - own.overdue <= maxLatency / 10) return;
-      const asleep = own.sleeps < fewSleeps && threads.of(vcpu) === Place.waiting;
-      if (asleep && !threads.isCertain(threads.since(vcpu), now.time)) return;
+      if (own.sleeps >= fewSleeps) {
+        if (final || (now.kind === Kind.load && now.vcpu === vcpu)) beginLivelock(own, vcpu, now);
+        return;
+      }
+      if (threads.of(vcpu) === Place.waiting) {
+        if (machine.vcpu(vcpu).unseen) return drop(vcpu, because.blind, 'lost');
+        if (!threads.isCertain(threads.since(vcpu), now.time)) return;
+      } else if (!context.records(Kind.put)) return drop(vcpu, 'returns to userspace are not recorded', 'lost');
       violate(own, vcpu, now, spent);
     }
 
@@ -275,7 +309,7 @@ export default defineRule({
     }
 
     const userWrote = (event: TimerEvent) => {
-      if (event.vcpu >= 0) drop(event.vcpu, because.userspace);
+      if (event.vcpu >= 0) drop(event.vcpu, because.userspace, 'written', event);
     };
     return {
       before: {
@@ -289,20 +323,18 @@ export default defineRule({
           if (event.level === 1) return begin(event, bit);
           const own = vcpus[vcpu];
           if (own === undefined || own.levels === 0) return;
-          if (own.levels === bit) settle(vcpu);
+          if (own.levels === bit) settle(event, 'lowered');
           else own.levels &= ~bit;
         },
         load(event) {
           threads.seen(event);
           if (event.vcpu < 0) return;
           moved(event.vcpu, event);
-          const own = vcpus[event.vcpu];
-          if (own !== undefined) own.loads++;
           judge(event);
         },
         entry(event) {
           threads.seen(event);
-          if (event.vcpu >= 0) settle(event.vcpu);
+          if (event.vcpu >= 0) settle(event, 'entered');
           judge(event);
         },
         exit: (event) => threads.seen(event),
@@ -312,7 +344,7 @@ export default defineRule({
         },
         userspace_exit(event) {
           threads.userspace(event);
-          if (event.vcpu >= 0) drop(event.vcpu, userspace);
+          if (event.vcpu >= 0) drop(event.vcpu, userspace, 'userspace', event);
         },
         sched_switch(event) {
           const next = threads.switched(event);
@@ -320,7 +352,10 @@ export default defineRule({
           if (event.vcpu >= 0) {
             moved(event.vcpu, event);
             const own = vcpus[event.vcpu];
-            if (own !== undefined && own.levels !== 0 && threads.of(event.vcpu) === Place.waiting) own.sleeps++;
+            if (own !== undefined && own.levels !== 0 && threads.of(event.vcpu) === Place.waiting) {
+              own.sleeps++;
+              own.livelock?.again(event);
+            }
           }
           judge(event);
         },
@@ -328,16 +363,23 @@ export default defineRule({
           threads.woken(event);
           if (event.vcpu >= 0) moved(event.vcpu, event);
         },
+        // A storm of interrupts starves the thread: what is wrong then is the storm.
+        vtimer_irq(event) {
+          const own = vcpus[machine.cpu(event.cpu).running];
+          if (own === undefined || own.levels === 0 || Number.isNaN(own.since)) return;
+          own.spent = 0;
+          own.since = event.time;
+        },
         reset: userWrote,
         user_write: userWrote,
         lost() {
           threads.lost();
-          for (let vcpu = 0; vcpu < vcpus.length; vcpu++) drop(vcpu, because.initial);
+          for (let vcpu = 0; vcpu < vcpus.length; vcpu++) drop(vcpu, because.initial, 'lost');
         },
       },
       end(last) {
         judge(last, true);
-        for (let vcpu = 0; vcpu < vcpus.length; vcpu++) drop(vcpu, because.ends);
+        for (let vcpu = 0; vcpu < vcpus.length; vcpu++) drop(vcpu, because.ends, 'trace-end');
       },
     };
   },

@@ -1,7 +1,7 @@
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { yes } from '../machine/state.js';
+import { unknown, yes } from '../machine/state.js';
 import type { RuleContext } from './context.js';
 
 /** Where the thread of a vcpu is, as far as the scheduler's records tell. */
@@ -14,7 +14,9 @@ export enum Place {
   /** Switched out to sleep in the wait of its vcpu. */
   waiting,
   /** Switched out to sleep elsewhere: powered off, paused, in a page fault. */
-  asleep,
+  elsewhere,
+  /** Switched out to sleep, and not known where. */
+  somewhere,
   /** Back in userspace. */
   userspace,
 }
@@ -61,7 +63,7 @@ export class Whereabouts {
   /** Whether its thread sleeps. */
   sleeps(vcpu: number): boolean {
     const place = this.of(vcpu);
-    return place === Place.waiting || place === Place.asleep;
+    return place === Place.waiting || place === Place.elsewhere || place === Place.somewhere;
   }
 
   /** sched_switch. @returns the vcpu that is switched in, -1 none */
@@ -82,7 +84,8 @@ export class Whereabouts {
     if (sleeping < 0) return Place.unknown;
     if (sleeping === 0) return Place.runnable;
     const { blocked, exitClass } = this.#machine.vcpu(vcpu);
-    return blocked === yes && !psciClasses.includes(exitClass) ? Place.waiting : Place.asleep;
+    if (blocked === unknown) return Place.somewhere;
+    return blocked === yes && !psciClasses.includes(exitClass) ? Place.waiting : Place.elsewhere;
   }
 
   /** A record of the vcpu's own thread. */
