@@ -289,7 +289,10 @@ export default defineRule({
       if (Number.isNaN(own.overdue)) own.overdue = now.time;
       if (!final && now.time - own.overdue <= maxLatency / 10) return;
       if (own.sleeps >= fewSleeps) {
-        if (final || (now.kind === Kind.load && now.vcpu === vcpu)) beginLivelock(own, vcpu, now);
+        // Not at a load after a preemption: the round that is shown is a typical one.
+        const round =
+          now.kind === Kind.load && now.vcpu === vcpu && machine.vcpu(vcpu).last[Kind.sched_switch].sleeping === 1;
+        if (round || final) beginLivelock(own, vcpu, now);
         return;
       }
       if (threads.of(vcpu) === Place.waiting) {

@@ -27,6 +27,7 @@ import restoreEqualsLastSave from './restore-equals-last-save.js';
 import type { Rule } from './rule.js';
 import saveRequiresRestore from './save-requires-restore.js';
 import saveWithoutEntryEqualsRestore from './save-without-entry-equals-restore.js';
+import softTimerFollowsEmulatedContext from './soft-timer-follows-emulated-context.js';
 import stateAccessOnLoadCpu from './state-access-on-load-cpu.js';
 import timerIdentityConsistent from './timer-identity-consistent.js';
 import userWriteSurvives from './user-write-survives.js';
@@ -52,6 +53,7 @@ export const rules: readonly Rule[] = [
   bgArmedOnlyWhenBlocked,
   bgNotArmedInGuest,
   bgFireWakesVcpu,
+  softTimerFollowsEmulatedContext,
   irqOnlyWhenLoaded,
   irqNotRepeatedWhileLevelHigh,
   irqRaisesLevel,

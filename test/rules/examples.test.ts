@@ -40,6 +40,7 @@ const catalogue = [
   'bg-armed-only-when-blocked',
   'bg-not-armed-in-guest',
   'bg-fire-wakes-vcpu',
+  'soft-timer-follows-emulated-context',
   'dist-active-at-load',
   'affinity-forwarded-while-any-loaded',
   'disabled-vcpu-silent',
