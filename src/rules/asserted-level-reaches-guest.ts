@@ -87,11 +87,11 @@ export default defineRule({
       headline:
         '{vcpu} is loaded and put {times} in {duration} with its {timer} level asserted, and does not enter the guest',
       given:
-        'level 1 of interrupt {irq} was reported in a load, and again in every load after it; each time it is injected into a line that is high already',
+        'level 1 of interrupt {irq} was reported, and again in the loads after it; each time it is injected into a line that is high already',
       must: 'the pending interrupt makes the waiting vcpu runnable, and the guest is entered',
       but: 'the vcpu did not become runnable: it was put asleep with its level high, its background timer fired at once, and it was woken and loaded anew',
       therefore:
-        'the interrupt is never queued: asserted before the guest enabled its distributor or the interrupt, it was not queued then, and the vgic drops every later injection as unchanged; the guest waits for ever while its thread burns the CPU',
+        'the interrupt is pending and never queued: so it goes when it was asserted before the guest enabled its distributor, since it is not queued then and the vgic drops every later injection as unchanged, or when the guest has it disabled; the guest waits for ever while its thread burns the CPU',
       ends: {
         entered: '{vcpu} enters the guest',
         lowered: 'the level is lowered',
@@ -333,7 +333,8 @@ export default defineRule({
           threads.seen(event);
           if (event.vcpu < 0) return;
           moved(event.vcpu, event);
-          judge(event);
+          const own = vcpus[event.vcpu];
+          if (own !== undefined && own.levels !== 0 && !own.told) judgeOne(own, event.vcpu, event, false);
         },
         entry(event) {
           threads.seen(event);
