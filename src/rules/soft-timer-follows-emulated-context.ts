@@ -1,4 +1,4 @@
-import { Context, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -401,9 +401,14 @@ export default defineRule({
         },
         put_end(event) {
           goesOn(event);
+          const vcpu = machine.vcpu(event.vcpu);
+          const put = vcpu.last[Kind.put];
+          // That the thread was switched out shows no put by itself.
+          const shown = put.certainty === Certainty.recorded || vcpu.vtimer.save.serial > put.serial;
           for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) {
             if (armed[key] !== yes) continue;
-            armed[key] = no;
+            armed[key] = shown ? no : unknown;
+            if (!shown) continue;
             if (!context.records(Kind.soft_cancel)) {
               context.undecided(event, 'the trace records no cancelling of soft timers');
               continue;
@@ -411,7 +416,7 @@ export default defineRule({
             context.violate(event, {
               message: 'left-armed',
               data: { ...data(event), timer: timerText(key % contextCount) },
-              witness: [machine.vcpu(event.vcpu).last[Kind.put]],
+              witness: [put],
               severity: 'warning',
             });
           }
