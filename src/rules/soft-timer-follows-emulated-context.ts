@@ -303,7 +303,7 @@ export default defineRule({
 
     function report(emulate: TimerEvent): boolean {
       const level = machine.vcpu(emulate.vcpu).contexts[emulate.timer]?.level ?? unknown;
-      return stateless || (level !== unknown && level !== emulate.level);
+      return emulate.level >= 0 && (stateless || (level !== unknown && level !== emulate.level));
     }
 
     function armedInEmulate(event: TimerEvent, emulate: TimerEvent, key: number): void {
