@@ -8,7 +8,7 @@ import { first, last, linesOf, type Recording, type Round, registersOf } from '.
 /** What does not come within so many seconds is missing; the default bound is 0.1. */
 const never = 0.15;
 
-const isBackground = ({ args }: Line) => args.includes('kvm_bg_timer_expire');
+const isBackground = ({ args }: Line) => /function=kvm_(bg_)?timer_expire\b/.test(args);
 const isSoft = ({ args }: Line) => args.includes('kvm_hrtimer_expire');
 
 const threadIn = (line: Line, which: 'prev' | 'next') =>
