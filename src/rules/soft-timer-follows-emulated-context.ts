@@ -1,4 +1,4 @@
-import { Certainty, Context, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -245,9 +245,16 @@ export default defineRule({
       left[key] = Left.nothing;
     }
 
+    /** Somebody's soft timer, and it is not known whose. */
+    function anybodys(): void {
+      armed.fill(unknown);
+      left.fill(Left.nothing);
+    }
+
     /** A trapped access of which no record says what it was. */
     function settleTrap(vcpu: number): void {
-      if (trapped[vcpu] === true) changed(vcpu);
+      const recorded = context.records(Kind.exit) || context.records(Kind.trapped_access);
+      if (trapped[vcpu] === true || !recorded) changed(vcpu);
       trapped[vcpu] = false;
     }
 
@@ -326,9 +333,7 @@ export default defineRule({
     return {
       before: {
         timer_map(event) {
-          // The handler of a guest timer prints one as well, whatever it has interrupted.
-          if (event.vcpu < 0 || event.context === Context.hardirq) return;
-          goesOn(event);
+          if (event.vcpu < 0) return;
           // Under nested virtualisation a context is direct or emulated by turns: the guest writes it unseen.
           if (maps[event.vcpu] !== event.directVtimer) changed(event.vcpu);
           maps[event.vcpu] = event.directVtimer;
@@ -351,7 +356,7 @@ export default defineRule({
           emulated.set(key, event);
           current.set(event.vcpu, event);
           reporting[event.vcpu] = report(event);
-          if (event.level !== 0) left[key] = Left.nothing;
+          if (event.level !== 0 || !context.records(Kind.soft_arm)) left[key] = Left.nothing;
           else left[key] = armed[key] === no ? Left.unarmed : armed[key] === yes ? Left.armed : Left.nothing;
         },
         update_irq(event) {
@@ -371,7 +376,10 @@ export default defineRule({
         },
         soft_arm(event) {
           const { vcpu } = event;
-          if (vcpu < 0) return context.undecided(event, because.unattributed);
+          if (vcpu < 0) {
+            anybodys();
+            return context.undecided(event, because.unattributed);
+          }
           const key = keyOf(event);
           armed[key] = yes;
           const fire = callbacks.get(event.cpu);
@@ -392,10 +400,14 @@ export default defineRule({
         },
         soft_cancel(event) {
           if (event.vcpu >= 0) armed[keyOf(event)] = no;
+          else anybodys();
         },
         soft_expire(event) {
           returned(event);
-          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          if (event.vcpu < 0) {
+            anybodys();
+            return context.undecided(event, because.unattributed);
+          }
           armed[keyOf(event)] = no;
           callbacks.set(event.cpu, event);
         },
@@ -409,8 +421,8 @@ export default defineRule({
             if (armed[key] !== yes) continue;
             armed[key] = shown ? no : unknown;
             if (!shown) continue;
-            if (!context.records(Kind.soft_cancel)) {
-              context.undecided(event, 'the trace records no cancelling of soft timers');
+            if (!context.records(Kind.soft_cancel) || !context.records(Kind.soft_expire)) {
+              context.undecided(event, 'the trace does not record how soft timers end');
               continue;
             }
             context.violate(event, {
@@ -449,10 +461,19 @@ export default defineRule({
         halt_end: goesOn,
         load(event) {
           goesOn(event);
+          const { last } = machine.vcpu(event.vcpu);
+          // Where it was since then is in no record.
+          if (last[Kind.put].serial <= last[Kind.load].serial) changed(event.vcpu);
           // The put before it has cancelled them; where it had not, that has been told.
           for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) armed[key] = no;
         },
-        put: goesOn,
+        put(event) {
+          goesOn(event);
+          const { last, exitClass } = machine.vcpu(event.vcpu);
+          // Neither the scheduler's nor that of a trapped access up to 6.2: userspace may write registers next.
+          const switched = last[Kind.sched_switch].serial > Math.max(last[Kind.load].serial, last[Kind.exit].serial);
+          if (!switched && !accessClasses.includes(exitClass)) changed(event.vcpu);
+        },
         vtimer_irq: returned,
         bg_expire: returned,
         userspace_exit(event) {
