@@ -251,6 +251,8 @@ function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | u
   const evidence = [...violation.witness, violation.at ?? decisive].filter((event) => event.serial > 0);
   if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
   if (violation.ofCpu === true) return true;
+  // What shows at another vcpu's event, or at nobody's, is a silence: every CPU could have broken it.
+  if (violation.at !== undefined && violation.at.vcpu !== decisive.vcpu) return false;
   const load = vcpu?.last[Kind.load];
   if (load?.serial === decisive.serial) return false;
   if (vcpu === undefined || load === undefined || load.serial === 0 || load.cpu !== decisive.cpu) return false;

@@ -108,12 +108,15 @@ const known = ['dist-active-at-load/pending-inactive'];
 
 /** Findings as one line each: what a stock kernel must not have. */
 export function told(summary: TraceSummary): string[] {
-  return summary.findings
-    .filter(({ severity, rule, diagnosis }) => severity !== 'info' || !known.includes(`${rule}/${diagnosis}`))
-    .map(
-      ({ severity, rule, diagnosis, count, position }: Finding) =>
-        `${severity} ${rule}/${diagnosis} ×${count}, first at line ${position.line}`,
-    );
+  // A bug that the kernel is known to have shows in every subset that shows it at all.
+  const unexpected = summary.findings.filter(
+    ({ severity, rule, diagnosis }) =>
+      !diagnosis.startsWith('known-') && (severity !== 'info' || !known.includes(`${rule}/${diagnosis}`)),
+  );
+  return unexpected.map(
+    ({ severity, rule, diagnosis, count, position }: Finding) =>
+      `${severity} ${rule}/${diagnosis} ×${count}, first at line ${position.line}`,
+  );
 }
 
 /** Small linear congruential generator: the same mutations in every run. */
