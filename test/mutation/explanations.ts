@@ -138,4 +138,20 @@ export const explanations: readonly Explanation[] = [
       ),
     ),
   },
+  {
+    reason: 'a vcpu without any injection is taken for one whose interrupt controller is in userspace',
+    fits: all(mutation('left out'), role('update_irq'), effect(/^vgic inject/)),
+  },
+  {
+    reason: 'a trace without any write of the register looks like one without a probe on it',
+    fits: all(
+      mutation('left out'),
+      any(role('set_offset', 'set_traps'), all(role('timer_load', 'enter', 'leave'), effect(/_set_traps/))),
+      effect(/^wr CNT|_set_traps/),
+    ),
+  },
+  {
+    reason: 'a protected VM of 7.x has no offset: one whose offset is never written looks like it',
+    fits: all(mutation('left out'), role('restore'), effect(/^set_cntvoff/)),
+  },
 ];

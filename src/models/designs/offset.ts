@@ -60,9 +60,14 @@ export const offsetFunctions = changed(timerMapFunctions, [
     { note: 'CNTPOFF_EL2 for the physical timer on VHE hosts that have it' },
     [when('virtual', [hyp('cntvoff', 'new')], [when('cntpoff', [op('cntpoff', 'new')])])],
   ),
-  fn('set_traps', 'timer_set_traps', { note: 'VHE; non-VHE hosts write it at EL2 around every entry' }, [
-    when('physical_offset', [op('traps', 'guest')], [op('traps', 'host')]),
-  ]),
+  fn(
+    'set_traps',
+    'timer_set_traps',
+    {
+      note: 'VHE; non-VHE hosts write it at EL2 around every entry. From 6.14 on also what nested guests need, and the virtual timer on a CPU whose CNTVOFF_EL2 does not work',
+    },
+    [when('physical_offset', [op('traps', 'guest')], [op('traps', 'host')])],
+  ),
   fn('emulate', 'timer_emulate', { note: 'returns after a change of the level: no soft timer (b450dcce93bc)' }, [
     record('emulate'),
     when('output_changed', [call('update_irq', 'x', 'should_fire'), { return: true }]),

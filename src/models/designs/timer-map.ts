@@ -37,7 +37,11 @@ export const timerMapFunctions: readonly KernelFunction[] = [
     when('blocking', [call('blocking')]),
     hyp('cntvoff', '0'),
   ]),
-  fn('blocking', 'kvm_timer_blocking', {}, [record('timer_map'), returnIf('!any_can_fire'), op('bg_arm', 'earliest')]),
+  fn('blocking', 'kvm_timer_blocking', { note: 'from 5.19 on the deadline of a WFIT counts, too' }, [
+    record('timer_map'),
+    returnIf('!any_can_fire'),
+    op('bg_arm', 'earliest'),
+  ]),
   fn('unblocking', 'kvm_timer_unblocking', {}, [op('bg_cancel')]),
   fn('save', 'timer_save_state', { irqsOff: true }, [
     returnIf('!enabled'),
