@@ -268,4 +268,8 @@ export interface CheckOptions {
   readonly maxFindings?: number;
   /** Longest delay that is only late, nanoseconds: beyond it an interrupt or wakeup counts as missing; default 100 ms. */
   readonly maxLatency?: number;
+  /** Frequency of the counter, Hz, instead of the one that the trace shows. */
+  readonly frequency?: number;
+  /** CNTVOFF of all virtual machines, counts: their virtual and physical timers then are one. */
+  readonly cntvoff?: bigint;
 }

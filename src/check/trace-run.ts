@@ -7,6 +7,7 @@ import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
+import type { TimingSetup } from '../timing/timing.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
 import { Conditions } from './conditions.js';
 import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummary, VcpuName } from './facts.js';
@@ -267,6 +268,7 @@ export class TraceRun extends Intake {
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,
       ringBuffers: !this.isStory,
+      timing: this.#timing(),
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
     });
     const judge = this.#judge;
@@ -280,6 +282,17 @@ export class TraceRun extends Intake {
       event.release();
     }
     this.#pending = [];
+  }
+
+  /** What the user, or the notation, says of the counter, and the trace's clock. */
+  #timing(): Omit<TimingSetup, 'maxLatency'> {
+    const { frequency, cntvoff } = this.#options;
+    return {
+      frequency: frequency ?? this.recording.frequency,
+      cntvoff,
+      count: this.recording.count,
+      monotonic: this.recording.clock === 'mono' ? Number(this.recording.origin ?? 0n) : undefined,
+    };
   }
 
   /** Says once what speaks against the model or host. */

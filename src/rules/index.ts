@@ -1,5 +1,7 @@
 import affinityForwardedWhileAnyLoaded from './affinity-forwarded-while-any-loaded.js';
 import bgArmedOnlyWhenBlocked from './bg-armed-only-when-blocked.js';
+import bgArmedWhenNeeded from './bg-armed-when-needed.js';
+import bgDeadlineMatchesCval from './bg-deadline-matches-cval.js';
 import bgNotArmedInGuest from './bg-not-armed-in-guest.js';
 import ctlBitsValid from './ctl-bits-valid.js';
 import disabledVcpuSilent from './disabled-vcpu-silent.js';
@@ -7,6 +9,7 @@ import distActiveAtLoad from './dist-active-at-load.js';
 import distActiveClearedOnLower from './dist-active-cleared-on-lower.js';
 import entryExitAlternate from './entry-exit-alternate.js';
 import entryOnlyWhenLoaded from './entry-only-when-loaded.js';
+import expiredTimerAsserted from './expired-timer-asserted.js';
 import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
 import irqHandlerReturns from './irq-handler-returns.js';
 import irqNotRepeatedWhileLevelHigh from './irq-not-repeated-while-level-high.js';
@@ -18,6 +21,7 @@ import levelTrueOnlyIfExpired from './level-true-only-if-expired.js';
 import loadPutAlternate from './load-put-alternate.js';
 import loadedOwnsCntvCtl from './loaded-owns-cntv-ctl.js';
 import noPutInGuest from './no-put-in-guest.js';
+import noSleepWithExpiredTimer from './no-sleep-with-expired-timer.js';
 import oneCpuPerVcpu from './one-cpu-per-vcpu.js';
 import oneVcpuPerCpu from './one-vcpu-per-cpu.js';
 import resetClearsTimer from './reset-clears-timer.js';
@@ -27,6 +31,7 @@ import saveRequiresRestore from './save-requires-restore.js';
 import saveWithoutEntryEqualsRestore from './save-without-entry-equals-restore.js';
 import stateAccessOnLoadCpu from './state-access-on-load-cpu.js';
 import timerIdentityConsistent from './timer-identity-consistent.js';
+import timerNotEarly from './timer-not-early.js';
 import userWriteSurvives from './user-write-survives.js';
 import vgicFollowsLevel from './vgic-follows-level.js';
 
@@ -49,6 +54,9 @@ export const rules: readonly Rule[] = [
   ctlBitsValid,
   bgArmedOnlyWhenBlocked,
   bgNotArmedInGuest,
+  bgArmedWhenNeeded,
+  bgDeadlineMatchesCval,
+  noSleepWithExpiredTimer,
   irqOnlyWhenLoaded,
   irqNotRepeatedWhileLevelHigh,
   irqRaisesLevel,
@@ -60,6 +68,8 @@ export const rules: readonly Rule[] = [
   distActiveAtLoad,
   distActiveClearedOnLower,
   affinityForwardedWhileAnyLoaded,
+  timerNotEarly,
+  expiredTimerAsserted,
   disabledVcpuSilent,
   timerIdentityConsistent,
 ];
