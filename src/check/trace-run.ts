@@ -138,6 +138,11 @@ export class TraceRun extends Intake {
     for (const cpu of ended) this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
     this.#judge?.end(last, ended, this.#silentFor(longIdle, true));
     this.#contradict();
+    for (const line of this.#judge?.timing.lines ?? []) {
+      const [first] = line?.changed ?? [];
+      if (line !== undefined && first !== undefined)
+        this.condition('offset-changed', line.changes, first.event.position, `vcpu thread ${first.event.pid}`);
+    }
     for (const [kind, { count, position }] of this.#tracker?.unattributed ?? [])
       this.condition('unattributed-event', count, position, kindNames[kind]);
     this.#grouping =

@@ -18,6 +18,12 @@ export enum Evidence {
   savedPending,
 }
 
+/** Name of a kind of evidence. */
+export type EvidenceName = keyof typeof Evidence;
+
+/** Their names, by number. */
+export const evidenceNames = ['armed', 'fired', 'raised', 'lowered', 'savedExpired', 'savedPending'] as const;
+
 /** How a constraint agrees with all others. */
 export enum Answer {
   holds,

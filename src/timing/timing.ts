@@ -68,7 +68,7 @@ export class Timing {
   readonly lines: (Line | undefined)[] = [];
   readonly #machine: Machine;
   readonly #setup: TimingSetup;
-  readonly clock: ClockMap;
+  readonly #clock: ClockMap;
   #search: FrequencySearch | undefined;
   readonly #vcpus: VcpuTiming[] = [];
   readonly #listeners: Listener[][] = [[], [], [], [], [], []];
@@ -77,7 +77,7 @@ export class Timing {
   constructor(machine: Machine, setup: TimingSetup) {
     this.#machine = machine;
     this.#setup = setup;
-    this.clock = new ClockMap(setup.monotonic);
+    this.#clock = new ClockMap(setup.monotonic);
     if (setup.frequency !== undefined) this.rate = setup.frequency / 1e9;
     else this.#search = new FrequencySearch();
   }
@@ -107,9 +107,14 @@ export class Timing {
     if (line === undefined || this.rate === 0 || !line.settled) return -1;
     const count = this.#count(line, timer, hi, lo);
     const { bounds } = line;
-    const { offset, slack } = this.clock;
+    const { offset, slack } = this.#clock;
     if (bounds.lowAt(time - offset, this.rate) >= count) return 1;
     return bounds.highAt(time - offset + slack, this.rate) < count ? 0 : -1;
+  }
+
+  /** Times of the trace less this are those of the lines, nanoseconds. */
+  get clockOffset(): number {
+    return this.#clock.offset;
   }
 
   // --- the events ------------------------------------------------------------
@@ -249,10 +254,10 @@ export class Timing {
     }
     const state = this.#machine.vcpu(event.vcpu);
     const isPut = state.last[Kind.put].serial > state.last[Kind.load].serial && event.context !== Context.hardirq;
-    if (!isPut || !(event.expires > 0) || !this.clock.known) return;
-    const now = event.time - this.clock.offset;
+    if (!isPut || !(event.expires > 0) || !this.#clock.known) return;
+    const now = event.time - this.#clock.offset;
     const stall = event.time - vcpu.mapTime;
-    const future = event.expires > now + this.clock.slack + rounding && stall >= 0 && stall < longestPut;
+    const future = event.expires > now + this.#clock.slack + rounding && stall >= 0 && stall < longestPut;
     for (let timer = Timer.ptimer; timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
       if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
@@ -282,14 +287,14 @@ export class Timing {
     for (let timer = Timer.ptimer; timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
       if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
-      const isMonotonic = this.clock.known && fired.expires > 0;
+      const isMonotonic = this.#clock.known && fired.expires > 0;
       const now = isMonotonic ? fired.expires : fired.time;
       if (!this.#isAlone(state, vcpu, timer, now)) continue;
       this.#constrain(
         Evidence.fired,
         fired,
         context.save,
-        now + rounding + (isMonotonic ? 0 : this.clock.slack),
+        now + rounding + (isMonotonic ? 0 : this.#clock.slack),
         Number.NaN,
         0,
       );
@@ -307,28 +312,28 @@ export class Timing {
     if (state.emulPtimer !== other) return false;
     return (
       vcpu.emulated === Emulated.silent ||
-      (vcpu.emulated === Emulated.armed && this.clock.known && vcpu.emulatedExpires > expires + same)
+      (vcpu.emulated === Emulated.armed && this.#clock.known && vcpu.emulatedExpires > expires + same)
     );
   }
 
   #expiry(event: TimerEvent): void {
     if (event.certainty !== Certainty.recorded) return;
-    if (!this.clock.expiry(event.time, event.expires)) return;
-    for (const line of this.lines) line?.shift(this.clock.offset);
+    if (!this.#clock.expiry(event.time, event.expires)) return;
+    for (const line of this.lines) line?.shift(this.#clock.offset);
   }
 
   // --- constraints -------------------------------------------------------------
 
   /** The deadline had passed when the event was recorded. */
   #notBefore(evidence: Evidence, event: TimerEvent, basis: TimerEvent): void {
-    const { offset, slack } = this.clock;
+    const { offset, slack } = this.#clock;
     this.#constrain(evidence, event, basis, event.time - offset + slack, Number.NaN, 0);
   }
 
   /** The deadline had not passed at a time of the trace. */
   #notAfter(evidence: Evidence, event: TimerEvent, basis: TimerEvent, time: number): void {
     const lenient = evidence === Evidence.savedPending ? this.#setup.maxLatency : 0;
-    this.#constrain(evidence, event, basis, Number.NaN, time - this.clock.offset - rounding, lenient);
+    this.#constrain(evidence, event, basis, Number.NaN, time - this.#clock.offset - rounding, lenient);
   }
 
   /**
@@ -389,7 +394,7 @@ export class Timing {
       const start = Number(count - ((BigInt(basis.cvalHi >>> 0) << 32n) | BigInt(basis.cvalLo >>> 0)));
       line.bounds.low = start;
       line.bounds.high = start;
-      line.bounds.shift(this.clock.offset);
+      line.bounds.shift(this.#clock.offset);
       line.given = true;
     }
     this.lines[key] = line;

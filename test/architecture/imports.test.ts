@@ -15,14 +15,28 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   track: ['events'],
   machine: ['events'],
   models: ['events', 'machine'],
-  rules: ['events', 'machine', 'models'],
-  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules'],
+  timing: ['events', 'machine'],
+  rules: ['events', 'machine', 'models', 'timing'],
+  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'timing', 'rules'],
   report: ['events', 'models/model', 'rules/rule', 'check/facts', 'check/canonical'],
   index: ['events', 'input', 'models', 'rules', 'check'],
   commands: ['events', 'input', 'models', 'rules', 'check', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
-  tools: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules', 'check', 'report', 'index', 'commands'],
+  tools: [
+    'events',
+    'input',
+    'decode',
+    'track',
+    'machine',
+    'models',
+    'timing',
+    'rules',
+    'check',
+    'report',
+    'index',
+    'commands',
+  ],
 };
 
 interface Import {

@@ -1,4 +1,4 @@
-import type { Finding, RunSummary, TraceSummary, VcpuName } from '../../check/facts.js';
+import type { Finding, RunSummary, TimingSummary, TraceSummary, VcpuName } from '../../check/facts.js';
 import type { Output } from '../output.js';
 import type { Reporter, ReporterOptions } from '../reporter.js';
 import type { Report } from './schema.js';
@@ -35,6 +35,19 @@ function findingReport(finding: Finding): TraceReport['findings'][number] {
   };
 }
 
+/** The counter, with times as numbers as well. */
+export function timingReport({ frequency, source, counters }: TimingSummary): TraceReport['timing'] {
+  return {
+    frequency,
+    source,
+    counters: counters.map((counter) => ({
+      ...counter,
+      vcpu: counter.vcpu === null ? null : vcpuReport(counter.vcpu),
+      changed: counter.changed.map(timed),
+    })),
+  };
+}
+
 function traceReport(trace: TraceSummary): TraceReport {
   const rules = Object.entries(trace.rules).map(([id, rule]) => [
     id,
@@ -61,6 +74,7 @@ function traceReport(trace: TraceSummary): TraceReport {
     verdict: trace.verdict,
     because: [...trace.because],
     conditions: [...trace.conditions],
+    timing: timingReport(trace.timing),
     rules: Object.fromEntries(rules),
     findings: trace.findings.map(findingReport),
     findingsOmitted: trace.findingsOmitted,
