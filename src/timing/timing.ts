@@ -1,5 +1,5 @@
 import { Certainty, Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
+import { Kind, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, noEvent, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { Bounds } from './bounds.js';
@@ -41,6 +41,27 @@ const longestPut = 1_000_000_000;
 /** Deadlines that are nearer to each other than this are one, nanoseconds. */
 const same = 50_000;
 
+/** By kind: 1 for those that the timing looks at. */
+const ofInterest = new Uint8Array(kindNames.length);
+for (const kind of [
+  Kind.timer_map,
+  Kind.save,
+  Kind.restore,
+  Kind.update_irq,
+  Kind.entry,
+  Kind.put,
+  Kind.emulate,
+  Kind.soft_arm,
+  Kind.soft_expire,
+  Kind.bg_arm,
+  Kind.bg_expire,
+  Kind.load,
+  Kind.wakeup,
+  Kind.userspace_exit,
+  Kind.lost,
+])
+  ofInterest[kind] = 1;
+
 /** What the timing needs to remember of one vcpu beside the machine. */
 class VcpuTiming {
   /** Time of the last timer map of its thread, NaN before. */
@@ -53,6 +74,8 @@ class VcpuTiming {
   /** Levels that the load under way has reported, and the handler; by context. */
   readonly reported: (TimerEvent | undefined)[] = [undefined, undefined];
   readonly raised: (TimerEvent | undefined)[] = [undefined, undefined];
+  /** Some of these are kept: seldom, so that the answer saves the search. */
+  hasReports = false;
 }
 
 /**
@@ -122,6 +145,7 @@ export class Timing {
   /** Every event, before the model applies it. */
   event(event: TimerEvent): void {
     this.current = event;
+    if (ofInterest[event.kind] === 0) return;
     switch (event.kind) {
       case Kind.timer_map:
         if (event.vcpu >= 0 && event.context !== Context.hardirq) this.#vcpu(event.vcpu).mapTime = event.time;
@@ -236,8 +260,14 @@ export class Timing {
       if (event.level !== 1 || this.#machine.cpu(event.cpu).inTimerIrq !== yes) return;
       if (context.enteredSinceRestore === no && context.restoredCvalKnown)
         this.#notBefore(Evidence.raised, event, context.restore);
-      else keep(vcpu.raised, timer, event);
-    } else if (event.context !== Context.hardirq && this.#isLoading(state)) keep(vcpu.reported, timer, event);
+      else {
+        keep(vcpu.raised, timer, event);
+        vcpu.hasReports = true;
+      }
+    } else if (event.context !== Context.hardirq && this.#isLoading(state)) {
+      keep(vcpu.reported, timer, event);
+      vcpu.hasReports = true;
+    }
   }
 
   /** The vcpu is loaded but its registers are not restored yet. */
@@ -280,24 +310,16 @@ export class Timing {
     const vcpu = this.#vcpu(event.vcpu);
     const { fired } = vcpu;
     if (fired === undefined) return;
-    // Elsewhere somebody may wake the vcpu while the callback still runs.
-    if (event.cpu !== fired.cpu && (event.kind === Kind.wakeup || event.time - fired.time < same)) return;
+    if (event.kind === Kind.wakeup && event.cpu !== fired.cpu) return;
     vcpu.fired = undefined;
     const state = this.#machine.vcpu(event.vcpu);
-    for (let timer = Timer.ptimer; timer <= Timer.vtimer; timer++) {
+    // Elsewhere somebody may load the vcpu while the callback still runs.
+    const isOver = event.cpu === fired.cpu || event.time - fired.time > same;
+    for (let timer = Timer.ptimer; isOver && timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
       if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
-      const isMonotonic = this.#clock.known && fired.expires > 0;
-      const now = isMonotonic ? fired.expires : fired.time;
-      if (!this.#isAlone(state, vcpu, timer, now)) continue;
-      this.#constrain(
-        Evidence.fired,
-        fired,
-        context.save,
-        now + rounding + (isMonotonic ? 0 : this.#clock.slack),
-        Number.NaN,
-        0,
-      );
+      // The callback reads the counter itself, later than the `now` of its record.
+      if (this.#isAlone(state, vcpu, timer, fired.expires)) this.#notBefore(Evidence.fired, fired, context.save);
     }
     fired.release();
   }
@@ -422,6 +444,8 @@ export class Timing {
 
   /** What the handler, or a load, reported has no deadline any more that a record will show. */
   #drop(vcpu: VcpuTiming, isEntry: boolean): void {
+    if (!vcpu.hasReports) return;
+    if (isEntry) vcpu.hasReports = false;
     for (let timer = 0; timer < 2; timer++) {
       vcpu.reported[timer]?.release();
       vcpu.reported[timer] = undefined;
