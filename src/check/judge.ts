@@ -34,7 +34,7 @@ export interface JudgeSetup {
   /** False for a native trace. */
   readonly ringBuffers: boolean;
   /** What is given of the counter. */
-  readonly timing: Omit<TimingSetup, 'maxLatency'>;
+  readonly timing: Omit<TimingSetup, 'maxLatency' | 'emulatesAlways'>;
   /** Called with the first occurrence of every finding. */
   found(finding: Finding): void;
 }
@@ -80,7 +80,8 @@ export class Judge {
   constructor(setup: JudgeSetup) {
     this.#setup = setup;
     const maxLatency = setup.options.maxLatency ?? defaultMaxLatency;
-    this.timing = new Timing(this.machine, { ...setup.timing, maxLatency });
+    const emulatesAlways = setup.candidates.every((id) => id === 'stateless-level');
+    this.timing = new Timing(this.machine, { ...setup.timing, emulatesAlways, maxLatency });
     this.#gaps = new Gaps(setup.cpus, setup.ringBuffers);
     this.findings = new Findings(setup.naming, setup.options.maxFindings ?? defaultMaxFindings);
     // With several candidates the newest drives the machine; only rules that all of them have are asked.

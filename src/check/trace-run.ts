@@ -290,7 +290,7 @@ export class TraceRun extends Intake {
   }
 
   /** What the user, or the notation, says of the counter, and the trace's clock. */
-  #timing(): Omit<TimingSetup, 'maxLatency'> {
+  #timing(): Omit<TimingSetup, 'maxLatency' | 'emulatesAlways'> {
     const { frequency, cntvoff } = this.#options;
     return {
       frequency: frequency ?? this.recording.frequency,

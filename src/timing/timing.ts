@@ -17,6 +17,11 @@ export interface TimingSetup {
   readonly count?: bigint | undefined;
   /** CLOCK_MONOTONIC at time 0 of the trace in nanoseconds, where the trace's clock is that one. */
   readonly monotonic?: number | undefined;
+  /**
+   * kvm_timer_emulate goes on after it has reported a level, and arms what can fire (b450dcce93bc, 6.14); before, it
+   * returns, and nothing is known of an emulated timer whose level has just changed.
+   */
+  readonly emulatesAlways: boolean;
   /** Longest delay that is only late, nanoseconds. */
   readonly maxLatency: number;
 }
@@ -69,6 +74,8 @@ class VcpuTiming {
   emulated = Emulated.unknown;
   /** CLOCK_MONOTONIC at which the emulated timer's soft timer expires. */
   emulatedExpires = Number.NaN;
+  /** CLOCK_MONOTONIC for which the background timer was armed last. */
+  armedExpires = Number.NaN;
   /** A background callback that may still arm the timer again. */
   fired: TimerEvent | undefined;
   /** Levels that the load under way has reported, and the handler; by context. */
@@ -267,7 +274,8 @@ export class Timing {
   #reported(event: TimerEvent): void {
     const { timer } = event;
     const state = this.#machine.vcpu(event.vcpu);
-    if (timer === state.emulPtimer && timer >= 0) this.#vcpu(event.vcpu).emulated = Emulated.unknown;
+    if (timer === state.emulPtimer && timer >= 0 && !this.#setup.emulatesAlways)
+      this.#vcpu(event.vcpu).emulated = Emulated.unknown;
     if (timer > Timer.vtimer || timer < 0 || !isDirect(state, timer)) return;
     const context = state.contexts[timer] as TimerContext;
     const vcpu = this.#vcpu(event.vcpu);
@@ -297,6 +305,7 @@ export class Timing {
       vcpu.fired.release();
       vcpu.fired = undefined;
     }
+    vcpu.armedExpires = event.expires;
     const state = this.#machine.vcpu(event.vcpu);
     const isPut = state.last[Kind.put].serial > state.last[Kind.load].serial && event.context !== Context.hardirq;
     if (!isPut || !(event.expires > 0) || !this.#clock.known) return;
@@ -344,7 +353,7 @@ export class Timing {
       const context = state.contexts[timer] as TimerContext;
       if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
       // The callback reads the counter itself, later than the `now` of its record.
-      if (this.#isAlone(state, vcpu, timer, fired.expires)) this.#notBefore(Evidence.fired, fired, context.save);
+      if (this.#isAlone(state, vcpu, timer, vcpu.armedExpires)) this.#notBefore(Evidence.fired, fired, context.save);
     }
     fired.release();
   }
@@ -487,6 +496,7 @@ export class Timing {
     vcpu.fired?.release();
     vcpu.fired = undefined;
     vcpu.mapTime = Number.NaN;
+    vcpu.armedExpires = Number.NaN;
     vcpu.emulated = Emulated.unknown;
   }
 }
