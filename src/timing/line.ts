@@ -67,7 +67,7 @@ export interface OffsetChange {
 /** Agreeing constraints on either side without which one that does not agree proves nothing (specification §6). */
 export const confirming = 20;
 /** Agreeing constraints after which a new offset is believed, where none spoke for the old one. */
-const convincing = 10;
+const convincing = 20;
 /** The same shortly after userspace has run, which may write the counter. */
 const plausible = 3;
 /** How long after userspace has run a change may still show, nanoseconds. */
