@@ -1,3 +1,4 @@
+import { frequencyRange } from '../events/native-facts.js';
 import { InputError } from '../input/errors.js';
 import { inputFormats } from '../input/index.js';
 import { modelIds } from '../models/model.js';
@@ -47,6 +48,11 @@ function validate(options: CheckOptions): void {
     throw new RangeError(`unknown input format '${options.inputFormat}': expected one of ${inputFormats.join(', ')}`);
   if (options.maxFindings !== undefined && !(Number.isInteger(options.maxFindings) && options.maxFindings >= 1))
     throw new RangeError(`maxFindings: expected a whole number from 1, found ${options.maxFindings}`);
+  const { frequency, cntvoff } = options;
+  if (frequency !== undefined && !(frequency >= frequencyRange.min && frequency <= frequencyRange.max))
+    throw new RangeError(`frequency: expected ${frequencyRange.min} to ${frequencyRange.max} Hz, found ${frequency}`);
+  if (cntvoff !== undefined && cntvoff !== BigInt.asUintN(64, cntvoff))
+    throw new RangeError(`cntvoff: expected 0 to 0xffffffffffffffff, found ${cntvoff}`);
   for (const id of Object.keys(options.rules ?? {}))
     if (!rules.some((rule) => rule.id === id)) throw new RangeError(`unknown rule '${id}'`);
 }

@@ -1,6 +1,7 @@
 import type { ConditionKind, ConditionSeverity } from '../events/conditions.js';
 import type { KindName } from '../events/kinds.js';
 import type { Severity } from '../rules/rule.js';
+import type { EvidenceName } from '../timing/line.js';
 import type { Naming } from './findings.js';
 import type { Observer } from './observe.js';
 
@@ -175,6 +176,32 @@ export interface HostChoice {
   readonly reasons: readonly string[];
 }
 
+/** What a trace shows of the counter of one timer, against its own clock (specification §6). */
+export interface CounterSummary {
+  /** Null where CNTVOFF was given: then all timers of all vcpus have one counter. */
+  readonly vcpu: VcpuName | null;
+  readonly timer: 'vtimer' | 'ptimer';
+  /** Constraints that agreed, by what they are taken from; `armed` are equalities. */
+  readonly constraints: Readonly<Record<EvidenceName, number>>;
+  /** Bounds of the count at the end of the trace, hexadecimal; null where there is none. */
+  readonly least: string | null;
+  readonly most: string | null;
+  /** Distance of the two, nanoseconds; null where one is missing. */
+  readonly width: number | null;
+  /** How often the counter was set to another value. */
+  readonly changes: number;
+  /** Where the first changes show, in seconds of the trace's clock with nine decimals, and by how much, nanoseconds. */
+  readonly changed: readonly { readonly time: string; readonly position: Position; readonly by: number }[];
+}
+
+/** What a trace shows of the system counter. */
+export interface TimingSummary {
+  /** Hz; null where neither the trace shows nor the user gives it. */
+  readonly frequency: number | null;
+  readonly source: 'given' | 'inferred' | null;
+  readonly counters: readonly CounterSummary[];
+}
+
 /** Records of one name. */
 export interface SourceSummary {
   /** Tracepoint, or probed function; the name of the probe where its function is not known. */
@@ -251,6 +278,7 @@ export interface TraceSummary {
   readonly because: readonly string[];
   readonly conditions: readonly ConditionSummary[];
   readonly recording: RecordingSummary;
+  readonly timing: TimingSummary;
   readonly rules: Readonly<Record<string, RuleSummary>>;
   readonly findings: readonly Finding[];
   /** Distinct findings beyond `--max-findings`, not in `findings`. */
@@ -307,4 +335,8 @@ export interface CheckOptions {
   readonly observe?: (naming: Naming) => Observer;
   /** Longest delay that is only late, nanoseconds: beyond it an interrupt or wakeup counts as missing; default 100 ms. */
   readonly maxLatency?: number;
+  /** Frequency of the counter, Hz, instead of the one that the trace shows. */
+  readonly frequency?: number;
+  /** CNTVOFF of all virtual machines, counts: their virtual and physical timers then are one. */
+  readonly cntvoff?: bigint;
 }

@@ -6,6 +6,7 @@ import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
+import { Timing, type TimingSetup } from '../timing/timing.js';
 import { Coverage } from './coverage.js';
 import { OpenEpisode } from './episodes.js';
 import type { CheckOptions, Finding } from './facts.js';
@@ -35,6 +36,8 @@ export interface JudgeSetup {
   cpus(): number;
   /** False for a native trace. */
   readonly ringBuffers: boolean;
+  /** What is given of the counter. */
+  readonly timing: Omit<TimingSetup, 'maxLatency' | 'emulatesAlways'>;
   /** Called with the first occurrence of every finding. */
   found(finding: Finding): void;
   /** Called when the first episode of a finding that goes on has ended. */
@@ -65,6 +68,7 @@ interface Pending {
  */
 export class Judge {
   readonly machine = new Machine();
+  readonly timing: Timing;
   readonly active: readonly ActiveRule[];
   readonly findings: Findings;
   readonly #setup: JudgeSetup;
@@ -84,6 +88,9 @@ export class Judge {
 
   constructor(setup: JudgeSetup) {
     this.#setup = setup;
+    const maxLatency = setup.options.maxLatency ?? defaultMaxLatency;
+    const emulatesAlways = setup.candidates.every((id) => id === 'stateless-level');
+    this.timing = new Timing(this.machine, { ...setup.timing, emulatesAlways, maxLatency });
     this.#gaps = new Gaps(setup.cpus, setup.ringBuffers);
     this.findings = new Findings(setup.naming, setup.options.maxFindings ?? defaultMaxFindings);
     // With several candidates the newest drives the machine; only rules that all of them have are asked.
@@ -104,6 +111,7 @@ export class Judge {
     const { kind, cpu } = event;
     event.serial = ++this.#serial;
     this.#gaps.event(event);
+    this.timing.event(event);
     const before = this.#before[kind] as Handler[];
     for (let i = 0; i < before.length; i++) (before[i] as Handler)(event);
     const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
@@ -130,6 +138,7 @@ export class Judge {
    */
   end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>): void {
     last.serial = ++this.#serial;
+    this.timing.end(last);
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
     for (const episode of this.#episodes) episode.end('trace-end');
@@ -160,6 +169,7 @@ export class Judge {
       candidates: this.#setup.candidates,
       host: this.#setup.host,
       maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
+      timing: this.timing,
       records: (kind) => this.#setup.records(kind),
       hold: (event) => {
         if (needs.met()) coverage.hold(event);

@@ -3,6 +3,7 @@ import type { CheckOptions, RuleSummary, TraceSummary, VcpuSummary, Verdict } fr
 import type { ActiveRule } from './judge.js';
 import { missingNeeds } from './needs.js';
 import { summariseRecording } from './recording.js';
+import { summariseTiming } from './timing.js';
 import type { TraceRun } from './trace-run.js';
 
 /** Least severity that makes a run fail, unless the user says otherwise. */
@@ -84,6 +85,10 @@ export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
   for (const active of run.judge?.active ?? []) rules[active.rule.id] = ruleSummary(active, run, indices);
   run.judge?.findings.rename();
   const { verdict, because } = verdictOf(run, options, rules);
+  const named = sorted.map(({ index }, at) => {
+    const { vm: number, id, pid, comm } = vcpus[at] as VcpuSummary;
+    return { index, name: { vm: number, id, pid, comm } };
+  });
   const conditions = run.conditions.summary((position) => run.position(position));
   return {
     path: run.path,
@@ -102,6 +107,7 @@ export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
     because,
     conditions,
     recording: summariseRecording(run, conditions, rules),
+    timing: summariseTiming(run, named),
     rules,
     findings: run.judge?.findings.list ?? [],
     findingsOmitted: run.judge?.findings.omitted ?? 0,

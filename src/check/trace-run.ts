@@ -8,6 +8,7 @@ import { type Choice, Evidence } from '../models/choose.js';
 import { models } from '../models/index.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
+import type { TimingSetup } from '../timing/timing.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
 import { Conditions } from './conditions.js';
 import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummary, VcpuName } from './facts.js';
@@ -156,6 +157,11 @@ export class TraceRun extends Intake {
     for (const cpu of ended) this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
     this.#judge?.end(last, ended, this.#silentFor(longIdle, true));
     this.#contradict();
+    for (const line of this.#judge?.timing.lines ?? []) {
+      const [first] = line?.changed ?? [];
+      if (line !== undefined && first !== undefined)
+        this.condition('offset-changed', line.changes, first.event.position, `vcpu thread ${first.event.pid}`);
+    }
     for (const [kind, { count, position }] of this.#tracker?.unattributed ?? [])
       this.condition('unattributed-event', count, position, kindNames[kind]);
     this.#grouping =
@@ -283,6 +289,7 @@ export class TraceRun extends Intake {
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,
       ringBuffers: !this.isStory,
+      timing: this.#timing(),
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
       ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
@@ -297,6 +304,17 @@ export class TraceRun extends Intake {
       event.release();
     }
     this.#pending = [];
+  }
+
+  /** What the user, or the notation, says of the counter, and the trace's clock. */
+  #timing(): Omit<TimingSetup, 'maxLatency' | 'emulatesAlways'> {
+    const { frequency, cntvoff } = this.#options;
+    return {
+      frequency: frequency ?? this.recording.frequency,
+      cntvoff,
+      count: this.recording.count,
+      monotonic: this.recording.clock === 'mono' ? Number(this.recording.origin ?? 0n) : undefined,
+    };
   }
 
   /** Says once what speaks against the model or host. */

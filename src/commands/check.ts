@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { frequencyRange } from '../events/native-facts.js';
+import { parseU64 } from '../events/u64.js';
 import { type ModelId, modelIds } from '../models/model.js';
 import { type Severity, severities } from '../rules/rule.js';
 import type { CommandContext } from './support/context.js';
@@ -12,6 +14,8 @@ export interface CheckCommandOptions {
   readonly failOn: Severity;
   readonly maxFindings: number;
   readonly maxLatency: number;
+  readonly freq?: number;
+  readonly cntvoff?: bigint;
   readonly model?: ModelId;
   readonly host?: 'vhe' | 'nvhe';
   readonly inputFormat?: string;
@@ -24,6 +28,19 @@ function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Expected a number from 1.');
   return value;
+}
+
+function hertz(text: string): number {
+  const value = Number(text);
+  if (!(value >= frequencyRange.min && value <= frequencyRange.max))
+    throw new InvalidArgumentError(`Expected a frequency in Hz, ${frequencyRange.min} to ${frequencyRange.max}.`);
+  return value;
+}
+
+function counterOffset(text: string): bigint {
+  const halves = parseU64(text);
+  if (halves === undefined) throw new InvalidArgumentError('Expected a count from 0 to 0xffffffffffffffff.');
+  return BigInt(text);
 }
 
 const help = `
@@ -67,6 +84,12 @@ export function registerCheck(program: Command, context: CommandContext): void {
       'an interrupt or wakeup later than this is missing, milliseconds',
       positiveInteger,
       100,
+    )
+    .option('--freq <hz>', 'frequency of the system counter, Hz (default: inferred from the trace)', hertz)
+    .option(
+      '--cntvoff <count>',
+      'CNTVOFF of all guests: makes one counter of their virtual and physical timers (default: inferred)',
+      counterOffset,
     )
     .addOption(new Option('--model <id>', 'kernel model (default: chosen by the trace)').choices(modelIds))
     .addOption(new Option('--host <type>', 'host type (default: chosen by the trace)').choices(['vhe', 'nvhe']))

@@ -86,6 +86,11 @@ export const conditions = {
     severity: 'info',
     sentence: 'timer events that cannot be given to one vcpu; no rule judges them',
   },
+  'offset-changed': {
+    severity: 'info',
+    sentence:
+      "a guest's counter was set to another value: from there on, all deadlines of the vcpu agree on another offset",
+  },
   'vm-grouping-assumed': {
     severity: 'info',
     sentence:

@@ -7,6 +7,10 @@ import { formatOrigin, formatSeconds } from './native-values.js';
 
 /** Seconds with nine decimals. */
 export const originPattern = /^\d{1,20}\.\d{9}$/;
+/** Counter frequencies that are accepted, Hz. */
+export const frequencyRange = { min: 1_000_000, max: 10_000_000_000 } as const;
+/** A 64-bit count. */
+export const countPattern = /^0x[0-9a-f]{1,16}$/;
 /** `KIND COUNT [DETAIL]` */
 export const conditionPattern = /^([a-z-]{1,40}) ([1-9]\d{0,14})(?: (.+))?$/;
 /** `CPU SECONDS idle|busy`, the time counted from the first record of the trace. */

@@ -15,7 +15,7 @@ import {
   kernelNames,
   requiredColumns,
 } from './native-columns.js';
-import { conditionPattern, cpuEndPattern, originPattern } from './native-facts.js';
+import { conditionPattern, countPattern, cpuEndPattern, frequencyRange, originPattern } from './native-facts.js';
 import type { ValueType } from './native-values.js';
 import { nearest } from './nearest.js';
 import { timerNamesPattern } from './timer-names.js';
@@ -28,6 +28,13 @@ export const factsSchema = z
     kernel: z.string().optional().meta({ description: 'Kernel release.' }),
     clock: z.string().optional().meta({ description: 'Trace clock.' }),
     cpus: z.int().min(1).optional().meta({ description: 'Number of CPUs.' }),
+    frequency: z.int().min(frequencyRange.min).max(frequencyRange.max).optional().meta({
+      description: "Frequency of the system counter, Hz: without it the trace's own events have to show it.",
+    }),
+    count: z.string().regex(countPattern).optional().meta({
+      description:
+        "Count of every vcpu's virtual counter at the trace's time 0, hexadecimal; only with a frequency. Without it the trace's own events have to show it.",
+    }),
     recording: z.string().optional().meta({
       description:
         'Format of the recording that the trace was converted from. Each of its CPUs had a buffer of its own, and it shows only what it recorded; without this fact a trace is one whole story: what it does not show did not happen.',

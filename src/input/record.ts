@@ -75,6 +75,9 @@ export interface RecordingFacts {
   cpuRecords?: readonly CpuRecords[];
   /** Virtual machines that the recorder named (trace-cmd with `-A`). */
   guests?: readonly Guest[];
+  /** Native notation only: frequency of the counter in Hz, and the virtual count at the trace's time 0. */
+  frequency?: number;
+  count?: bigint;
   /** Native notation only: model and host that the author of the trace names. */
   model?: string;
   host?: string;

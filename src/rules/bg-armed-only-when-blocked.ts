@@ -1,9 +1,9 @@
-import { Certainty, Context, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, loadPutModels, vcpuName } from './support.js';
+import { ctlText, cvalText, everyModel, givenCounter, loadPutModels, timerText, vcpuName } from './support.js';
 
 /** HVC and SMC: PSCI CPU_SUSPEND waits like WFI, but leaves no kvm_wfx_arm64 (specification §4.4). */
 const psciClasses: readonly number[] = [0x12, 0x13, 0x16, 0x17];
@@ -31,6 +31,13 @@ export default defineRule({
       must: 'the background timer is armed only once the vcpu is put',
       but: 'it was armed before the put',
       therefore: 'two timers count down the same deadline',
+    },
+    'cannot-fire': {
+      headline: 'the background timer of {vcpu} is armed for its {timer}, which cannot fire: CTL {ctl}',
+      given: 'the {timer} of {vcpu} was saved with CTL {ctl}, disabled or masked, and no other of its timers can fire',
+      must: 'a vcpu without a timer that can fire has no background timer armed',
+      but: 'it was armed to expire at the deadline {cval} of that timer, wherever the counter offset can be',
+      therefore: 'the vcpu will be woken for an interrupt that it has switched off',
     },
     twice: {
       headline: 'the background timer of {vcpu} is armed although it is armed already',
@@ -77,6 +84,13 @@ export default defineRule({
         line: 11,
       },
       {
+        title: 'armed for a masked timer',
+        model: 'timer-map',
+        trace: `${givenCounter}time,event,vcpu,cpu,timer,ctl,cval,next,state,expires\n0.001,load,0,0,,,,,,\n,restore,0,0,vtimer,3,0x198968,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,wfx,0,0,,,,,,\n,sched_switch,0,0,,,,1,S,\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x198960,,,\n,bg_arm,0,0,,,,,,9999872\n0.002,load,0,0,,,,,,\n,bg_cancel,0,0,,,,,,\n,restore,0,0,vtimer,1,0x198960,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,wfx,0,0,,,,,,\n,sched_switch,0,0,,,,1,S,\n,put,0,0,,,,,,\n,save,0,0,vtimer,3,0x198968,,,\n,bg_arm,0,0,,,,,,10ms\n`,
+        message: 'cannot-fire',
+        line: 23,
+      },
+      {
         title: 'preempted, not waiting',
         model: 'timer-map',
         trace:
@@ -101,6 +115,31 @@ export default defineRule({
           vcpu.last[message === 'loaded' ? Kind.load : Kind.exit] as TimerEvent,
           vcpu.last[message === 'twice' ? Kind.bg_arm : Kind.put] as TimerEvent,
         ],
+      });
+    }
+
+    /** The save of this put whose timer it is armed for though that cannot fire, and nothing else can. */
+    function forMasked(vcpu: VcpuState, expires: number): TimerEvent | undefined {
+      const put = vcpu.last[Kind.put].serial;
+      let masked: TimerEvent | undefined;
+      for (const { save, ctl, saveValid } of vcpu.contexts) {
+        if (save.serial <= put || !saveValid) continue;
+        if (canFire(ctl)) return undefined;
+        if (context.timing.expiresAt(vcpu.index, save, expires) === 1) masked = save;
+      }
+      return masked;
+    }
+
+    function violateMasked(event: TimerEvent, save: TimerEvent): void {
+      context.violate(event, {
+        message: 'cannot-fire',
+        data: {
+          vcpu: vcpuName(machine, event.vcpu),
+          timer: timerText(save.timer),
+          ctl: ctlText(save.ctl),
+          cval: cvalText(save),
+        },
+        witness: [save],
       });
     }
 
@@ -139,6 +178,8 @@ export default defineRule({
           const loaded =
             vcpu.cpu >= 0 && vcpu.vtimer.loaded === yes && context.records(Kind.save) && !vcpu.cpuApproximate;
           if (loaded && !putting) return violate(event, vcpu, 'loaded');
+          const masked = event.context === Context.hardirq ? undefined : forMasked(vcpu, event.expires);
+          if (masked !== undefined) return violateMasked(event, masked);
           const waiting = waits(vcpu);
           if (waiting === yes) context.hold(event);
           else if (waiting === unknown) context.undecided(event, because.initial);

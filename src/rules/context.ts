@@ -2,6 +2,7 @@ import type { TimerEvent } from '../events/event.js';
 import type { Kind, KindName } from '../events/kinds.js';
 import type { Host, Machine } from '../machine/machine.js';
 import type { Model, ModelId } from '../models/model.js';
+import type { Timing } from '../timing/timing.js';
 import type { Severity } from './rule.js';
 
 /** What a rule reports when its invariant does not hold. */
@@ -72,6 +73,8 @@ export interface RuleContext {
   readonly host: Host | undefined;
   /** Longest delay that is only late, nanoseconds: what has not come by then counts as never (`--max-latency`). */
   readonly maxLatency: number;
+  /** What the trace shows of the counter; it has seen the event at hand. */
+  readonly timing: Timing;
   /** Whether the trace has recorded an event kind so far, the look-ahead of the run included. */
   records(kind: Kind): boolean;
   /** The invariant was evaluated and held. */

@@ -1,6 +1,8 @@
 import affinityForwardedWhileAnyLoaded from './affinity-forwarded-while-any-loaded.js';
 import assertedLevelReachesGuest from './asserted-level-reaches-guest.js';
 import bgArmedOnlyWhenBlocked from './bg-armed-only-when-blocked.js';
+import bgArmedWhenNeeded from './bg-armed-when-needed.js';
+import bgDeadlineMatchesCval from './bg-deadline-matches-cval.js';
 import bgFireWakesVcpu from './bg-fire-wakes-vcpu.js';
 import bgNotArmedInGuest from './bg-not-armed-in-guest.js';
 import cntvoffCorrectInGuest from './cntvoff-correct-in-guest.js';
@@ -12,6 +14,7 @@ import distActiveAtLoad from './dist-active-at-load.js';
 import distActiveClearedOnLower from './dist-active-cleared-on-lower.js';
 import entryExitAlternate from './entry-exit-alternate.js';
 import entryOnlyWhenLoaded from './entry-only-when-loaded.js';
+import expiredTimerAsserted from './expired-timer-asserted.js';
 import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
 import hostClockMonotonic from './host-clock-monotonic.js';
 import irqHandlerReturns from './irq-handler-returns.js';
@@ -24,6 +27,7 @@ import levelTrueOnlyIfExpired from './level-true-only-if-expired.js';
 import loadPutAlternate from './load-put-alternate.js';
 import loadedOwnsCntvCtl from './loaded-owns-cntv-ctl.js';
 import noPutInGuest from './no-put-in-guest.js';
+import noSleepWithExpiredTimer from './no-sleep-with-expired-timer.js';
 import oneCpuPerVcpu from './one-cpu-per-vcpu.js';
 import oneVcpuPerCpu from './one-vcpu-per-cpu.js';
 import resetClearsTimer from './reset-clears-timer.js';
@@ -34,6 +38,7 @@ import saveWithoutEntryEqualsRestore from './save-without-entry-equals-restore.j
 import softTimerFollowsEmulatedContext from './soft-timer-follows-emulated-context.js';
 import stateAccessOnLoadCpu from './state-access-on-load-cpu.js';
 import timerIdentityConsistent from './timer-identity-consistent.js';
+import timerNotEarly from './timer-not-early.js';
 import trapsFollowWorldNvhe from './traps-follow-world-nvhe.js';
 import userWriteSurvives from './user-write-survives.js';
 import vgicFollowsLevel from './vgic-follows-level.js';
@@ -66,6 +71,9 @@ export const rules: readonly Rule[] = [
   bgNotArmedInGuest,
   bgFireWakesVcpu,
   softTimerFollowsEmulatedContext,
+  bgArmedWhenNeeded,
+  bgDeadlineMatchesCval,
+  noSleepWithExpiredTimer,
   irqOnlyWhenLoaded,
   irqNotRepeatedWhileLevelHigh,
   irqRaisesLevel,
@@ -78,6 +86,8 @@ export const rules: readonly Rule[] = [
   distActiveAtLoad,
   distActiveClearedOnLower,
   affinityForwardedWhileAnyLoaded,
+  timerNotEarly,
+  expiredTimerAsserted,
   disabledVcpuSilent,
   timerIdentityConsistent,
 ];

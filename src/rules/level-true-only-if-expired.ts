@@ -1,13 +1,16 @@
 import { Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, yes } from '../machine/state.js';
+import { Answer, Evidence } from '../timing/line.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import {
   ctlText,
   cvalText,
+  durationText,
   everyLoadPutModel,
   everyTracedModel,
+  givenCounter,
   Slots,
   timerText,
   undecideContexts,
@@ -16,15 +19,25 @@ import {
 
 const cannotFire = 'the timer is disabled: level-true-only-if-can-fire judges it';
 
+/** Nanoseconds by which a clock may be read beside the truth. */
+const tolerance = 50_000;
+
 export default defineRule({
   id: 'level-true-only-if-expired',
-  statement: 'The interrupt handler raises the level only for a timer whose deadline has passed.',
+  statement: 'The level is raised only for a timer whose deadline has passed.',
   why: 'A guest that re-armed its timer in the last moment would take an interrupt that it no longer expects.',
   models: { 'rfc-load-put': 'warning', ...everyLoadPutModel('error'), ...everyTracedModel('error') },
   needs: ['vtimer_irq', 'update_irq', ['save', 'timer_load'], 'entry'],
   source:
     'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
   messages: {
+    'before-deadline': {
+      headline: 'level 1 is reported for the {timer} of {vcpu} {by} before its deadline {cval}',
+      given: 'the {timer} of {vcpu} had the deadline {cval} when its level was computed',
+      must: 'the level rises only once the counter has reached it',
+      but: 'it rose {by} before, wherever the counter offset can be',
+      therefore: 'the guest is interrupted by a timer that has not expired',
+    },
     'not-expired': {
       headline: 'the {timer} of {vcpu} raises its interrupt although its deadline {cval} has not passed',
       given: 'the handler raised the level, and the guest did not run between it and the next save',
@@ -68,11 +81,35 @@ export default defineRule({
         message: 'read-unexpired',
         line: 6,
       },
+      {
+        title: 'raised in a load five milliseconds before the deadline',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}time,event,vcpu,cpu,timer,ctl,cval,irq,level,dp\n0.001,load,0,0,,,,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,vtimer_irq,,0,,,,,,\n,vtimer_irq_end,,0,,,,,,\n,timer_map,0,0,,,,,,0\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x198968,,,\n0.005,load,0,0,,,,,,\n,timer_map,0,0,,,,,,0\n,update_irq,0,0,vtimer,,,27,1,\n,restore,0,0,vtimer,1,0x198968,,,\n`,
+        message: 'before-deadline',
+        line: 15,
+      },
     ],
   },
   create(context) {
-    const { machine } = context;
+    const { machine, timing } = context;
     const waiting = new Slots();
+    timing.listen(Evidence.raised, (event, answer, by, shown, reason) => {
+      if (answer === Answer.holds) return context.hold(event);
+      if (answer === Answer.unknown || shown === undefined) return context.undecided(event, reason);
+      if (-by < tolerance) return context.undecided(event, 'the difference is within the tolerance');
+      context.violate(timing.current, {
+        message: 'before-deadline',
+        data: {
+          timer: timerText(event.timer),
+          vcpu: vcpuName(machine, event.vcpu),
+          cval: cvalText(shown),
+          by: durationText(by),
+        },
+        witness: [shown],
+        at: event,
+      });
+    });
     function drop(vcpu: number, reason: string): void {
       undecideContexts(context, waiting, vcpu, reason);
     }

@@ -131,3 +131,12 @@ export function isZeroValue(event: TimerEvent): boolean {
 export function valueText(event: TimerEvent): string {
   return event.hasValue ? formatU64(event.valueHi, event.valueLo) : '?';
 }
+/** A duration as messages print it. @param nanoseconds */
+export function durationText(nanoseconds: number): string {
+  const size = Math.abs(nanoseconds);
+  if (size < 1e6) return `${(size / 1e3).toFixed(1)} us`;
+  return size < 1e9 ? `${(size / 1e6).toFixed(2)} ms` : `${(size / 1e9).toFixed(3)} s`;
+}
+
+/** Facts with which an example in the native notation gives the counter: 62.5 MHz, and 0x100000 at time 0. */
+export const givenCounter = '# clock: mono\n# frequency: 62500000\n# count: 0x100000\n';

@@ -15,9 +15,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   track: ['events'],
   machine: ['events'],
   models: ['events', 'machine'],
+  timing: ['events', 'machine'],
   simulate: ['events', 'machine', 'models'],
-  rules: ['events', 'machine', 'models'],
-  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules'],
+  rules: ['events', 'machine', 'models', 'timing'],
+  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'timing', 'rules'],
   stats: ['events', 'input', 'machine', 'models', 'rules', 'check'],
   replay: ['events', 'input', 'machine', 'models', 'rules', 'check'],
   report: [
@@ -36,7 +37,20 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   commands: ['events', 'input', 'models', 'rules', 'check', 'stats', 'replay', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
-  tools: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules', 'check', 'report', 'index', 'commands'],
+  tools: [
+    'events',
+    'input',
+    'decode',
+    'track',
+    'machine',
+    'models',
+    'timing',
+    'rules',
+    'check',
+    'report',
+    'index',
+    'commands',
+  ],
 };
 
 interface Import {

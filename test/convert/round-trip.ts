@@ -47,6 +47,13 @@ function said(summary: TraceSummary | TraceFailure): object {
     model: { ...summary.model, reasons: anywhere(summary.model.reasons) },
     host: { ...summary.host, reasons: anywhere(summary.host.reasons) },
     conditions: summary.conditions.map(({ position, ...condition }) => condition),
+    timing: {
+      ...summary.timing,
+      counters: summary.timing.counters.map((counter) => ({
+        ...counter,
+        changed: counter.changed.map(({ position, ...change }) => change),
+      })),
+    },
     findings: summary.findings.map(({ position, occurrences, witness, episodes, ...finding }) => ({
       ...finding,
       ...(episodes !== undefined && {

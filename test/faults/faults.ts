@@ -7,6 +7,7 @@ import { livenessFaults } from './liveness-faults.js';
 import { loadPutFaults } from './load-put-faults.js';
 import { offsetFaults } from './offset-faults.js';
 import { registerFaults } from './register-faults.js';
+import { timingFaults } from './timing-faults.js';
 
 /** Every kind of fault that is put into the recordings. */
 export const faults: readonly Fault[] = [
@@ -19,4 +20,5 @@ export const faults: readonly Fault[] = [
   ...backgroundFaults,
   ...loadPutFaults,
   ...livenessFaults,
+  ...timingFaults,
 ];

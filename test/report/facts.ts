@@ -117,6 +117,22 @@ export function trace(overrides: Partial<TraceSummary> = {}): TraceSummary {
         details: {},
       },
     ],
+    timing: {
+      frequency: 62_500_000,
+      source: 'inferred',
+      counters: [
+        {
+          vcpu: { vm: 0, id: 0, pid: 1001, comm: 'CPU 0/KVM' },
+          timer: 'vtimer',
+          constraints: { armed: 185, fired: 170, raised: 210, lowered: 90, savedExpired: 73, savedPending: 270 },
+          least: '0xbc0a2e51',
+          most: '0xbc0a35a4',
+          width: 30_000,
+          changes: 1,
+          changed: [{ time: '180.083060336', position: { line: 977 }, by: -12_304_800 }],
+        },
+      ],
+    },
     recording: {
       convertedFrom: null,
       version: null,

@@ -45,6 +45,9 @@ describe('the text report of a file', () => {
       host  nvhe
         - the timer map has an emulated physical timer
 
+      counter  62.5 MHz, inferred
+        VM 0  vcpu 0  vtimer  known to 30 us  from 185 equalities, 453 lower and 360 upper bounds  1 offset change
+
       rules                          held  violated  undecided
         one-vcpu-per-cpu               12         0          0
         restore-equals-last-save       40         1          2

@@ -19,6 +19,8 @@ function checkOptions(options: CheckCommandOptions): CheckOptions {
     maxFindings: options.maxFindings,
     maxLatency: options.maxLatency * 1e6,
     rules: options.rule ?? {},
+    ...(options.freq !== undefined && { frequency: options.freq }),
+    ...(options.cntvoff !== undefined && { cntvoff: options.cntvoff }),
     allowLoss: options.allowLoss ?? false,
     ...(options.model !== undefined && { model: options.model }),
     ...(options.host !== undefined && { host: options.host }),

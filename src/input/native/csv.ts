@@ -9,7 +9,7 @@ import { type NativeSink, RowSink } from './rows.js';
 
 /** What is no fact, or has not the form of its fact, is a comment. */
 const directive =
-  /^#\s*(model|host|kernel|clock|cpus|recording|recorded|origin|timer-names|condition|cpu-end|records)\s*:\s*(.*?)[\s,]*$/;
+  /^#\s*(model|host|kernel|clock|cpus|frequency|count|recording|recorded|origin|timer-names|condition|cpu-end|records)\s*:\s*(.*?)[\s,]*$/;
 
 /** Reads the CSV form of the native notation. */
 export class NativeCsvReader implements Reader {

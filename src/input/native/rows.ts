@@ -3,7 +3,7 @@ import { TimerEvent } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import { type Cell, NativeRows } from '../../events/native.js';
 import { columnIndex } from '../../events/native-columns.js';
-import { parseCondition, parseCpuEnd, parseOrigin } from '../../events/native-facts.js';
+import { countPattern, frequencyRange, parseCondition, parseCpuEnd, parseOrigin } from '../../events/native-facts.js';
 import { parseTimerNames } from '../../events/timer-names.js';
 import { isFormat } from '../detect.js';
 import { InputError } from '../errors.js';
@@ -96,6 +96,15 @@ export class RowSink {
       case 'cpus':
         if (!/^[1-9][0-9]{0,5}$/.test(text)) return false;
         sink.fact({ cpus: Number(text) });
+        return true;
+      case 'frequency':
+        if (!/^\d{1,11}$/.test(text) || Number(text) < frequencyRange.min || Number(text) > frequencyRange.max)
+          return false;
+        sink.fact({ frequency: Number(text) });
+        return true;
+      case 'count':
+        if (!countPattern.test(text)) return false;
+        sink.fact({ count: BigInt(text) });
         return true;
       case 'recording':
         if (!isFormat(text)) return false;

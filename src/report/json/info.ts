@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { TraceFailure, TraceSummary } from '../../check/facts.js';
 import type { Output } from '../output.js';
 import type { Reporter } from '../reporter.js';
-import { condition, modelChoice, vcpuInTrace } from './schema.js';
+import { timingReport } from './reporter.js';
+import { condition, modelChoice, timing, vcpuInTrace } from './schema.js';
 
 /**
  * `timervet info --format json`. Within one schema version fields and values may be added; none is removed and none
@@ -51,6 +52,7 @@ const trace = z.object({
   modelChoice,
   host: z.enum(['vhe', 'nvhe']).nullable(),
   hostChoice: z.object({ reasons: z.array(z.string()) }),
+  timing,
   rules: z
     .record(
       z.string(),
@@ -128,6 +130,7 @@ function traceInfo(summary: TraceSummary): Info['traces'][number] {
     modelChoice: { candidates: [...summary.model.candidates], reasons: [...summary.model.reasons] },
     host: summary.host.id,
     hostChoice: { reasons: [...summary.host.reasons] },
+    timing: timingReport(summary.timing),
     rules: Object.fromEntries(
       Object.entries(summary.rules).map(([id, rule]) => [id, { status: statusOf(rule), reason: rule.reason ?? null }]),
     ),

@@ -1,4 +1,4 @@
-import type { Episode, Finding, RunSummary, TraceSummary, VcpuName } from '../../check/facts.js';
+import type { Episode, Finding, RunSummary, TimingSummary, TraceSummary, VcpuName } from '../../check/facts.js';
 import type { Output } from '../output.js';
 import type { Reporter, ReporterOptions } from '../reporter.js';
 import type { Report } from './schema.js';
@@ -53,6 +53,19 @@ function findingReport(finding: Finding): TraceReport['findings'][number] {
   };
 }
 
+/** The counter, with times as numbers as well. */
+export function timingReport({ frequency, source, counters }: TimingSummary): TraceReport['timing'] {
+  return {
+    frequency,
+    source,
+    counters: counters.map((counter) => ({
+      ...counter,
+      vcpu: counter.vcpu === null ? null : vcpuReport(counter.vcpu),
+      changed: counter.changed.map(timed),
+    })),
+  };
+}
+
 function traceReport(trace: TraceSummary): TraceReport {
   const rules = Object.entries(trace.rules).map(([id, rule]) => [
     id,
@@ -79,6 +92,7 @@ function traceReport(trace: TraceSummary): TraceReport {
     verdict: trace.verdict,
     because: [...trace.because],
     conditions: [...trace.conditions],
+    timing: timingReport(trace.timing),
     rules: Object.fromEntries(rules),
     findings: trace.findings.map(findingReport),
     findingsOmitted: trace.findingsOmitted,

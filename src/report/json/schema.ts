@@ -120,6 +120,30 @@ export const vcpuInTrace = vcpu.extend({
 /** The models that remain, and the evidence. */
 export const modelChoice = z.object({ candidates: z.array(z.string()), reasons: z.array(z.string()) });
 
+/** What the trace shows of the system counter. */
+export const timing = z
+  .object({
+    frequency: z.number().nullable().describe('Of the system counter, Hz; null where it is not known.'),
+    source: z.enum(['given', 'inferred']).nullable(),
+    counters: z.array(
+      z.object({
+        vcpu: vcpu.nullable().describe('null where --cntvoff makes one counter of all.'),
+        timer: z.enum(['vtimer', 'ptimer']),
+        constraints: z
+          .record(z.string(), count)
+          .describe('Constraints that agreed, by what they are taken from; armed are equalities.'),
+        least: z.string().nullable().describe('Least count at the end of the trace, hexadecimal.'),
+        most: z.string().nullable().describe('Greatest count at the end of the trace.'),
+        width: z.number().nullable().describe('Distance of the two, nanoseconds.'),
+        changes: count.describe('How often the counter was set to another value.'),
+        changed: z
+          .array(z.object({ time: seconds, timestamp, position, by: z.number().describe('Nanoseconds.') }))
+          .describe('The first of these changes.'),
+      }),
+    ),
+  })
+  .describe('The counter, inferred from deadlines and from what happened before and after them.');
+
 const trace = z.object({
   path: z.string().describe('As given on the command line; - is standard input.'),
   format: z.string().describe('Input format, see --input-format.'),
@@ -138,6 +162,7 @@ const trace = z.object({
   verdict,
   because: z.array(z.string()).describe('Why the verdict is what it is, as sentences.'),
   conditions: z.array(condition).describe('Every way in which the input was incomplete or strange.'),
+  timing,
   rules: z.record(z.string(), ruleInTrace),
   findings: z.array(finding),
   findingsOmitted: count.describe('Distinct findings beyond --max-findings.'),

@@ -7,6 +7,7 @@ import type { TextStyle } from './finding.js';
 import { align, labelled, paragraph } from './layout.js';
 import { failureLines } from './run.js';
 import type { Theme } from './theme.js';
+import { timingLines } from './timing.js';
 import { conditionLines, modelLines, vcpuLines } from './trace.js';
 
 /** Format, kernel, clock, size. */
@@ -111,6 +112,7 @@ export function infoLines(trace: TraceSummary, style: TextStyle): string[] {
     conditionLines(trace, style),
     vcpuLines(trace, style),
     modelLines(trace, style),
+    timingLines(trace, style),
     ruleLines(trace, style),
   ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));

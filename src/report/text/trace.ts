@@ -4,6 +4,7 @@ import { counted, pathName, positionWords, threadWords } from '../place.js';
 import { coverageLines } from './coverage.js';
 import { findingLines, type TextStyle } from './finding.js';
 import { align, labelled, paragraph } from './layout.js';
+import { timingLines } from './timing.js';
 
 function findingTotals(trace: TraceSummary): string {
   if (trace.findings.length === 0) return 'none';
@@ -123,6 +124,7 @@ export function traceLines(trace: TraceSummary, style: TextStyle, findingsShown:
     conditionLines(trace, style),
     vcpuLines(trace, style),
     modelLines(trace, style),
+    timingLines(trace, style),
     coverageLines(trace, style),
   ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));

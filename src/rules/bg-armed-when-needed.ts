@@ -1,0 +1,156 @@
+import { canFire, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, type VcpuState, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { ctlText, cvalText, durationText, everyTracedModel, Slots, timerText, vcpuName } from './support.js';
+
+const columns = 'time,event,vcpu,cpu,timer,ctl,cval,next,state,pid\n';
+const sleeps =
+  ',load,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,wfx,0,0,,,,,,\n,sched_switch,0,0,,,,0,S,\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x9000,,,\n';
+const wakes = '0.4,load,0,0,,,,,,\n,bg_cancel,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n,entry,0,0,,,,,,\n';
+/** A sleep with an armed timer shows that such arming is recorded. */
+const armed = `${columns}${sleeps},bg_arm,0,0,,,,,,\n${wakes.replace('0.4', '0.2')},exit,0,0,,,,,,\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x9000,,,\n`;
+
+export default defineRule({
+  id: 'bg-armed-when-needed',
+  statement:
+    'A vcpu that goes to sleep with a timer that can fire has its background timer armed before it leaves the CPU.',
+  why: 'Nothing else wakes the vcpu when its timer expires: it sleeps until something else happens, or for ever.',
+  models: everyTracedModel('error'),
+  needs: ['bg_arm', 'save', 'sched_switch', ['wfx', 'schedule']],
+  source: 'kvm_timer_blocking, called by kvm_timer_vcpu_put for a vcpu that waits; specification §4.4',
+  messages: {
+    'not-armed': {
+      headline: '{vcpu} goes to sleep on CPU {cpu} with no background timer although its {timer} can fire',
+      given:
+        '{vcpu} waits, its thread was switched out asleep, and its {timer} was saved with CTL {ctl} and CVAL {cval}',
+      must: 'the put arms the background timer for that deadline',
+      but: 'it ended without, and the vcpu slept on for {slept}',
+      therefore: 'the vcpu was woken by something else than its timer, or not at all',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'armed in the put',
+        model: 'timer-map',
+        trace: `${columns}${sleeps},bg_arm,0,0,,,,,,\n${wakes}`,
+      },
+    ],
+    violating: [
+      {
+        title: 'asleep with nothing armed, until another vcpu wakes it',
+        model: 'timer-map',
+        trace: `${armed}0.3${sleeps}${wakes}`,
+        message: 'not-armed',
+        line: 25,
+      },
+      {
+        title: 'asleep for ever',
+        model: 'offset',
+        trace: `${armed}0.3${sleeps}0.9,userspace_exit,,1,,,,,,77\n`,
+        message: 'not-armed',
+        line: 25,
+      },
+    ],
+  },
+  create(context) {
+    const { machine, maxLatency } = context;
+    /** Saves of sleeping vcpus that should have had their timer armed, by vcpu. */
+    const missing = new Slots();
+    /** Time at which such a vcpu was woken or loaded again, by vcpu. */
+    const woken: (number | undefined)[] = [];
+
+    /** The thread slept in a wait of the vcpu when it was switched out: its own sched_switch caused the put. */
+    function sleeps(vcpu: VcpuState): boolean {
+      const switched = vcpu.last[Kind.sched_switch];
+      return vcpu.blocked === yes && switched.sleeping === 1 && switched.serial > vcpu.last[Kind.load].serial;
+    }
+
+    /** The save of this put that shows a timer which can fire. */
+    function needed(vcpu: VcpuState): TimerEvent | undefined {
+      const put = vcpu.last[Kind.put].serial;
+      for (const { save, ctl, loaded, saveValid } of vcpu.contexts)
+        if (save.serial > put && saveValid && loaded === no && canFire(ctl)) return save;
+      return undefined;
+    }
+
+    function wake(event: TimerEvent): void {
+      if (missing.get(event.vcpu) !== undefined) woken[event.vcpu] ??= event.time;
+    }
+
+    /** The wait is over. */
+    function conclude(event: TimerEvent, vcpu: number): void {
+      if (missing.isEmpty || vcpu < 0) return;
+      const save = missing.take(vcpu);
+      if (save === undefined) return;
+      context.violate(event, {
+        message: 'not-armed',
+        data: {
+          vcpu: vcpuName(machine, vcpu),
+          cpu: save.cpu,
+          timer: timerText(save.timer),
+          ctl: ctlText(save.ctl),
+          cval: cvalText(save),
+          slept: durationText((woken[vcpu] ?? event.time) - save.time),
+        },
+        witness: [machine.vcpu(vcpu).last[Kind.sched_switch]],
+        at: save,
+      });
+    }
+
+    function drop(vcpu: number, reason: string): void {
+      const save = missing.take(vcpu);
+      if (save !== undefined) context.undecided(save, reason);
+    }
+
+    return {
+      before: {
+        put_end(event) {
+          if (event.vcpu < 0) return;
+          const vcpu = machine.vcpu(event.vcpu);
+          if (!sleeps(vcpu)) return;
+          const save = needed(vcpu);
+          if (save === undefined) return;
+          // Asleep for another reason (a lock) it is no wait yet: that one follows, with its arming.
+          drop(event.vcpu, 'the vcpu slept again before its wait ended');
+          if (vcpu.last[Kind.bg_arm].serial > vcpu.last[Kind.put].serial) return context.hold(save);
+          woken[event.vcpu] = undefined;
+          missing.set(event.vcpu, save);
+        },
+        bg_arm(event) {
+          // An interrupt in the middle of the put has ended it too early.
+          const save = event.vcpu >= 0 ? missing.take(event.vcpu) : undefined;
+          if (save !== undefined) context.hold(save);
+        },
+        wakeup(event) {
+          if (!missing.isEmpty && event.vcpu >= 0) wake(event);
+        },
+        load(event) {
+          if (!missing.isEmpty && event.vcpu >= 0) wake(event);
+        },
+        halt_end(event) {
+          conclude(event, event.vcpu);
+        },
+        unschedule(event) {
+          conclude(event, event.vcpu);
+        },
+        entry(event) {
+          conclude(event, event.vcpu);
+        },
+        lost() {
+          for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
+        },
+      },
+      end(event) {
+        for (const vcpu of machine.vcpus) {
+          const save = missing.get(vcpu.index);
+          if (save === undefined) continue;
+          if ((woken[vcpu.index] ?? event.time) - save.time > maxLatency) conclude(event, vcpu.index);
+          else drop(vcpu.index, because.ends);
+        }
+      },
+    };
+  },
+});

@@ -1,0 +1,219 @@
+import { Ctl, canFire, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
+import { Answer, Evidence, type Listener } from '../timing/line.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { cvalText, durationText, everyTracedModel, givenCounter, Slots, timerText, vcpuName } from './support.js';
+
+/** Nanoseconds by which a clock may be read beside the truth. */
+const tolerance = 50_000;
+
+const columns = 'time,event,vcpu,cpu,timer,ctl,cval,irq,level,next,state,expires,dp\n';
+const put =
+  ',put,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,save,0,0,vtimer,1,0x198968,,,,,,\n,save,0,0,ptimer,0,0,,,,,,\n';
+const first =
+  '0.001,load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,restore,0,0,vtimer,1,0x198968,,,,,,\n,restore,0,0,ptimer,0,0,,,,,,\n';
+const loads = (level: number) =>
+  `0.012,load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,${level},,,,\n,restore,0,0,vtimer,1,0x198968,,,,,,\n`;
+const sleeps = `${first},entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,,,\n,sched_switch,0,0,,,,,,0,S,,\n${put},bg_arm,0,0,,,,,,,,10ms,\n`;
+
+export default defineRule({
+  id: 'expired-timer-asserted',
+  statement: 'A timer that can fire is asserted once its deadline has passed, and a sleeping vcpu woken for it.',
+  why: 'The guest waits for an interrupt that does not come.',
+  models: everyTracedModel('error'),
+  needs: ['save'],
+  source:
+    'kvm_timer_should_fire in kvm_timer_vcpu_load, kvm_arch_timer_handler and kvm_bg_timer_expire; specification §4.6, §4.8 points 6 and 7',
+  messages: {
+    'low-at-load': {
+      headline: 'the load of {vcpu} reports level 0 for its {timer} {by} after the deadline {cval}',
+      given: 'the {timer} of {vcpu} can fire, with deadline {cval}',
+      must: 'a load after that deadline reports level 1',
+      but: 'this one, whose timer map came {by} after the deadline wherever the counter offset can be, reported level 0',
+      therefore: 'the timer interrupt is not pending when the guest goes on',
+    },
+    'istatus-clear': {
+      headline: 'the {timer} of {vcpu} is saved with ISTATUS clear {by} after its deadline {cval}',
+      given: 'the {timer} of {vcpu} was saved enabled, with deadline {cval}',
+      must: 'the hardware has set ISTATUS',
+      but: 'ISTATUS was clear {by} after the deadline, wherever the counter offset can be',
+      therefore: 'the hardware compared with another counter than the kernel: the vcpu ran with a wrong CNTVOFF',
+    },
+    'never-raised': {
+      headline:
+        'the {timer} of {vcpu} has expired more than {by} ago while the vcpu was loaded, and its level was not raised',
+      given: 'the {timer} of {vcpu} was restored enabled and not masked with deadline {cval}, and saved so, expired',
+      must: 'its interrupt reaches the host, whose handler raises the level',
+      but: 'no level 1 was reported for more than {by} after the deadline',
+      therefore: 'the interrupt of the hardware timer does not reach the host: it is masked, or left active',
+    },
+    asleep: {
+      headline: '{vcpu} sleeps for more than {by} after the deadline {cval} of its {timer}',
+      given: '{vcpu} went to sleep with its {timer} able to fire at {cval} and its background timer armed',
+      must: 'the background timer wakes it at that deadline',
+      but: 'nothing woke it, and the background timer did not fire, until more than {by} after the deadline',
+      therefore: 'the guest gets its interrupt late, or not at all',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'level 1 in the first load after the deadline',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${first}${put}${loads(1)}`,
+      },
+      {
+        title: 'woken in time',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${sleeps}0.01,bg_expire,0,0,,,,,,,,10ms,\n${loads(1)}`,
+      },
+    ],
+    violating: [
+      {
+        title: 'level 0 two milliseconds after the deadline',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${first}${put}${loads(0)}`,
+        message: 'low-at-load',
+        line: 15,
+      },
+      {
+        title: 'ISTATUS clear a second after the deadline',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${first}1.1${put}`,
+        message: 'istatus-clear',
+        line: 11,
+      },
+      {
+        title: 'in the guest for a second without the interrupt',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${first},update_irq,0,0,vtimer,,,27,0,,,,\n,entry,0,0,,,,,,,,,\n1.1,exit,0,0,,,,,,,,,\n${put.replace('vtimer,1', 'vtimer,5')}`,
+        message: 'never-raised',
+        line: 14,
+      },
+      {
+        title: 'asleep with an armed timer that does not fire',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${sleeps}${loads(1).replace('0.012', '0.512')}`,
+        message: 'asleep',
+        line: 15,
+      },
+    ],
+  },
+  create(context) {
+    const { machine, timing, maxLatency } = context;
+    /** Saves of timers that can fire, with which vcpus went to sleep, by vcpu. */
+    const asleep = new Slots();
+
+    function violate(event: TimerEvent, message: string, shown: TimerEvent, by: number, witness: TimerEvent[]): void {
+      context.violate(timing.current, {
+        message,
+        data: {
+          vcpu: vcpuName(machine, event.vcpu),
+          timer: timerText(shown.timer),
+          cval: cvalText(shown),
+          by: durationText(by),
+        },
+        witness,
+        at: event,
+      });
+    }
+
+    const judge =
+      (isLoad: boolean): Listener =>
+      (event, answer, by, shown, reason) => {
+        if (answer === Answer.holds) return context.hold(event);
+        if (answer === Answer.unknown || shown === undefined) return context.undecided(event, reason);
+        if (by < tolerance) return context.undecided(event, 'the difference is within the tolerance');
+        if (isLoad) violate(event, 'low-at-load', shown, by, [shown]);
+        else violate(event, 'istatus-clear', shown, by, []);
+      };
+    timing.listen(Evidence.lowered, judge(true));
+    timing.listen(Evidence.savedPending, judge(false));
+
+    /** The deadline of a save had passed for longer than what is only late, at a time; -1 not known. */
+    function overdue(save: TimerEvent, time: number): number {
+      return timing.passed(save.vcpu, save.timer, save.cvalHi, save.cvalLo, time - maxLatency);
+    }
+
+    /** The only timer of the vcpu that can fire, as this put has saved it. */
+    function waitsFor(vcpu: VcpuState): TimerEvent | undefined {
+      const put = vcpu.last[Kind.put].serial;
+      for (const { save, ctl, loaded, saveValid } of vcpu.contexts)
+        if (save.serial > put && saveValid && loaded === no && canFire(ctl)) return save;
+      return undefined;
+    }
+
+    /** Loaded, in the guest, and expired for long: the level must have been raised. */
+    function saved(event: TimerEvent): void {
+      const vcpu = machine.vcpu(event.vcpu);
+      const state = vcpu.contexts[event.timer] as TimerContext;
+      if (state.loaded !== yes || !state.restoredCvalKnown || state.level !== no) return;
+      const isSame = state.restoredCvalHi === event.cvalHi && state.restoredCvalLo === event.cvalLo;
+      if (!isSame || !canFire(state.restoredCtl)) return;
+      const since = event.time - state.restore.time;
+      if (since <= maxLatency) return;
+      const long = overdue(event, event.time);
+      if (long === 1) violate(event, 'never-raised', event, maxLatency, [state.restore, state.update]);
+      else if (long === -1) context.undecided(event, because.initial);
+    }
+
+    function wake(event: TimerEvent): void {
+      if (asleep.isEmpty || event.vcpu < 0) return;
+      const save = asleep.take(event.vcpu);
+      if (save === undefined) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      const late = overdue(save, event.time);
+      if (late === 0) return context.hold(save);
+      if (late === -1) return context.undecided(save, 'the offset is not known well enough');
+      if (event.time - save.time <= maxLatency) return context.hold(save);
+      if (vcpu.last[Kind.bg_expire].serial > save.serial)
+        return context.undecided(save, 'the background timer has fired: bg-fire-wakes-vcpu judges it');
+      violate(save, 'asleep', save, maxLatency, [vcpu.last[Kind.sched_switch], vcpu.last[Kind.bg_arm]]);
+    }
+
+    return {
+      before: {
+        save(event) {
+          const expired = (event.ctl & Ctl.istatus) !== 0 && canFire(event.ctl);
+          if (event.vcpu >= 0 && event.timer >= 0 && event.hasCval && expired) saved(event);
+        },
+        put_end(event) {
+          if (event.vcpu < 0) return;
+          const vcpu = machine.vcpu(event.vcpu);
+          const switched = vcpu.last[Kind.sched_switch];
+          if (vcpu.blocked !== yes || switched.sleeping !== 1 || switched.serial < vcpu.last[Kind.load].serial) return;
+          // What is expired already is no-sleep-with-expired-timer's, what is not armed bg-armed-when-needed's.
+          const save = waitsFor(vcpu);
+          if (save === undefined || (save.ctl & Ctl.istatus) !== 0) return;
+          if (vcpu.last[Kind.bg_arm].serial > vcpu.last[Kind.put].serial) asleep.set(event.vcpu, save);
+        },
+        wakeup: wake,
+        load: wake,
+        lost() {
+          for (const vcpu of machine.vcpus) {
+            const save = asleep.take(vcpu.index);
+            if (save !== undefined) context.undecided(save, because.initial);
+          }
+        },
+      },
+      end(event) {
+        for (const vcpu of machine.vcpus) {
+          const save = asleep.take(vcpu.index);
+          if (save === undefined) continue;
+          const hasFired = vcpu.last[Kind.bg_expire].serial > save.serial;
+          const isLong = event.time - save.time > maxLatency && !hasFired && overdue(save, event.time) === 1;
+          if (isLong) violate(save, 'asleep', save, maxLatency, [vcpu.last[Kind.sched_switch], vcpu.last[Kind.bg_arm]]);
+          else context.undecided(save, because.ends);
+        }
+      },
+    };
+  },
+});

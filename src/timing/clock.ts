@@ -1,0 +1,56 @@
+/** Expiries that must have been seen before the least of them is believed. */
+const fewest = 4;
+/** Expiries after which an older least one is forgotten: the clocks may drift apart. */
+const period = 16;
+/** Most nanoseconds that the best of some expiries is late. */
+const latency = 200_000;
+/** The same where the trace's clock is CLOCK_MONOTONIC itself: only the reading takes time. */
+const reading = 5_000;
+
+/**
+ * The trace's clock against CLOCK_MONOTONIC. hrtimer_expire_entry tells the time at which the interrupt began, `now`,
+ * and is itself recorded a little later: the least difference of some is the clocks' own.
+ */
+export class ClockMap {
+  /** Trace time less CLOCK_MONOTONIC, nanoseconds, at most: zero until it is known. */
+  offset = 0;
+  /** How much less it may be. */
+  slack = 0;
+  #known = false;
+  #samples = 0;
+  #least = Number.POSITIVE_INFINITY;
+  #before = Number.POSITIVE_INFINITY;
+  readonly #fixed: boolean;
+
+  /** @param origin CLOCK_MONOTONIC at trace time 0, where the trace's clock is that one */
+  constructor(origin: number | undefined) {
+    this.#fixed = origin !== undefined;
+    if (origin === undefined) return;
+    this.offset = -origin;
+    this.slack = reading;
+    this.#known = true;
+  }
+
+  /** Whether times of the two clocks can be compared. */
+  get known(): boolean {
+    return this.#known;
+  }
+
+  /** An expiry that was recorded at `time` and happened at `now`. @returns whether the offset has become known */
+  expiry(time: number, now: number): boolean {
+    if (this.#fixed) return false;
+    this.#least = Math.min(this.#least, time - now);
+    this.#samples++;
+    const first = !this.#known && this.#samples >= fewest;
+    if (first) {
+      this.#known = true;
+      this.slack = latency;
+    }
+    if (this.#known) this.offset = Math.min(this.#least, this.#before);
+    if (this.#samples % period === 0) {
+      this.#before = this.#least;
+      this.#least = Number.POSITIVE_INFINITY;
+    }
+    return first;
+  }
+}

@@ -1,0 +1,292 @@
+import type { TimerEvent } from '../events/event.js';
+import { Bounds } from './bounds.js';
+import type { Trial } from './frequency.js';
+
+/** What a constraint is taken from. */
+export enum Evidence {
+  /** The background timer was armed for a known deadline: an equality. */
+  armed,
+  /** Its callback ran and did not arm it again. */
+  fired,
+  /** kvm_timer_update_irq reported level 1 for a known deadline. */
+  raised,
+  /** A load reported level 0 for a timer that can fire. */
+  lowered,
+  /** A save found ISTATUS set. */
+  savedExpired,
+  /** A save found an enabled timer with ISTATUS clear. */
+  savedPending,
+}
+
+/** Name of a kind of evidence. */
+export type EvidenceName = keyof typeof Evidence;
+
+/** Their names, by number. */
+export const evidenceNames = ['armed', 'fired', 'raised', 'lowered', 'savedExpired', 'savedPending'] as const;
+
+/** How a constraint agrees with all others. */
+export enum Answer {
+  holds,
+  violated,
+  unknown,
+}
+
+export const because = {
+  frequency: "the counter's frequency is not known yet",
+  few: 'too few constraints on the offset for a verdict',
+  wide: 'the offset is not known well enough',
+  changed: 'the counter offset may have changed',
+  ends: 'the trace ends before enough constraints confirm it',
+} as const;
+
+/** Who is told what became of a constraint. `by`: nanoseconds that it is late, negative where early. */
+export type Listener = (
+  event: TimerEvent,
+  answer: Answer,
+  by: number,
+  basis: TimerEvent | undefined,
+  reason: string,
+) => void;
+
+/** A constraint that contradicts the others, until it is known which is wrong. */
+interface Suspect {
+  readonly event: TimerEvent;
+  readonly basis: TimerEvent | undefined;
+  readonly evidence: Evidence;
+  readonly by: number;
+}
+
+/** A line found or lost its place. */
+export interface OffsetChange {
+  /** Nanoseconds in the trace's clock: the first constraint that shows it. */
+  readonly event: TimerEvent;
+  /** Counts by which the line went up. */
+  readonly counts: number;
+}
+
+/** Agreeing constraints on either side without which one that does not agree proves nothing (specification §6). */
+export const confirming = 20;
+/** Agreeing constraints after which a new offset is believed, where none spoke for the old one. */
+const convincing = 20;
+/** The same shortly after userspace has run, which may write the counter. */
+const plausible = 3;
+/** How long after userspace has run a change may still show, nanoseconds. */
+const shortly = 200_000_000;
+/** Most suspects kept. */
+const mostSuspects = 64;
+/** Changes of an offset that are kept; all are counted. */
+const mostChanges = 64;
+
+/**
+ * The counter of a vcpu's virtual, or physical, timer against CLOCK_MONOTONIC. Constraints narrow its bounds. One that
+ * contradicts them begins a contest: either it is wrong, or the offset has changed and all that follow agree with it.
+ */
+export class Line {
+  readonly vcpu: number;
+  readonly isVirtual: boolean;
+  /** The count that all others are relative to, as halves. */
+  referenceHi = 0;
+  referenceLo = 0;
+  readonly bounds = new Bounds();
+  /** Constraints that agreed, in all and by evidence. */
+  readonly counts = new Float64Array(6);
+  /** Constraints that agreed since the offset last changed. */
+  support = 0;
+  changes = 0;
+  readonly changed: OffsetChange[] = [];
+  /** The line is given: it needs no support. */
+  given = false;
+  /** When userspace last ran: it may have written the counter, which leaves no record. */
+  userspace = Number.NEGATIVE_INFINITY;
+  trial: Trial | undefined;
+  readonly #rival = new Bounds();
+  #contested = false;
+  #supportBefore = 0;
+  /** Equalities that agreed since the line began: one that none has confirmed was perhaps never right. */
+  #equalities = 0;
+  /** Constraints in a row that fit neither the line nor the rival. */
+  #neither = 0;
+  /** Discriminating constraints for the line, and for the rival. */
+  #for = 0;
+  #against = 0;
+  #suspects: Suspect[] = [];
+  readonly #listeners: readonly Listener[][];
+
+  constructor(vcpu: number, isVirtual: boolean, listeners: readonly Listener[][]) {
+    this.vcpu = vcpu;
+    this.isVirtual = isVirtual;
+    this.#listeners = listeners;
+  }
+
+  /** A contradiction has not been settled: nothing is concluded from the bounds meanwhile. */
+  get contested(): boolean {
+    return this.#contested;
+  }
+
+  /** Whether conclusions can be drawn. */
+  get settled(): boolean {
+    return this.given || (this.support >= confirming && !this.#contested);
+  }
+
+  /** Begins with what a candidate of the search has found. */
+  adopt(candidate: number): void {
+    const bounds = this.trial?.best(candidate);
+    this.trial = undefined;
+    if (bounds !== undefined) this.bounds.copy(bounds);
+  }
+
+  /** Times are CLOCK_MONOTONIC from now on, and not the trace's any more. */
+  shift(offset: number): void {
+    this.#resolve(Answer.unknown, because.wide);
+    this.bounds.shift(offset);
+    this.trial?.shift(offset);
+  }
+
+  /**
+   * One more constraint.
+   *
+   * @param lenient nanoseconds that it may be late without being a contradiction
+   */
+  observe(
+    constraint: Bounds,
+    rate: number,
+    evidence: Evidence,
+    event: TimerEvent,
+    basis: TimerEvent | undefined,
+    lenient: number,
+  ): void {
+    const agrees = this.bounds.admits(constraint, rate);
+    const by = agrees ? 0 : this.#distance(constraint, rate);
+    if (!agrees && by > 0 && by <= lenient) return this.#tell(evidence, event, Answer.unknown, by, basis, because.wide);
+    if (!this.#contested) {
+      if (agrees) return this.#agree(constraint, rate, evidence, event, basis);
+      if (this.given) return this.#tell(evidence, event, Answer.violated, by, basis, '');
+      this.#contested = true;
+      this.#supportBefore = this.support;
+      this.#neither = 0;
+      this.#rival.copy(constraint);
+      this.#for = 0;
+      this.#against = 0;
+      this.#suspect(evidence, event, basis, by);
+      return;
+    }
+    const rivalAgrees = this.#rival.admits(constraint, rate);
+    if (rivalAgrees) this.#rival.narrow(constraint, rate);
+    if (agrees) {
+      this.#agree(constraint, rate, evidence, event, basis);
+      if (rivalAgrees) return;
+      this.#for++;
+    } else if (rivalAgrees) {
+      this.#neither = 0;
+      this.#against++;
+      this.#suspect(evidence, event, basis, by);
+    } else {
+      // A third place: the line may have gone there by way of the rival's.
+      if (this.#for === 0 && this.#against >= this.#enough(event)) this.#yield(rate, event);
+      if (this.#against < plausible || ++this.#neither >= plausible) {
+        this.#rival.copy(constraint);
+        this.#against = 0;
+        this.#neither = 0;
+      }
+      this.#contested = true;
+      this.#suspect(evidence, event, basis, by);
+    }
+    this.#settle(rate, event);
+  }
+
+  /** The trace has ended. */
+  end(): void {
+    this.#resolve(Answer.unknown, because.ends);
+  }
+
+  #agree(constraint: Bounds, rate: number, evidence: Evidence, event: TimerEvent, basis: TimerEvent | undefined): void {
+    const { bounds } = this;
+    // Known beforehand, or a matter of the two milliseconds to which the line is known.
+    const certain =
+      (constraint.low === Number.NEGATIVE_INFINITY ||
+        bounds.lowAt(constraint.lowTime, rate) >= constraint.low - 2e6 * rate) &&
+      (constraint.high === Number.POSITIVE_INFINITY ||
+        bounds.highAt(constraint.highTime, rate) <= constraint.high + 2e6 * rate);
+    bounds.narrow(constraint, rate);
+    this.counts[evidence]!++;
+    this.support++;
+    if (evidence === Evidence.armed) this.#equalities++;
+    if (certain) this.#tell(evidence, event, Answer.holds, 0, basis, '');
+    else this.#tell(evidence, event, Answer.unknown, 0, basis, because.wide);
+  }
+
+  /** Nanoseconds by which a constraint is late, or (negative) early, for every feasible line. */
+  #distance(constraint: Bounds, rate: number): number {
+    const early = (constraint.low - this.bounds.highAt(constraint.lowTime, rate)) / rate;
+    if (early > 0) return -early;
+    return (this.bounds.lowAt(constraint.highTime, rate) - constraint.high) / rate;
+  }
+
+  #suspect(evidence: Evidence, event: TimerEvent, basis: TimerEvent | undefined, by: number): void {
+    if (this.#suspects.length >= mostSuspects)
+      return this.#tell(evidence, event, Answer.unknown, by, basis, because.changed);
+    this.#suspects.push({ event: event.retain(), basis: basis?.retain(), evidence, by });
+  }
+
+  /** Constraints against the line that end the contest where none speaks for it. */
+  #enough(event: TimerEvent): number {
+    return event.time - this.userspace < shortly ? plausible : convincing;
+  }
+
+  #settle(rate: number, event: TimerEvent): void {
+    const [own, other] = [this.#for, this.#against];
+    if (own >= confirming && own > 1.5 * other) {
+      const proved = this.#supportBefore >= confirming;
+      this.#resolve(proved ? Answer.violated : Answer.unknown, because.few);
+    } else if (other >= (own === 0 ? this.#enough(event) : confirming) && other > 1.5 * own) {
+      this.#yield(rate, event);
+    } else if (own + other > 20 * confirming) this.#resolve(Answer.unknown, because.changed);
+  }
+
+  /** The rival is right: the offset has changed, or the line was wrong from the start. */
+  #yield(rate: number, event: TimerEvent): void {
+    const first = this.#suspects[0]?.event;
+    const wasRight =
+      this.#supportBefore >= this.#enough(event) &&
+      (this.counts[Evidence.armed] === 0 || this.#equalities >= plausible);
+    if (this.#for * 10 <= this.#against && first !== undefined && wasRight) {
+      this.changes++;
+      if (this.changed.length < mostChanges) {
+        const at = this.#rival.low > Number.NEGATIVE_INFINITY ? this.#rival.lowTime : this.#rival.highTime;
+        const count = this.#rival.low > Number.NEGATIVE_INFINITY ? this.#rival.low : this.#rival.high;
+        const before =
+          this.bounds.low > Number.NEGATIVE_INFINITY ? this.bounds.lowAt(at, rate) : this.bounds.highAt(at, rate);
+        this.changed.push({ event: first.retain(), counts: Math.round(count - before) });
+      }
+    }
+    this.bounds.copy(this.#rival);
+    this.support = this.#against;
+    this.#equalities = this.#against;
+    this.#resolve(Answer.unknown, because.changed);
+  }
+
+  #resolve(answer: Answer, reason: string): void {
+    const suspects = this.#suspects;
+    this.#suspects = [];
+    this.#contested = false;
+    this.#for = 0;
+    this.#against = 0;
+    for (const { event, basis, evidence, by } of suspects) {
+      this.#tell(evidence, event, answer, by, basis, reason);
+      event.release();
+      basis?.release();
+    }
+  }
+
+  #tell(
+    evidence: Evidence,
+    event: TimerEvent,
+    answer: Answer,
+    by: number,
+    basis: TimerEvent | undefined,
+    reason: string,
+  ): void {
+    const listeners = this.#listeners[evidence] as Listener[];
+    for (let i = 0; i < listeners.length; i++) (listeners[i] as Listener)(event, answer, by, basis, reason);
+  }
+}

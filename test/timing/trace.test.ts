@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import type { CheckOptions, TraceSummary } from '../../src/check/facts.js';
+import { check } from '../../src/index.js';
+
+const header = 'time,event,vcpu,cpu,timer,ctl,cval,irq,level,next,state,expires,dp\n';
+
+interface Scene {
+  /** Virtual count at the trace's time 0. */
+  readonly start: bigint;
+  readonly sleeps: number;
+  /** Hz. */
+  readonly frequency?: number;
+  /** CLOCK_MONOTONIC less the trace's time, nanoseconds. */
+  readonly ahead?: number;
+  /** Nanoseconds by which the background timer of a sleep is armed late. */
+  readonly late?: (sleep: number) => number;
+  /** The counter was set forward by so much, from a sleep on. */
+  readonly shift?: (sleep: number) => bigint;
+  readonly facts?: string;
+}
+
+/** A vcpu that sleeps for 10 ms again and again; text in the native notation. */
+function trace({ start, sleeps, frequency = 62_500_000, ahead = 0, late, shift, facts = '' }: Scene): string {
+  const seconds = (nanoseconds: number) => (nanoseconds / 1e9).toFixed(9);
+  let text = facts + header;
+  for (let sleep = 0; sleep < sleeps; sleep++) {
+    const begin = 1_000_000 + sleep * 11_000_000;
+    const due = begin + 10_000_000;
+    const count = start + (BigInt(due) * BigInt(frequency)) / 1_000_000_000n + (shift?.(sleep) ?? 0n);
+    const cval = `0x${BigInt.asUintN(64, count).toString(16)}`;
+    const expires = due + ahead + (late?.(sleep) ?? 0);
+    text += `${seconds(begin)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,restore,0,0,vtimer,1,${cval},,,,,,\n`;
+    text += ',restore,0,0,ptimer,0,0,,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,,,\n';
+    text += `,sched_switch,0,0,,,,,,0,S,,\n,put,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,save,0,0,vtimer,1,${cval},,,,,,\n`;
+    text += `,save,0,0,ptimer,0,0,,,,,,\n,bg_arm,0,0,,,,,,,,${expires},\n`;
+    text += `${seconds(due + 20_000)},bg_expire,0,0,,,,,,,,${due + ahead + 10_000},\n`;
+    text += `${seconds(due + 100_000)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,1,,,,\n`;
+    text += `,restore,0,0,vtimer,1,${cval},,,,,,\n,restore,0,0,ptimer,0,0,,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n`;
+    text += `,put,0,0,,,,,,,,,\n,save,0,0,vtimer,0,${cval},,,,,,\n,save,0,0,ptimer,0,0,,,,,,\n`;
+  }
+  return text;
+}
+
+async function summary(text: string, options: CheckOptions = {}): Promise<TraceSummary> {
+  const input = {
+    path: 'scene',
+    async *open() {
+      yield Buffer.from(text);
+    },
+  };
+  for await (const fact of check([input], { model: 'timer-map', host: 'vhe', ...options })) {
+    if (fact.type === 'trace-failed') throw new Error(fact.failure.error);
+    if (fact.type === 'trace-end') return fact.summary;
+  }
+  throw new Error('no summary');
+}
+
+const monotonic = '# clock: mono\n';
+const timingRules = [
+  'bg-deadline-matches-cval',
+  'timer-not-early',
+  'expired-timer-asserted',
+  'level-true-only-if-expired',
+];
+const ofTiming = ({ findings }: TraceSummary) => findings.filter(({ rule }) => timingRules.includes(rule));
+
+describe('the counter of a trace', () => {
+  it.each([
+    ['from zero', 0n],
+    ['beyond 53 bits', 0x4000_0000_0000_0123n],
+    ['beyond 63 bits, where numbers would be negative', 0xffff_0000_0000_0001n],
+    ['across the border of 32 bits', 0xffff_0000n],
+  ])('is found %s', async (_, start) => {
+    const found = await summary(trace({ start, sleeps: 60, facts: monotonic }));
+    const { timing, rules } = found;
+    expect(timing).toMatchObject({ frequency: 62_500_000, source: 'inferred' });
+    const [{ least, most, changes, constraints }] = timing.counters as [(typeof timing.counters)[0]];
+    const end = start + BigInt(Math.round((1e6 + 59 * 11e6 + 10_115_000) * 0.0625));
+    expect(BigInt(least!)).toBeLessThanOrEqual(end + 1000n);
+    expect(BigInt(most!)).toBeGreaterThanOrEqual(end - 1000n);
+    expect(Number(BigInt(most!) - BigInt(least!))).toBeLessThan(100_000);
+    expect(changes).toBe(0);
+    expect(constraints.armed).toBe(60);
+    expect(ofTiming(found)).toEqual([]);
+    expect(rules['bg-deadline-matches-cval']!.held).toBeGreaterThan(30);
+  });
+
+  it('is found against a clock whose distance from CLOCK_MONOTONIC has to be found first', async () => {
+    const found = await summary(trace({ start: 0n, sleeps: 60, ahead: 123_456_789_012 }));
+    expect(found.timing.frequency).toBe(62_500_000);
+    expect(found.rules['timer-not-early']!.held).toBeGreaterThan(30);
+    expect(ofTiming(found)).toEqual([]);
+  });
+
+  it('may have a frequency that no list has', async () => {
+    const found = await summary(trace({ start: 5n, sleeps: 60, frequency: 57_123_000, facts: monotonic }));
+    expect(found.timing.frequency! / 57_123_000).toBeCloseTo(1, 3);
+  });
+
+  it('is not known from a few sleeps, and then nothing is decided by it', async () => {
+    const found = await summary(trace({ start: 5n, sleeps: 4, facts: monotonic, late: () => 1e7 }));
+    expect(found.timing).toMatchObject({ frequency: null, source: null });
+    expect(ofTiming(found)).toEqual([]);
+    expect(found.rules['bg-deadline-matches-cval']).toMatchObject({ status: 'undecided' });
+  });
+
+  it('is taken from the user', async () => {
+    const found = await summary(trace({ start: 5n, sleeps: 4, facts: monotonic }), { frequency: 62_500_000 });
+    expect(found.timing).toMatchObject({ frequency: 62_500_000, source: 'given' });
+    expect(found.rules['bg-deadline-matches-cval']!.held).toBeGreaterThan(0);
+  });
+
+  it('is one for all timers where CNTVOFF is given', async () => {
+    const { timing } = await summary(trace({ start: 5n, sleeps: 40, facts: monotonic }), { cntvoff: 0x1234n });
+    expect(timing.counters).toHaveLength(1);
+    expect(timing.counters[0]).toMatchObject({ vcpu: null, changes: 0 });
+  });
+
+  it('refuses a frequency or an offset that no machine has', async () => {
+    await expect(summary('', { frequency: 7 })).rejects.toThrow(/frequency: expected 1000000 to/);
+    await expect(summary('', { cntvoff: -1n })).rejects.toThrow(/cntvoff: expected 0 to/);
+  });
+});
+
+describe('what contradicts the counter', () => {
+  it('is a violation where all else agrees', async () => {
+    const late = (sleep: number) => (sleep === 40 ? 10_000_000 : 0);
+    const found = await summary(trace({ start: 9n, sleeps: 80, facts: monotonic, late }));
+    expect(ofTiming(found).map(({ rule, diagnosis, count }) => ({ rule, diagnosis, count }))).toEqual([
+      { rule: 'bg-deadline-matches-cval', diagnosis: 'late', count: 1 },
+    ]);
+    // Line 1 is a fact, 2 the header; 24 rows a sleep, of which the arming is the thirteenth.
+    expect(ofTiming(found)[0]!.position.line).toBe(2 + 40 * 24 + 13);
+    expect(found.timing.counters[0]!.changes).toBe(0);
+  });
+
+  it('is another offset where all that follows agrees on it', async () => {
+    const shift = (sleep: number) => (sleep >= 40 ? 0x8000_0000n : 0n);
+    const found = await summary(trace({ start: 9n, sleeps: 80, facts: monotonic, shift }));
+    expect(ofTiming(found)).toEqual([]);
+    const [{ changes, changed }] = found.timing.counters as [(typeof found.timing.counters)[0]];
+    expect(changes).toBe(1);
+    expect(Number(changed[0]!.time)).toBeCloseTo(0.001 + 40 * 0.011, 2);
+    expect(changed[0]!.by / (0x8000_0000 * 16)).toBeCloseTo(1, 3);
+    expect(found.conditions.find(({ kind }) => kind === 'offset-changed')).toMatchObject({
+      severity: 'info',
+      count: 1,
+    });
+  });
+
+  it('is undecided where the trace ends too soon after', async () => {
+    const late = (sleep: number) => (sleep === 78 ? 10_000_000 : 0);
+    const found = await summary(trace({ start: 9n, sleeps: 80, facts: monotonic, late }));
+    expect(ofTiming(found)).toEqual([]);
+    expect(found.rules['bg-deadline-matches-cval']!.reasons).toHaveProperty(
+      'the trace ends before enough constraints confirm it',
+    );
+  });
+});
