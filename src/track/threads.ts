@@ -13,6 +13,8 @@ export class Vcpu {
   vm = -1;
   /** A record has shown its `struct kvm_vcpu` pointer. */
   hasPointer = false;
+  /** It has entered the guest: the thread that did so runs it, and is not one that only made an ioctl on it. */
+  ran = false;
   /** Virtual counter offset, where a probe showed it: equal for all vcpus of a VM. */
   offset: string | undefined;
   /** Number of events attributed to it. */
@@ -141,9 +143,11 @@ export class Threads {
   bind(thread: Thread, hi: number, lo: number): Vcpu {
     const known = this.#byPointer.get(hi, lo);
     if (known !== undefined) {
-      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
-        // Known by its thread before its pointer was seen: the thread's identity stays.
-        const kept = thread.vcpu;
+      const kept = thread.vcpu;
+      if (kept !== known && kept?.hasPointer === false && (known.pid === -1 || !known.ran)) {
+        // Known by its thread before its pointer was seen there: the thread's identity stays.
+        const ioctl = this.find(known.pid);
+        if (ioctl?.vcpu === known) ioctl.vcpu = undefined;
         kept.hasPointer = true;
         if (kept.id < 0) kept.id = known.id;
         this.#byPointer.set(hi, lo, kept);
