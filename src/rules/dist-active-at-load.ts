@@ -278,8 +278,10 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
       },
       set_active(event) {
         // Whoever writes it: where the end of a handler is not recorded, a thread's write looks like an interrupt's.
-        const vcpu = machine.cpu(event.cpu).running;
-        if (vcpu >= 0 && event.timer !== Timer.ptimer) ofVcpu(vcpu).written = true;
+        if (event.timer === Timer.ptimer) return;
+        const { running } = machine.cpu(event.cpu);
+        if (running >= 0) ofVcpu(running).written = true;
+        if (event.vcpu >= 0) ofVcpu(event.vcpu).written = true;
       },
       restore(event) {
         if (event.vcpu < 0 || event.timer !== Timer.vtimer || event.ctl < 0) return;
