@@ -94,6 +94,8 @@ export class TraceRun extends Intake {
     vcpu: (index) => this.#vcpuName(index),
     comm: (pid) => this.comm(pid),
   };
+  /** Every save and restore is recorded, each as part of a put or load. */
+  #traced = true;
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
@@ -218,13 +220,18 @@ export class TraceRun extends Intake {
   hasKind(kind: KindName): boolean {
     if (this.#kinds[Kind[kind]] === 1) return true;
     const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
-    if (shownBy[kind]?.some((others) => others.every(recorded))) return true;
+    if (shownBy[kind]?.some((others) => others.every((other) => recorded(other) && this.#shows(other)))) return true;
     if (this.isStory) {
       if (kind === 'save') return recorded('restore');
       if (kind === 'restore') return recorded('save');
       return !impliedKinds.includes(kind);
     }
     return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
+  }
+
+  /** Whether a kind shows another one: up to 5.0 a save is not always a put's, nor a restore a load's. */
+  #shows(kind: KindName): boolean {
+    return this.#traced || (kind !== 'save' && kind !== 'restore');
   }
 
   /** As `hasKind`, asked at every event: the answer changes only when the trace shows something new. */
@@ -274,6 +281,8 @@ export class TraceRun extends Intake {
     );
     this.#choice = choice;
     this.#evidence.settle();
+    // Up to 5.0 schedule saves and unschedule restores as well: a record of either gives no put or load away.
+    this.#traced = this.isStory || choice.candidates.every((id) => models[id].recordsSaveRestore);
     this.#contradict();
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
@@ -329,8 +338,6 @@ export class TraceRun extends Intake {
   /** What is recorded, so that the tracker makes up for the rest. */
   #feeds(): Feeds {
     const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
-    // Up to 5.0 schedule saves and unschedule restores as well: a record of either gives no put or load away.
-    const traced = this.#choice?.candidates.every((id) => models[id].recordsSaveRestore) !== false || this.isStory;
     return {
       loadProbe: kind('load') || (this.isStory && kind('put')),
       putProbe: kind('put') || (this.isStory && kind('load')),
@@ -338,8 +345,8 @@ export class TraceRun extends Intake {
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.isStory,
       exits: kind('exit'),
-      saves: kind('save') && traced,
-      restores: kind('restore') && traced,
+      saves: kind('save') && this.#traced,
+      restores: kind('restore') && this.#traced,
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),

@@ -296,8 +296,11 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         load.interrupted = false;
       },
       set_active(event) {
-        if (event.vcpu < 0 || event.context === Context.hardirq || event.timer === Timer.ptimer) return;
-        ofVcpu(event.vcpu).written = true;
+        // Whoever writes it: where the end of a handler is not recorded, a thread's write looks like an interrupt's.
+        if (event.timer === Timer.ptimer) return;
+        const { running } = machine.cpu(event.cpu);
+        if (running >= 0) ofVcpu(running).written = true;
+        if (event.vcpu >= 0) ofVcpu(event.vcpu).written = true;
       },
       restore(event) {
         if (event.vcpu < 0 || event.timer !== Timer.vtimer || event.ctl < 0) return;

@@ -95,6 +95,7 @@ export class Tracker {
     const feeds = this.#feeds;
     switch (event.kind) {
       case Kind.load:
+        if (vcpu !== undefined) this.#left(cpu, vcpu, event);
         this.#send(event, vcpu);
         if (vcpu !== undefined) this.#loaded(cpu, vcpu, event.time);
         return;
@@ -243,6 +244,7 @@ export class Tracker {
     const nothingShowsLoads = !feeds.restores && !feeds.loadProbe && !feeds.timerLoadProbe;
     if (vcpu.cpu === -1 && nothingShowsLoads) this.#deriveLoad(cpu, vcpu, event, Certainty.approximate);
     this.#send(event, vcpu);
+    vcpu.ran = true;
     // Without exits nobody knows how long it stays there.
     vcpu.inGuest = feeds.exits ? 1 : -1;
     vcpu.waiting = false;
@@ -291,7 +293,22 @@ export class Tracker {
     if (vcpu.knownSince < 0) vcpu.knownSince = time;
   }
 
+  /**
+   * Where no record shows the puts of ioctls, which up to 4.16 load the vcpu as well, a load is all that tells of them:
+   * the vcpu has left wherever it was, and so has whoever was loaded here.
+   */
+  #left(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
+    if (this.#feeds.saves || !this.#feeds.ringBuffers || !this.#derivesPut()) return;
+    for (const gone of [vcpu, cpu.running]) {
+      if (gone === undefined || gone.cpu < 0 || gone.putCpu >= 0 || gone.inGuest === 1) continue;
+      const where = this.#cpu(gone.cpu);
+      this.#derivePut(where, gone, event, Certainty.approximate);
+      this.#emitPutEnd(where, gone, event);
+    }
+  }
+
   #deriveLoad(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent, certainty: number): void {
+    this.#left(cpu, vcpu, event);
     this.#derive(Kind.load, cpu, vcpu, event, certainty);
     this.#loaded(cpu, vcpu, event.time);
   }

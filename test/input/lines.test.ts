@@ -174,6 +174,12 @@ describe('sched_switch', () => {
   it.each(['R', 'R+', '0', '256', '4096'])('state %s stays runnable', (state) => {
     expect(at(labelled(state))).toEqual(values(0));
   });
+  it('states are one letter too far where the idle thread sleeps', () => {
+    const line = (pid: number, state: string) =>
+      `             vmm-${pid}     [000] d....    10.703282: sched_switch: prev_comm=x prev_pid=${pid} prev_prio=120 prev_state=${state} ==> next_comm=y next_pid=9 next_prio=120`;
+    const text = [line(545, 'S'), line(0, 'S'), line(545, 'S'), line(545, 'D'), line(545, 'R+')].join('\n');
+    expect(records(text).map((record) => record.replace(/^.*prev_state=/, ''))).toEqual(['1', '0', '0', '1', '0']);
+  });
   it('a state that says nothing is absent', () => {
     expect(at(labelled('?'))).toEqual(['prev_pid=545 next_pid=0']);
   });
