@@ -48,6 +48,15 @@ function vcpuArguments(record: Record, event: TimerEvent): void {
     event.cvalLo = record.lo[VcpuProbe.cval] as number;
   }
   value(record, VcpuProbe.offset, event);
+  event.level = flag(record, VcpuProbe.level);
+  event.activeCleared = flag(record, VcpuProbe.cleared);
+  event.armed = flag(record, VcpuProbe.armed);
+}
+
+/** A `bool` that the record may carry; -1 without it. */
+function flag(record: Record, field: number): number {
+  const value = record.int(field);
+  return value < 0 ? -1 : value === 0 ? 0 : 1;
 }
 
 /** A function that takes the vcpu. */
@@ -65,8 +74,8 @@ function sysreg(write: 0 | 1): Decode {
     event.kind = Kind.trapped_access;
     vcpuArguments(record, event);
     event.write = write;
-    event.timer = record.int(5, Timer.unknown);
-    event.register = sysregs[record.int(6)] ?? Register.unknown;
+    event.timer = record.int(VcpuProbe.own, Timer.unknown);
+    event.register = sysregs[record.int(VcpuProbe.own + 1)] ?? Register.unknown;
     return true;
   };
 }
@@ -119,6 +128,9 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_vcpu_halt: pointerOnly(Kind.vcpu_pointer),
   kvm_vcpu_wfi: pointerOnly(Kind.vcpu_pointer),
   kvm_vcpu_wake_up: pointerOnly(Kind.wakeup),
+  // It wakes the vcpu first (kvm_vcpu_wake_up, where that is no function of its own); one that runs it interrupts.
+  kvm_vcpu_kick: pointerOnly(Kind.wakeup),
+  kvm_timer_inject_irq_work: () => false,
   kvm_arm_timer_write_sysreg: sysreg(1),
   kvm_arm_timer_read_sysreg: sysreg(0),
   kvm_arch_timer_handler(record, event, learned) {
@@ -132,10 +144,10 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_arm_timer_set_reg(record, event) {
     event.kind = Kind.user_write;
     vcpuArguments(record, event);
-    const register = oneRegs.get(record.int(5, 0) & 0xffff);
+    const register = oneRegs.get(record.int(VcpuProbe.own, 0) & 0xffff);
     if (register === undefined) return false;
     [event.timer, event.register] = register;
-    value(record, 6, event);
+    value(record, VcpuProbe.own + 1, event);
     return true;
   },
   kvm_bg_timer_expire: callback(Kind.bg_expire),

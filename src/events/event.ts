@@ -105,7 +105,10 @@ export class TimerEvent {
   timer: number = Timer.unknown;
   /** Interrupt number: guest INTID in `update_irq` and `vgic_inject`, Linux irq elsewhere. */
   irq = -1;
-  /** Level of a line, or the boolean of `set_active`, `mask_irq`, `set_affinity`, `emulate`. */
+  /**
+   * Level of a line, or the boolean of `set_active`, `mask_irq`, `set_affinity`, `emulate`; of a probed function the
+   * timer's cached level when the function was entered.
+   */
   level = -1;
   /** CNTx_CTL, 0..7 when sane; -1 unknown. */
   ctl = -1;
@@ -117,6 +120,9 @@ export class TimerEvent {
   valueHi = 0;
   valueLo = 0;
   hasValue = false;
+  /** What a probe on a timer function of up to 4.14 read of `active_cleared_last` and, up to 4.10, of `armed`: 0, 1, -1 unknown. */
+  activeCleared = -1;
+  armed = -1;
   /** Register of a `user_write` or `trapped_access`, see `Register`. */
   register: number = Register.unknown;
   /** 1 for a write, 0 for a read, -1 unknown (`trapped_access`). */
@@ -208,6 +214,8 @@ export class TimerEvent {
       this.valueHi = 0;
       this.valueLo = 0;
     }
+    this.activeCleared = -1;
+    this.armed = -1;
     this.register = Register.unknown;
     this.write = -1;
     if (this.hasTimerPointer) {
@@ -256,6 +264,8 @@ export class TimerEvent {
     this.hasValue = other.hasValue;
     this.valueHi = other.valueHi;
     this.valueLo = other.valueLo;
+    this.activeCleared = other.activeCleared;
+    this.armed = other.armed;
     this.register = other.register;
     this.write = other.write;
     this.hasTimerPointer = other.hasTimerPointer;

@@ -198,6 +198,20 @@ export class Machine {
     }
   }
 
+  /** A probe has read the memory copy at the entry of a function: it only supplies what was not known. */
+  showMemory(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    if (event.level >= 0) context.level = event.level === 1 ? yes : no;
+    if (event.ctl < 0 || !event.hasCval) return;
+    context.rememberSave();
+    context.ctl = event.ctl;
+    context.cvalKnown = true;
+    context.cvalHi = event.cvalHi;
+    context.cvalLo = event.cvalLo;
+    context.save = replaceEvent(context.save, event);
+    context.saveValid = true;
+  }
+
   /** set_cntvoff: CNTVOFF_EL2 of the CPU. */
   setCntvoff(cpu: CpuState, vcpu: number): void {
     this.#effects?.effect('write-cntvoff', cpu.index, vcpu, -1);
@@ -290,6 +304,7 @@ export class Machine {
     vcpu.cpu = somewhere;
     vcpu.blocked = unknown;
     if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
+    vcpu.activeCleared = unknown;
     for (const context of vcpu.contexts) {
       context.loaded = unknown;
       context.level = unknown;
@@ -306,6 +321,7 @@ export class Machine {
     vcpu.blocked = unknown;
     vcpu.exitClass = -1;
     vcpu.bgArmed = unknown;
+    vcpu.activeCleared = unknown;
     vcpu.resetPending = false;
     vcpu.restoredSinceEnable = unknown;
     for (const context of vcpu.contexts) context.forget();

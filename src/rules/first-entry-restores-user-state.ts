@@ -2,13 +2,13 @@ import { Kind } from '../events/kinds.js';
 import { unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, vcpuName } from './support.js';
+import { everyLoadPutModel, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'first-entry-restores-user-state',
   statement: "Between the enabling of a vcpu's timer and its first entry there is a restore of its virtual timer.",
   why: 'Values that userspace set before the first run, as at a migration target, reach the hardware only by a restore.',
-  models: everyModel('error'),
+  models: everyLoadPutModel('error'),
   needs: ['enable', 'entry'],
   source: 'kvm_timer_enable in the first KVM_RUN; RFC weak point W5, fixed by 0eb7c33cadf6; specification §4.2',
   messages: {

@@ -8,11 +8,13 @@ import distActiveClearedOnLower from './dist-active-cleared-on-lower.js';
 import entryExitAlternate from './entry-exit-alternate.js';
 import entryOnlyWhenLoaded from './entry-only-when-loaded.js';
 import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
+import flushEntrySyncOrder from './flush-entry-sync-order.js';
 import irqHandlerReturns from './irq-handler-returns.js';
 import irqNotRepeatedWhileLevelHigh from './irq-not-repeated-while-level-high.js';
 import irqOnlyWhenLoaded from './irq-only-when-loaded.js';
 import irqRaisesLevel from './irq-raises-level.js';
 import levelAlternates from './level-alternates.js';
+import levelLoweredAtSync from './level-lowered-at-sync.js';
 import levelTrueOnlyIfCanFire from './level-true-only-if-can-fire.js';
 import levelTrueOnlyIfExpired from './level-true-only-if-expired.js';
 import loadPutAlternate from './load-put-alternate.js';
@@ -55,11 +57,13 @@ export const rules: readonly Rule[] = [
   irqHandlerReturns,
   levelTrueOnlyIfCanFire,
   levelTrueOnlyIfExpired,
+  levelLoweredAtSync,
   levelAlternates,
   vgicFollowsLevel,
   distActiveAtLoad,
   distActiveClearedOnLower,
   affinityForwardedWhileAnyLoaded,
+  flushEntrySyncOrder,
   disabledVcpuSilent,
   timerIdentityConsistent,
 ];

@@ -2,7 +2,7 @@ import type { TimerEvent } from '../events/event.js';
 import { contextCount, noEvent, replaceEvent, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText, vcpuName } from './support.js';
+import { everyLoadPutModel, timerText, vcpuName } from './support.js';
 
 /** Interrupts within `stormWindow` that make a storm, whatever was written to the distributor in between. */
 const stormCount = 3;
@@ -28,7 +28,7 @@ export default defineRule({
   statement:
     'After a timer interrupt has raised the level, the same line does not interrupt that CPU again until the guest ran, the vcpu was put, or the active state was cleared.',
   why: 'The line stays high and the interrupt must stay active: handled again and again it starves the CPU.',
-  models: everyModel('error'),
+  models: everyLoadPutModel('error'),
   needs: ['vtimer_irq', 'entry', ['put', 'load']],
   source: 'the RFC message ("stays active after firing"), weak point W1; specification §1.2, §4.5',
   messages: {

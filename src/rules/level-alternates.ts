@@ -8,9 +8,9 @@ import { timerText, vcpuName } from './support.js';
 export default defineRule({
   id: 'level-alternates',
   statement:
-    'Where the kernel reports a level only on change, two reports in a row differ: always in the RFC, from timer_emulate in 5.1 to 6.13.',
+    'Where the kernel reports a level only on change, two reports in a row differ: always in the RFC and before it, from timer_emulate in 5.1 to 6.13.',
   why: 'A report without a change means that the cached level and the reported one have parted.',
-  models: { 'rfc-load-put': 'warning', 'timer-map': 'warning', offset: 'warning' },
+  models: { 'world-switch': 'warning', 'rfc-load-put': 'warning', 'timer-map': 'warning', offset: 'warning' },
   needs: ['update_irq'],
   source: 'kvm_timer_update_state (RFC), timer_emulate: `if (should_fire != ctx->irq.level)`; specification §4.5',
   messages: {
@@ -24,6 +24,12 @@ export default defineRule({
   },
   examples: {
     legal: [
+      {
+        title: 'raised by a flush, lowered by a sync, raised by the next sync',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nflush,0,0\nupdate_irq,0,0,27,1\nentry,0,0\nexit,0,0\nsync,0,0\nupdate_irq,0,0,27,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nupdate_irq,0,0,27,1\n',
+      },
       {
         title: 'up, down, up',
         model: 'rfc-load-put',

@@ -2,14 +2,14 @@ import { Ctl, Timer, writableCtl } from '../events/event.js';
 import { no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
+import { ctlText, cvalText, everyLoadPutModel, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'save-without-entry-equals-restore',
   statement:
     'A save with no entry of the vcpu since its restore carries the restored CVAL and CTL; ISTATUS may have been set meanwhile.',
   why: 'Nobody but the guest writes the registers between restore and save: another value was never theirs.',
-  models: everyModel('error'),
+  models: everyLoadPutModel('error'),
   needs: ['save', 'restore', 'entry'],
   source: 'timer_save_state and timer_restore_state; specification §4.8 point 11',
   messages: {

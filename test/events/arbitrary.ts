@@ -30,6 +30,8 @@ const fields: Record<Exclude<ColumnName, 'event' | 'comm' | 'note'>, fc.Arbitrar
   ctl: number('ctl', orUnknown(fc.oneof(range(0, 7), u32))),
   cval: wide('cvalHi', 'cvalLo', 'hasCval'),
   value: wide('valueHi', 'valueLo', 'hasValue'),
+  active_cleared_last: number('activeCleared', range(-1, 1)),
+  armed: number('armed', range(-1, 1)),
   register: number('register', range(-1, 3)),
   write: number('write', range(-1, 1)),
   wfe: number('level', range(-1, 1)),
