@@ -78,7 +78,7 @@ export const because = {
   initial: 'the state is not known: the trace begins in the middle, or records were lost',
   unattributed: 'the event cannot be given to one vcpu',
   approximate: 'load and put are only placed by neighbouring records',
-  noRegisters: 'the probe shows no registers of the timer',
+  noRegisters: 'no record shows the registers of the timer',
   emulated: 'the registers of an emulated context are in no record',
   entered: 'the guest ran in between and may have changed the registers',
   userspace: 'userspace may have written the registers in between, which leaves no record',

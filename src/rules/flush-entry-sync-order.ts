@@ -173,7 +173,8 @@ function worldSwitch(context: RuleContext): RuleHandlers {
       return Phase.unknown;
     }
     const phase = phases[event.vcpu] ?? Phase.unknown;
-    if (phase === Phase.unknown) context.undecided(event, because.initial);
+    // A trace without any flush has no occasion for the rule.
+    if (phase === Phase.unknown && context.records(Kind.flush)) context.undecided(event, because.initial);
     return phase;
   }
 

@@ -16,7 +16,7 @@ export default defineRule({
     "The handler of a guest timer's interrupt never runs up to 4.14, and from then on only while a vcpu is loaded on the CPU; since 4.15 a rare single late one after a put is harmless.",
   why: 'The RFC handler dereferences the running vcpu; later ones ignore the interrupt, but a repeated one means that the timer was left running.',
   models: { 'world-switch': 'error', 'rfc-load-put': 'error', ...everyTracedModel('warning') },
-  needs: ['vtimer_irq', 'load', 'put'],
+  needs: ['vtimer_irq', ['load', 'entry'], ['put', 'entry']],
   source: 'kvm_arch_timer_handler; RFC weak point W2; 36e5cfd410ad; specification §4.5, §4.8 point 10',
   messages: {
     'in-the-host': {
@@ -122,6 +122,8 @@ export default defineRule({
               witness: cpu.running >= 0 ? [machine.vcpu(cpu.running).last[Kind.entry]] : [],
               ofCpu: true,
             });
+          if (!context.records(Kind.load) || !context.records(Kind.put))
+            return context.undecided(event, because.approximate);
           if (cpu.running === somewhere) return context.undecided(event, because.initial);
           if (cpu.running !== nowhere) return context.hold(event);
           const put = cpu.last[Kind.put];

@@ -177,9 +177,10 @@ function lowering(context: RuleContext): RuleHandlers {
       update_irq(event) {
         if (event.vcpu < 0 || event.timer !== Timer.vtimer) return;
         exits.clear(event.vcpu);
-        const inExit = machine.vcpu(event.vcpu).inGuest === yes && event.context !== Context.hardirq;
+        const inExit = machine.vcpu(event.vcpu).inGuest === yes && machine.cpu(event.cpu).inTimerIrq !== yes;
         if (event.level !== 0 || !inExit || high[event.vcpu] !== true) return;
-        if (!context.records(Kind.vgic_inject) || lowers[event.vcpu] !== false) lowers[event.vcpu] = true;
+        // Only what certainly is no interrupt shows that this vcpu's level is lowered by syncs at all.
+        if (event.context === Context.task && lowers[event.vcpu] !== false) lowers[event.vcpu] = true;
         if (always || lowers[event.vcpu] === true) context.hold(event);
       },
       exit(event) {

@@ -83,7 +83,7 @@ export default defineRule({
     function fromMemory(event: TimerEvent, state: TimerContext): void {
       if (event.timer !== Timer.vtimer) return context.undecided(event, because.emulated);
       if (!state.saveValid || state.ctl < 0)
-        return context.undecided(event, context.records(Kind.sync) ? because.noRegisters : because.initial);
+        return context.undecided(event, state.save.serial > 0 ? because.initial : because.noRegisters);
       if (state.writable !== no && !context.records(Kind.user_write))
         return context.undecided(event, because.userspace);
       judge(event, state.ctl, state.save, 'memory copy', event);

@@ -1,4 +1,5 @@
 import { Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { contextCount, type TimerContext, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -87,6 +88,9 @@ export default defineRule({
     function synced(event: TimerEvent): void {
       if (model.id !== 'world-switch' || event.vcpu < 0 || !event.hasCval) return;
       const key = event.vcpu * contextCount + Timer.vtimer;
+      const waited = waiting.get(key);
+      // After an entry that was aborted the memory is still that of the exit before.
+      if (waited === undefined || machine.vcpu(event.vcpu).last[Kind.entry].serial < waited.serial) return;
       const level = waiting.take(key);
       const deadline = deadlines.take(key);
       if (level === undefined || deadline === undefined) return;
