@@ -9,6 +9,8 @@ export class Vcpu {
   /** Thread that runs it. */
   pid: number;
   tgid = -1;
+  /** Thread that entered the guest last: up to 4.16 other threads load the vcpu as well, for an ioctl. */
+  entrant = -1;
   /** VM number that the notation or the recorder names, -1 elsewhere. */
   vm = -1;
   /** A record has shown its `struct kvm_vcpu` pointer. */
@@ -41,6 +43,11 @@ export class Vcpu {
   constructor(index: number, pid: number) {
     this.index = index;
     this.pid = pid;
+  }
+
+  /** The thread that it is known by. */
+  get thread(): number {
+    return this.entrant >= 0 ? this.entrant : this.pid;
   }
 }
 
