@@ -22,8 +22,11 @@ export interface Choice {
 /** Entries after which the absence of a record that comes with every entry is evidence. */
 const enoughEntries = 16;
 
+/** Levels lowered by syncs after an exit that tell. */
+const enoughLowered = 4;
+
 /** Tracepoints of the kvm system outside the timer: one of them shows that the whole system was enabled. */
-const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'];
+export const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'] as const;
 
 /** The models of 4.15 to 5.0. */
 const loadPutModels = ['load-put-4.15', 'load-put-4.16', 'load-put-5.0'] as const satisfies readonly ModelId[];
@@ -43,6 +46,9 @@ export class Evidence {
   #timerNames = 0;
   #loadHooks = false;
   #affinityByLoad = 0;
+  /** By CPU: the thread whose exit was its last event. */
+  readonly #exited: number[] = [];
+  #loweredAfterExit = 0;
   #entries = 0;
   #kernel: string | undefined;
   #named: string | undefined;
@@ -67,6 +73,18 @@ export class Evidence {
         return;
       case Kind.entry:
         this.#entries++;
+        this.#exited[event.cpu] = -1;
+        return;
+      case Kind.exit:
+        this.#exited[event.cpu] = event.pid;
+        return;
+      case Kind.update_irq:
+        if (event.level === 0 && event.pid >= 0 && this.#exited[event.cpu] === event.pid) this.#loweredAfterExit++;
+        return;
+      case Kind.put:
+      case Kind.userspace_exit:
+      case Kind.sched_switch:
+        this.#exited[event.cpu] = -1;
         return;
       case Kind.timer_load:
       case Kind.load:
@@ -86,6 +104,14 @@ export class Evidence {
 
   #hasName(name: TimerName): boolean {
     return (this.#timerNames & name) !== 0;
+  }
+
+  /**
+   * Syncs print after kvm_exit only up to 4.14 (specification §0.5, point 5); later ones lower no level or do it before,
+   * and the interrupt, which comes instead, has its old name.
+   */
+  get #syncsAfterExit(): boolean {
+    return this.#loweredAfterExit >= enoughLowered && !this.#hasName(TimerName.guest_timer);
   }
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
@@ -131,7 +157,8 @@ export class Evidence {
 
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
-    if (model === undefined && this.#named === undefined && this.#shape === undefined && !this.#oldNames) return false;
+    const shown = this.#shape !== undefined || this.#oldNames || this.#syncsAfterExit;
+    if (model === undefined && this.#named === undefined && !shown) return false;
     return this.choose(seen, model, undefined).candidates.length === 1;
   }
 
@@ -169,6 +196,10 @@ export class Evidence {
     }
     if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire')) {
       reasons.push('the hrtimer callback is kvm_timer_expire: 4.14 or earlier');
+      return ['world-switch'];
+    }
+    if (this.#syncsAfterExit) {
+      reasons.push('levels are lowered between kvm_exit and what follows it, by syncs after the exit: 4.14 or earlier');
       return ['world-switch'];
     }
     if (this.#oldNames) {

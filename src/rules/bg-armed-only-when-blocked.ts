@@ -14,7 +14,7 @@ export default defineRule({
     'The background timer is armed only for a vcpu that waits: between schedule and unschedule up to 5.0, inside the put of a waiting vcpu since 5.1, and then never while the vcpu is loaded. From 4.11 to 4.14 the flush before an entry arms the same hrtimer for the physical timer.',
   why: 'The background timer stands in for the hardware while the vcpu sleeps; beside a loaded timer it wakes and kicks for nothing, or its arming is a BUG.',
   models: everyModel('error'),
-  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry', 'put'],
+  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry'],
   source:
     'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
   messages: {
@@ -184,6 +184,7 @@ export default defineRule({
             if (vcpu.blocked === no) return violate(event, vcpu, 'not-waiting');
             return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
           }
+          if (!context.records(Kind.put)) return context.undecided(event, because.approximate);
           const putting = vcpu.last[Kind.put].serial > vcpu.last[Kind.load].serial;
           const loaded =
             vcpu.cpu >= 0 && vcpu.vtimer.loaded === yes && context.records(Kind.save) && !vcpu.cpuApproximate;

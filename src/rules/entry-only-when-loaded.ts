@@ -25,7 +25,8 @@ function directContext(vcpu: VcpuState, loaded: Known): number {
 
 export default defineRule({
   id: 'entry-only-when-loaded',
-  statement: 'A vcpu is entered only on the CPU on which it is loaded, with its direct timers restored there (since 4.15; up to 4.14 the entry restores).',
+  statement:
+    'A vcpu is entered only on the CPU on which it is loaded, with its direct timers restored there (since 4.15; up to 4.14 the entry restores).',
   why: "Otherwise the guest runs with a stopped timer, or with another vcpu's.",
   models: everyModel('error'),
   needs: ['entry', 'load', 'put'],
@@ -106,8 +107,7 @@ export default defineRule({
           if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
           // Up to 4.14 the entry itself restores.
           const restores =
-            context.model.id !== 'world-switch' &&
-            (context.records(Kind.restore) || !context.model.recordsSaveRestore);
+            context.model.id !== 'world-switch' && (context.records(Kind.restore) || !context.model.recordsSaveRestore);
           const stopped = restores ? directContext(vcpu, no) : Timer.none;
           if (stopped !== Timer.none) return violate(event, vcpu, 'not-restored', stopped);
           if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);
