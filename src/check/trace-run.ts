@@ -38,7 +38,11 @@ const shownBy: Partial<Record<KindName, readonly (readonly KindName[])[]>> = {
  * Effects that a model implies: a native trace may leave them out. Of every other kind its silence means that it did
  * not happen, because what somebody writes by hand is meant to be the whole story.
  */
-const impliedKinds: readonly KindName[] = ['save', 'restore', 'set_active', 'set_affinity', 'mask_irq', 'set_cntvoff'];
+const impliedKinds: readonly KindName[] = [
+  ...(['save', 'restore', 'set_active', 'set_affinity', 'mask_irq', 'set_cntvoff'] as const),
+  // Functions of every round that mostly do nothing.
+  ...(['flush', 'sync'] as const),
+];
 
 /** Tracepoints of the kvm system that have nothing to do with the timer. */
 const besideTimer = [...otherKvmEvents, 'kvm_arm_set_dreg32', 'kvm_arm_clear_debug'] as const;

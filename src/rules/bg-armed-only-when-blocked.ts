@@ -88,9 +88,9 @@ export default defineRule({
         title: 'armed outside any wait, where flushes are not recorded',
         model: 'world-switch',
         trace:
-          '# recording: trace-dat\nevent,vcpu,cpu,next,state\nload,0,0\nentry,0,0\nexit,0,0\nwfx,0,0\nhalt_end,0,0\nbg_arm,0,0\nsched_switch,0,0,1,R\nput,0,0\n',
+          'event,vcpu,cpu,next,state\nload,0,0\nentry,0,0\nexit,0,0\nwfx,0,0\nhalt_end,0,0\nbg_arm,0,0\nsched_switch,0,0,1,R\nput,0,0\n',
         message: 'left-armed',
-        line: 8,
+        line: 7,
       },
       {
         title: 'armed without schedule',
