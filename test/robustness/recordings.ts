@@ -11,6 +11,11 @@ const reports = join(tmpdir(), 'timervet-reports');
 
 /** Recordings of kernels without a known timer bug that shows in them, of every generation and host with a model. */
 export const stock = [
+  '4.9-nvhe-kp-cntvoff',
+  '4.9-nvhe-kp-overcommit',
+  '4.9-nvhe-mixed',
+  '4.14-nvhe-kp-mixed',
+  '4.14-nvhe-mixed',
   '5.10-nvhe-mixed',
   '5.10-nvhe-kp-overcommit',
   '5.10-vhe-kp-mixed',
