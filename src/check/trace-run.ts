@@ -4,7 +4,7 @@ import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import type { RecordingFacts } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
-import { type Choice, Evidence, otherKvmEvents } from '../models/choose.js';
+import { type Choice, Evidence } from '../models/choose.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
@@ -43,9 +43,6 @@ const impliedKinds: readonly KindName[] = [
   // Functions of every round that mostly do nothing.
   ...(['flush', 'sync'] as const),
 ];
-
-/** Tracepoints of the kvm system that have nothing to do with the timer. */
-const besideTimer = [...otherKvmEvents, 'kvm_arm_set_dreg32', 'kvm_arm_clear_debug'] as const;
 
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
 const earlyEnd = 20_000_000;
@@ -197,9 +194,10 @@ export class TraceRun extends Intake {
 
   /** Whether the trace records a kind, or shows it, or would if there were an occasion. */
   hasKind(kind: KindName): boolean {
-    const recorded = (other: KindName) =>
-      this.#kinds[Kind[other]] === 1 || (other === 'userspace_exit' && this.#recordsAllOfKvm);
+    const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
     if (recorded(kind)) return true;
+    // Up to 4.16 every ioctl of a vcpu loads and puts it: what a probe shows of the one shows nothing of the other.
+    if (kind === 'put' && recorded('load') && !recorded('save') && !recorded('timer_put')) return this.isStory;
     if (shownBy[kind]?.some((others) => others.every(recorded))) return true;
     if (this.isStory) {
       if (kind === 'save') return recorded('restore');
@@ -207,11 +205,6 @@ export class TraceRun extends Intake {
       return !impliedKinds.includes(kind);
     }
     return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
-  }
-
-  /** Two tracepoints of kvm that nobody enables for the timer's sake show that all of kvm is: an exit would be there. */
-  get #recordsAllOfKvm(): boolean {
-    return besideTimer.filter((name) => this.#seen[Source[name]] === 1).length > 1;
   }
 
   /** As `hasKind`, asked at every event: the answer changes only when the trace shows something new. */

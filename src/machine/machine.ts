@@ -258,7 +258,7 @@ export class Machine {
 
   /**
    * Records of a CPU were lost between its last record and now: all that they could have changed is unknown
-   * (specification §4.0, M2). What other CPUs have recorded since the gap began stays known.
+   * (specification §4.0, M2). What other CPUs have recorded of a vcpu since they loaded it stays known.
    */
   forgetCpu(index: number): void {
     const cpu = this.cpu(index);
@@ -275,19 +275,21 @@ export class Machine {
       // Loaded on this CPU, or possibly loaded here in the gap.
       if (!elsewhere) this.forgetVcpu(vcpu);
       // Loaded on another CPU since before the gap: nothing of it can have been recorded here.
-      else if (vcpu.last[Kind.load].time > gapStart) this.#forgetBefore(vcpu, gapStart);
+      // Loaded on another CPU within the gap: until then it may have been here.
+      else if (vcpu.last[Kind.load].time > gapStart) this.#forgetBeforeLoad(vcpu);
     }
   }
 
-  /** Forgets what was known of a vcpu before a time; it may have been on the CPU whose records are lost since. */
-  #forgetBefore(vcpu: VcpuState, time: number): void {
-    const endedSince = ([Kind.bg_cancel, Kind.bg_expire] as const).some((kind) => vcpu.last[kind].time > time);
+  /** Forgets what was known of a vcpu before its last load. */
+  #forgetBeforeLoad(vcpu: VcpuState): void {
+    const { serial } = vcpu.last[Kind.load];
+    const endedSince = ([Kind.bg_cancel, Kind.bg_expire] as const).some((kind) => vcpu.last[kind].serial > serial);
     if (!endedSince) vcpu.bgArmed = unknown;
     vcpu.resetPending = false;
     for (const context of vcpu.contexts) {
-      if (context.save.time <= time) context.forgetMemory();
-      if (context.update.time <= time) context.level = unknown;
-      if (context.restore.time <= time) {
+      if (context.save.serial <= serial) context.forgetMemory();
+      if (context.update.serial <= serial) context.level = unknown;
+      if (context.restore.serial <= serial) {
         context.loaded = unknown;
         context.forgetHardware();
       }

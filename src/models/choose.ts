@@ -26,7 +26,7 @@ const enoughEntries = 16;
 const enoughLowered = 4;
 
 /** Tracepoints of the kvm system outside the timer: one of them shows that the whole system was enabled. */
-export const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'] as const;
+const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'];
 
 /** The models of 4.15 to 5.0. */
 const loadPutModels = ['load-put-4.15', 'load-put-4.16', 'load-put-5.0'] as const satisfies readonly ModelId[];

@@ -73,7 +73,11 @@ const entry: Step = (machine, cpu, vcpu, event) => {
   steps.entry?.(machine, cpu, vcpu, event);
   machine.setCntvoff(cpu, vcpu.index);
   machine.restoreState(vcpu, cpu, Timer.vtimer, undefined);
-  (vcpu.contexts[Timer.vtimer] as TimerContext).enteredSinceRestore = yes;
+  const context = vcpu.contexts[Timer.vtimer] as TimerContext;
+  context.enteredSinceRestore = yes;
+  // The copy in memory is of no use from here on: the exit writes it anew, wherever that is recorded.
+  context.forgetMemory();
+  context.writable = no;
 };
 
 /** __timer_save_state (registers read, CTL := 0, offset := 0), long before trace_kvm_exit (§0.5, point 1). */

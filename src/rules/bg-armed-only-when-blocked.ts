@@ -129,6 +129,7 @@ export default defineRule({
     /** 4.11 to 4.14: the flush arms the same hrtimer for the physical timer, with preemption off until the sync. */
     function outsideWait(event: TimerEvent, vcpu: VcpuState): void {
       if (psciClasses.includes(vcpu.exitClass)) return context.hold(event);
+      if (!context.records(Kind.schedule)) return context.undecided(event, because.initial);
       if (!context.records(Kind.flush) || !context.records(Kind.sync)) {
         emulating.set(event.vcpu, event);
         return;
@@ -182,7 +183,8 @@ export default defineRule({
             if (model.id === 'world-switch' && vcpu.blocked === no) return outsideWait(event, vcpu);
             if (vcpu.blocked === unknown) return context.undecided(event, because.initial);
             if (vcpu.blocked === no) return violate(event, vcpu, 'not-waiting');
-            return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
+            const ends = context.records(Kind.bg_cancel) && context.records(Kind.bg_expire);
+            return vcpu.bgArmed === yes && ends ? violate(event, vcpu, 'twice') : context.hold(event);
           }
           if (!context.records(Kind.put)) return context.undecided(event, because.approximate);
           const putting = vcpu.last[Kind.put].serial > vcpu.last[Kind.load].serial;

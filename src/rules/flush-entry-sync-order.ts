@@ -168,19 +168,20 @@ function worldSwitch(context: RuleContext): RuleHandlers {
 
   /** Takes the phase, and answers whether anything is known. */
   function phaseOf(event: TimerEvent): Phase {
+    // A trace without any flush has no occasion for the rule.
+    if (!context.records(Kind.flush)) return Phase.unknown;
     if (event.vcpu < 0) {
       context.undecided(event, because.unattributed);
       return Phase.unknown;
     }
     const phase = phases[event.vcpu] ?? Phase.unknown;
-    // A trace without any flush has no occasion for the rule.
-    if (phase === Phase.unknown && context.records(Kind.flush)) context.undecided(event, because.initial);
+    if (phase === Phase.unknown) context.undecided(event, because.initial);
     return phase;
   }
 
   function move(event: TimerEvent, phase: Phase): void {
     if (event.vcpu < 0) return;
-    phases[event.vcpu] = phase;
+    phases[event.vcpu] = context.records(Kind.flush) ? phase : Phase.unknown;
     cpus[event.vcpu] = event.cpu;
   }
 

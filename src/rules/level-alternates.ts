@@ -87,7 +87,9 @@ export default defineRule({
           if (model.recordsSaveRestore && !context.records(Kind.soft_expire))
             return context.undecided(event, 'the trace records no expiry of soft timers');
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
-          if (state.level === unknown) return context.undecided(event, because.initial);
+          // Two recordings in one file: the clock steps back, and nothing says what happened in between.
+          if (state.level === unknown || event.time < state.update.time)
+            return context.undecided(event, because.initial);
           if (state.level !== event.level) return context.hold(event);
           context.violate(event, {
             message: 'repeated',

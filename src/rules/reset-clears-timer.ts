@@ -79,6 +79,7 @@ export default defineRule({
       const reset = resets.get(key);
       if (reset === undefined) return;
       if ((event.ctl & writableCtl) === 0) context.hold(event);
+      else if (machine.vcpu(event.vcpu).unseen) context.undecided(event, because.blind);
       else if (writable[event.vcpu] === true && !context.records(Kind.user_write))
         context.undecided(event, because.userspace);
       else

@@ -148,8 +148,12 @@ export class Threads {
   bind(thread: Thread, hi: number, lo: number): Vcpu {
     const known = this.#byPointer.get(hi, lo);
     if (known !== undefined) {
-      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
-        // Known by its thread before its pointer was seen: the thread's identity stays.
+      // Known by its thread before its pointer was seen there: the thread's identity stays. Whoever else has shown the
+      // pointer only made ioctls, since the vcpu has not entered the guest by that name.
+      const others = known.pid === -1 || known.entrant < 0;
+      if (thread.vcpu !== known && others && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
+        const before = this.find(known.pid);
+        if (before?.vcpu === known) before.vcpu = undefined;
         const kept = thread.vcpu;
         kept.hasPointer = true;
         if (kept.id < 0) kept.id = known.id;
