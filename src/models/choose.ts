@@ -107,11 +107,12 @@ export class Evidence {
   }
 
   /**
-   * Syncs print after kvm_exit only up to 4.14 (specification §0.5, point 5); later ones lower no level or do it before,
-   * and the interrupt, which comes instead, has its old name.
+   * Syncs print after kvm_exit only up to 4.14 (specification §0.5, point 5); later ones lower no level or do it before.
+   * So would an ioctl whose way through userspace is not recorded, but then the timer's interrupt shows the generation.
    */
-  get #syncsAfterExit(): boolean {
-    return this.#loweredAfterExit >= enoughLowered && !this.#hasName(TimerName.guest_timer);
+  #syncsAfterExit(seen: SeenSources): boolean {
+    if (this.#loweredAfterExit < enoughLowered) return false;
+    return seen.has('kvm_userspace_exit') || !this.#hasName(TimerName.guest_timer);
   }
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
@@ -157,7 +158,7 @@ export class Evidence {
 
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
-    const shown = this.#shape !== undefined || this.#oldNames || this.#syncsAfterExit;
+    const shown = this.#shape !== undefined || this.#oldNames || this.#syncsAfterExit(seen);
     if (model === undefined && this.#named === undefined && !shown) return false;
     return this.choose(seen, model, undefined).candidates.length === 1;
   }
@@ -198,7 +199,7 @@ export class Evidence {
       reasons.push('the hrtimer callback is kvm_timer_expire: 4.14 or earlier');
       return ['world-switch'];
     }
-    if (this.#syncsAfterExit) {
+    if (this.#syncsAfterExit(seen)) {
       reasons.push('levels are lowered between kvm_exit and what follows it, by syncs after the exit: 4.14 or earlier');
       return ['world-switch'];
     }

@@ -4,6 +4,7 @@ import { interruptFaults } from './interrupt-faults.js';
 import { levelFaults } from './level-faults.js';
 import { lifecycleFaults } from './lifecycle-faults.js';
 import { registerFaults } from './register-faults.js';
+import { worldSwitchFaults } from './world-switch-faults.js';
 
 /** Every kind of fault that is put into the recordings. */
 export const faults: readonly Fault[] = [
@@ -13,4 +14,5 @@ export const faults: readonly Fault[] = [
   ...levelFaults,
   ...identityFaults,
   ...backgroundFaults,
+  ...worldSwitchFaults.map((fault) => ({ ...fault, id: `world-switch-${fault.id}` })),
 ];

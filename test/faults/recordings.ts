@@ -20,6 +20,7 @@ export function loadRecordings(files: readonly string[]): Recording[] {
   return files.flatMap((file) => {
     const lines = middle(readFileSync(file, 'utf8').trimEnd().split('\n')).map(parseLine);
     const recording = new Recording(basename(file).replace(/(\.trace|\.N)?\.txt$/, ''), lines);
+    if (recording.isWorldSwitch) return recording.has('kvm_entry') ? [recording] : [];
     return recording.rounds.length > 0 && recording.has('kvm_timer_save_state') ? [recording] : [];
   });
 }

@@ -72,6 +72,8 @@ export class Recording {
   readonly interrupts: Interrupt[] = [];
   readonly cpus: number;
   readonly host: 'vhe' | 'nvhe';
+  /** A kernel of up to 4.14: neither timer maps nor the interrupt of the guest timer. */
+  readonly isWorldSwitch: boolean;
   /** Lines of hard interrupt handlers; a vcpu thread's own records are the rest. */
   readonly #inInterrupt = new Set<Line>();
 
@@ -86,6 +88,7 @@ export class Recording {
       ? 'vhe'
       : 'nvhe';
     for (const line of lines) if (line.event === 'kvm_entry') this.steps.set(line.pid, []);
+    this.isWorldSwitch = !this.has('kvm_get_timer_map') && !lines.some(({ args }) => args.includes('kvm guest timer'));
     this.#findInterrupts();
     this.#findSteps();
     for (const steps of this.steps.values()) this.#findRounds(steps);
