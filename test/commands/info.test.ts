@@ -29,7 +29,7 @@ describe('timervet info', () => {
       '\nvcpus  4 in 2 VMs\n',
       '\nmodel  timer-map\n  - kvm_get_timer_map without ev:',
       '\nhost  nvhe\n  - ',
-      '\nrules  this trace can feed 21 of 29\n',
+      '\nrules  this trace can feed 21 of 30\n',
       '\n  no user_write is recorded: a probe on kvm_arm_timer_set_reg shows it\n    user-write-survives\n',
       "\n  echo 'p:timervet/kvm_timer_enable kvm_timer_enable vcpu=%x0:x64' >> /sys/kernel/tracing/kprobe_events\n",
       '\n  trace-cmd record -C mono -b 20000 -e kvm -e sched:',
@@ -75,11 +75,13 @@ describe('timervet info', () => {
     expect(stdout).not.toContain('therefore');
   });
 
-  it('says that nothing of a kernel without a model can be checked', async () => {
+  it('offers a kernel of 4.9 what that kernel can record', async () => {
     const { code, stdout } = await timervet(['info', old]);
     expect(code).toBe(0);
-    expect(stdout).toContain('\nrules  none: no model fits the kernel, so nothing can be checked\n');
-    expect(stdout).not.toContain('trace-cmd record');
+    expect(stdout).toContain('\nmodel  world-switch\n');
+    expect(stdout).toMatch(/\nrules {2}this trace can feed 11 of 22\n/);
+    // What only later kernels trace.
+    expect(stdout).not.toMatch(/kvm_timer_save_state|kvm_get_timer_map/);
   });
 
   it('says so where the kernel may lack what it advises', async () => {
@@ -94,7 +96,7 @@ describe('timervet info', () => {
     const { stdout: converted } = await timervet(['convert', recording, '--to', 'jsonl', '-q']);
     const { stdout } = await timervet(['info', '-'], { input: converted });
     expect(stdout).toMatch(/^standard input\n {2}format {5}native-jsonl, converted from ftrace\n/);
-    expect(stdout).toContain('\nrules  this trace can feed 21 of 29\n');
+    expect(stdout).toContain('\nrules  this trace can feed 21 of 30\n');
     expect(stdout).toContain('\n  trace-cmd record ');
   });
 
