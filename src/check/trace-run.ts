@@ -50,6 +50,9 @@ const impliedKinds: readonly KindName[] = [
   'set_cntvoff',
   'set_cntpoff',
   'set_traps',
+  // Functions of every round that mostly do nothing.
+  'flush',
+  'sync',
 ];
 
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
@@ -218,8 +221,10 @@ export class TraceRun extends Intake {
 
   /** Whether the trace records a kind, or shows it, or would if there were an occasion. */
   hasKind(kind: KindName): boolean {
-    if (this.#kinds[Kind[kind]] === 1) return true;
     const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
+    if (recorded(kind)) return true;
+    // Up to 4.16 every ioctl of a vcpu loads and puts it: what a probe shows of the one shows nothing of the other.
+    if (kind === 'put' && recorded('load') && !recorded('save') && !recorded('timer_put')) return this.isStory;
     if (shownBy[kind]?.some((others) => others.every((other) => recorded(other) && this.#shows(other)))) return true;
     if (this.isStory) {
       if (kind === 'save') return recorded('restore');

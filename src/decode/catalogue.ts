@@ -99,16 +99,29 @@ const cvalArgument = number('cval', 'cntv_cval=', 'CVAL=');
 const offsetArgument = number('off', 'offset=', 'cntvoff=', 'voffset=');
 
 /** Fields of every probed function that takes a vcpu; the order is that of `VcpuProbe`. */
-const vcpuProbe: readonly FieldSpec[] = [vcpuArgument, vcpuIdArgument, ctlArgument, cvalArgument, offsetArgument];
+const vcpuProbe: readonly FieldSpec[] = [
+  ...[vcpuArgument, vcpuIdArgument, ctlArgument, cvalArgument, offsetArgument],
+  ...[number('level', 'irq_level='), number('acl', 'active_cleared_last='), number('armed')],
+];
 
-/** Field indices of a probe on a function that takes a vcpu. */
-export const VcpuProbe = { vcpu: 0, id: 1, ctl: 2, cval: 3, offset: 4 } as const;
+/** Field indices of a probe on a function that takes a vcpu; `own` is the first of its other arguments. */
+export const VcpuProbe = {
+  vcpu: 0,
+  id: 1,
+  ctl: 2,
+  cval: 3,
+  offset: 4,
+  level: 5,
+  cleared: 6,
+  armed: 7,
+  own: 8,
+} as const;
 
 /** Fields of a probe on a function that saves or restores, which does nothing unless loaded, or not loaded. */
 const registerProbe: readonly FieldSpec[] = [...vcpuProbe, number('loaded'), number('enabled')];
 
 /** Field indices that `registerProbe` adds to those of `VcpuProbe`. */
-export const RegisterProbe = { loaded: 5, enabled: 6 } as const;
+export const RegisterProbe = { loaded: VcpuProbe.own, enabled: VcpuProbe.own + 1 } as const;
 
 const timerState: readonly FieldSpec[] = [
   required('ctl', 'CTL:'),
@@ -224,6 +237,7 @@ const functions = [
   { name: 'kvm_vcpu_halt', fields: vcpuProbe },
   { name: 'kvm_vcpu_wfi', fields: vcpuProbe },
   { name: 'kvm_vcpu_wake_up', fields: vcpuProbe },
+  { name: 'kvm_vcpu_kick', fields: vcpuProbe },
   {
     name: 'kvm_arm_timer_write_sysreg',
     fields: [...vcpuProbe, number('tmr', 'timer=', 'arg2='), number('treg', 'reg=', 'arg3=')],
@@ -296,6 +310,7 @@ const aliases: Record<string, (typeof functions)[number]['name']> = {
   vcpu_halt: 'kvm_vcpu_halt',
   vcpu_wfi: 'kvm_vcpu_wfi',
   vcpu_wake_up: 'kvm_vcpu_wake_up',
+  vcpu_kick: 'kvm_vcpu_kick',
   timer_write_sysreg: 'kvm_arm_timer_write_sysreg',
   timer_read_sysreg: 'kvm_arm_timer_read_sysreg',
   timer_handler: 'kvm_arch_timer_handler',
@@ -353,6 +368,7 @@ export const sourceKinds: readonly (readonly [SourceName, KindName])[] = [
   ['hrtimer_cancel', 'soft_cancel'],
   ['hrtimer_expire_entry', 'bg_expire'],
   ['hrtimer_expire_entry', 'soft_expire'],
+  ['irq_handler_entry', 'vtimer_irq'],
   ['irq_handler_exit', 'vtimer_irq_end'],
   ['hrtimer_expire_exit', 'timer_callback_end'],
   ['kvm_arm_timer_set_reg', 'user_write'],

@@ -52,6 +52,15 @@ function vcpuArguments(record: Record, event: TimerEvent): void {
     event.cvalLo = record.lo[VcpuProbe.cval] as number;
   }
   value(record, VcpuProbe.offset, event);
+  event.level = flag(record, VcpuProbe.level);
+  event.activeCleared = flag(record, VcpuProbe.cleared);
+  event.armed = flag(record, VcpuProbe.armed);
+}
+
+/** A `bool` that the record may carry; -1 without it. */
+function flag(record: Record, field: number): number {
+  const value = record.int(field);
+  return value < 0 ? -1 : value === 0 ? 0 : 1;
 }
 
 /** A function that takes the vcpu. */
@@ -64,15 +73,15 @@ function ofVcpu(kind: Kind): Decode {
 }
 
 /**
- * kvm_timer_vcpu_load and _put. What their probe reads is the memory copy before the call: the guest's registers only
- * where the timer is not loaded, which the event's level tells (1 loaded, 0 not, -1 not shown).
+ * kvm_timer_vcpu_load and _put. What their probe reads is the memory copy before the call: not the guest's registers
+ * where the timer is loaded.
  */
 function loadOrPut(kind: Kind): Decode {
   return (record, event) => {
     event.kind = kind;
     vcpuArguments(record, event);
-    event.level = record.int(RegisterProbe.loaded);
-    if (event.level !== 0) forgetRegisters(event);
+    event.loaded = flag(record, RegisterProbe.loaded);
+    if (event.loaded === 1) forgetRegisters(event);
     return true;
   };
 }
@@ -108,8 +117,8 @@ function sysreg(write: 0 | 1): Decode {
     event.kind = Kind.trapped_access;
     vcpuArguments(record, event);
     event.write = write;
-    event.timer = record.int(5, Timer.unknown);
-    event.register = sysregs[record.int(6)] ?? Register.unknown;
+    event.timer = record.int(VcpuProbe.own, Timer.unknown);
+    event.register = sysregs[record.int(VcpuProbe.own + 1)] ?? Register.unknown;
     return true;
   };
 }
@@ -175,6 +184,8 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_vcpu_halt: pointerOnly(Kind.vcpu_pointer),
   kvm_vcpu_wfi: pointerOnly(Kind.vcpu_pointer),
   kvm_vcpu_wake_up: pointerOnly(Kind.wakeup),
+  // It wakes the vcpu first (kvm_vcpu_wake_up, where that is no function of its own); one that runs it interrupts.
+  kvm_vcpu_kick: pointerOnly(Kind.wakeup),
   kvm_arm_timer_write_sysreg: sysreg(1),
   kvm_arm_timer_read_sysreg: sysreg(0),
   kvm_arch_timer_handler(record, event, learned) {
@@ -188,10 +199,10 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_arm_timer_set_reg(record, event) {
     event.kind = Kind.user_write;
     vcpuArguments(record, event);
-    const register = oneRegs.get(record.int(5, 0) & 0xffff);
+    const register = oneRegs.get(record.int(VcpuProbe.own, 0) & 0xffff);
     if (register === undefined) return false;
     [event.timer, event.register] = register;
-    value(record, 6, event);
+    value(record, VcpuProbe.own + 1, event);
     return true;
   },
   kvm_timer_inject_irq_work(record, event, learned) {

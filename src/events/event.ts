@@ -115,7 +115,10 @@ export class TimerEvent {
   timer: number = Timer.unknown;
   /** Interrupt number: guest INTID in `update_irq` and `vgic_inject`, Linux irq elsewhere. */
   irq = -1;
-  /** Level of a line, or the boolean of `set_active`, `mask_irq`, `set_affinity`, `emulate`, `set_traps` (1: for the guest). */
+  /**
+   * Level of a line, or the boolean of `set_active`, `mask_irq`, `set_affinity`, `emulate`, `set_traps` (1: for the guest);
+   * of a probed function the timer's cached level when the function was entered.
+   */
   level = -1;
   /** CNTx_CTL, 0..7 when sane; -1 unknown. */
   ctl = -1;
@@ -127,6 +130,11 @@ export class TimerEvent {
   valueHi = 0;
   valueLo = 0;
   hasValue = false;
+  /** What a probe on a timer function of up to 4.14 read of `active_cleared_last` and, up to 4.10, of `armed`: 0, 1, -1 unknown. */
+  activeCleared = -1;
+  armed = -1;
+  /** What a probe on kvm_timer_vcpu_load or _put read of the timer's `loaded`, 4.10 to 5.0: 0, 1, -1 unknown. */
+  loaded = -1;
   /** Register of a `user_write` or `trapped_access`, see `Register`. */
   register: number = Register.unknown;
   /** 1 for a write, 0 for a read, -1 unknown (`trapped_access`). */
@@ -218,6 +226,9 @@ export class TimerEvent {
       this.valueHi = 0;
       this.valueLo = 0;
     }
+    this.activeCleared = -1;
+    this.armed = -1;
+    this.loaded = -1;
     this.register = Register.unknown;
     this.write = -1;
     if (this.hasTimerPointer) {
@@ -266,6 +277,9 @@ export class TimerEvent {
     this.hasValue = other.hasValue;
     this.valueHi = other.valueHi;
     this.valueLo = other.valueLo;
+    this.activeCleared = other.activeCleared;
+    this.armed = other.armed;
+    this.loaded = other.loaded;
     this.register = other.register;
     this.write = other.write;
     this.hasTimerPointer = other.hasTimerPointer;

@@ -206,20 +206,29 @@ const definitions = {
   ),
   level: boolean(
     'level',
-    'Level of the line, what set_active, mask_irq, set_affinity or emulate (should_fire) say, for set_traps whether CNTHCTL_EL2 is set for the guest (1) or the host (0), for timer_load and timer_put whether the timer was loaded.',
+    "Level of the line, what set_active, mask_irq, set_affinity or emulate (should_fire) say, for set_traps whether CNTHCTL_EL2 is set for the guest (1) or the host (0); of a probed function the virtual timer's level when it was entered.",
   ),
   ctl: number(
     'ctl',
     values.ctl,
-    'CNTx_CTL: a number, or the set bits: enable (1), imask (2), istatus (4), joined by |.',
+    'CNTx_CTL (of a probed function: the copy in memory): a number, or the set bits: enable (1), imask (2), istatus (4), joined by |.',
   ),
-  cval: wide(wideFields.cval, values.u64, 'CNTx_CVAL.', formatU64),
+  cval: wide(wideFields.cval, values.u64, 'CNTx_CVAL (of a probed function: the copy in memory).', formatU64),
   value: wide(
     wideFields.value,
     values.u64,
     'Register value, counter offset (of a probed function: that of its vcpu), or CNTHCTL_EL2 value.',
     formatU64,
   ),
+  active_cleared_last: boolean(
+    'activeCleared',
+    'What a probed function found in active_cleared_last (4.14 and earlier): the last flush cleared the active state.',
+  ),
+  loaded: boolean(
+    'loaded',
+    'What a probed kvm_timer_vcpu_load or _put found in loaded (4.10 to 5.0): the timer is in hardware.',
+  ),
+  armed: boolean('armed', 'What a probed function found in timer->armed (4.10 and earlier): the hrtimer is armed.'),
   register: number(
     'register',
     values.word(numbered(registerNames), 'ctl, cval, cnt or tval'),
@@ -321,17 +330,17 @@ const common: readonly ColumnName[] = [
 const line = ['irq', 'timer', 'level'] as const;
 const hrtimer = ['timer', 'hrtimer', 'expires'] as const;
 
-/** What matters of what a probe on a function of a vcpu may have fetched beside the vcpu: its counter offset. */
-const fetched = ['value'] as const;
-
-/** On 4.15 to 5.0 whether the timer is loaded (level), and if it is not, what its memory copy holds. */
-const memory = ['value', 'level', 'ctl', 'cval'] as const;
+/**
+ * What matters of what a probe on a function of a vcpu may have fetched beside the vcpu: its counter offset, and the
+ * virtual timer as it stood in memory when the function was entered.
+ */
+const fetched = ['value', 'ctl', 'cval', 'level', 'loaded', 'active_cleared_last', 'armed'] as const;
 
 const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   load: fetched,
   put: fetched,
-  timer_load: memory,
-  timer_put: memory,
+  timer_load: fetched,
+  timer_put: fetched,
   schedule: fetched,
   unschedule: fetched,
   enable: fetched,

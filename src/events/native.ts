@@ -63,9 +63,9 @@ const allowed = kindNames.map((kind) => {
   return table;
 });
 
-/** By kind: masks of columns of which at least one must be filled. */
+/** By kind: lists of columns, of each of which at least one must be filled. */
 const required = kindNames.map((kind) =>
-  (requiredColumns[kind] ?? []).map((names) => names.reduce((mask, name) => mask | (1 << index[name]), 0)),
+  (requiredColumns[kind] ?? []).map((names) => names.map((name) => index[name])),
 );
 
 /** The thread of a vcpu that no row named. */
@@ -90,8 +90,8 @@ function defaultTimer(kind: number, irq: number): number {
 }
 
 /** Fills in what a row may leave out, apart from time and CPU. */
-function fillDefaults(event: TimerEvent, given: number): void {
-  const absent = (name: ColumnName) => (given & (1 << index[name])) === 0;
+function fillDefaults(event: TimerEvent, given: Uint8Array): void {
+  const absent = (name: ColumnName) => given[index[name]] === 0;
   const { kind } = event;
   if (event.vcpuId >= 0 && absent('vm')) event.vm = 0;
   if (kind === Kind.wakeup) {
@@ -121,6 +121,8 @@ export class NativeRows {
   origin: bigint | undefined;
   private nextTime = 0;
   private readonly cpuOfVcpu = new Map<number, number>();
+  /** By column: 1 where the row at hand fills it. */
+  private readonly given = new Uint8Array(columns.length);
 
   /**
    * Fills an event from a row.
@@ -135,7 +137,8 @@ export class NativeRows {
     const kind = columns[index.event]!.type.read(kindCell);
     if (Number.isNaN(kind)) return false;
     const mayFill = allowed[kind]!;
-    let given = 0;
+    const { given } = this;
+    given.fill(0);
     for (let i = 0; i < columns.length; i++) {
       const cell = cells[i];
       if (cell === undefined) continue;
@@ -144,19 +147,19 @@ export class NativeRows {
         event.time = cell === null ? Number.NaN : timeSince(this.origin, cell);
         if (Number.isNaN(event.time)) return false;
       } else if (!fill(columns[i]!, cell, event)) return false;
-      given |= 1 << i;
+      given[i] = 1;
     }
-    for (const mask of required[kind]!) if ((given & mask) === 0) return false;
+    for (const group of required[kind]!) if (!group.some((i) => given[i] === 1)) return false;
     fillDefaults(event, given);
-    this.fillPlace(event, given);
+    this.fillPlace(event);
     return true;
   }
 
-  private fillPlace(event: TimerEvent, given: number): void {
-    if ((given & (1 << index.time)) === 0) event.time = this.nextTime;
+  private fillPlace(event: TimerEvent): void {
+    if (this.given[index.time] === 0) event.time = this.nextTime;
     this.nextTime = event.time + defaultStep;
     const vcpu = event.vcpuId < 0 ? -1 : Math.max(event.vm, 0) * 0x10000 + event.vcpuId;
-    if ((given & (1 << index.cpu)) === 0) event.cpu = this.cpuOfVcpu.get(vcpu) ?? 0;
+    if (this.given[index.cpu] === 0) event.cpu = this.cpuOfVcpu.get(vcpu) ?? 0;
     // A wakeup is recorded on the waker's CPU.
     if (vcpu >= 0 && event.cpu >= 0 && event.kind !== Kind.wakeup) this.cpuOfVcpu.set(vcpu, event.cpu);
   }
@@ -180,7 +183,7 @@ const scratch = new TimerEvent();
 function isNeeded(column: Column, event: TimerEvent): boolean {
   const i = index[column.name];
   if (allowed[event.kind]![i] === 0) return false;
-  if (required[event.kind]!.includes(1 << i)) return true;
+  if (required[event.kind]!.some((group) => group.length === 1 && group[0] === i)) return true;
   switch (column.name) {
     case 'time':
     case 'event':

@@ -191,7 +191,7 @@ export class Machine {
    * A record shows the memory copy of a context that was not loaded: after a save whose values no record has shown, these
    * are they.
    */
-  showMemory(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+  showSaved(vcpu: VcpuState, timer: number, event: TimerEvent): void {
     const context = vcpu.contexts[timer] as TimerContext;
     if (context.saveValid) return;
     context.ctl = event.ctl;
@@ -215,6 +215,20 @@ export class Machine {
       context.cvalLo = event.valueLo;
       context.cvalKnown = event.hasValue;
     }
+  }
+
+  /** A probe has read the memory copy at the entry of a function: it only supplies what was not known. */
+  showMemory(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    if (event.level >= 0) context.level = event.level === 1 ? yes : no;
+    if (event.ctl < 0 || !event.hasCval) return;
+    context.rememberSave();
+    context.ctl = event.ctl;
+    context.cvalKnown = true;
+    context.cvalHi = event.cvalHi;
+    context.cvalLo = event.cvalLo;
+    context.save = replaceEvent(context.save, event);
+    context.saveValid = true;
   }
 
   /** set_cntvoff: CNTVOFF_EL2 of the CPU. */
@@ -263,7 +277,7 @@ export class Machine {
 
   /**
    * Records of a CPU were lost between its last record and now: all that they could have changed is unknown
-   * (specification §4.0, M2). What other CPUs have recorded since the gap began stays known.
+   * (specification §4.0, M2). What other CPUs have recorded of a vcpu since they loaded it stays known.
    */
   forgetCpu(index: number): void {
     const cpu = this.cpu(index);
@@ -282,19 +296,21 @@ export class Machine {
       // Loaded on this CPU, or possibly loaded here in the gap.
       if (!elsewhere) this.forgetVcpu(vcpu);
       // Loaded on another CPU since before the gap: nothing of it can have been recorded here.
-      else if (vcpu.last[Kind.load].time > gapStart) this.#forgetBefore(vcpu, gapStart);
+      // Loaded on another CPU within the gap: until then it may have been here.
+      else if (vcpu.last[Kind.load].time > gapStart) this.#forgetBeforeLoad(vcpu);
     }
   }
 
-  /** Forgets what was known of a vcpu before a time; it may have been on the CPU whose records are lost since. */
-  #forgetBefore(vcpu: VcpuState, time: number): void {
-    const endedSince = ([Kind.bg_cancel, Kind.bg_expire] as const).some((kind) => vcpu.last[kind].time > time);
+  /** Forgets what was known of a vcpu before its last load. */
+  #forgetBeforeLoad(vcpu: VcpuState): void {
+    const { serial } = vcpu.last[Kind.load];
+    const endedSince = ([Kind.bg_cancel, Kind.bg_expire] as const).some((kind) => vcpu.last[kind].serial > serial);
     if (!endedSince) vcpu.bgArmed = unknown;
     vcpu.resetPending = false;
     for (const context of vcpu.contexts) {
-      if (context.save.time <= time) context.forgetMemory();
-      if (context.update.time <= time) context.level = unknown;
-      if (context.restore.time <= time) {
+      if (context.save.serial <= serial) context.forgetMemory();
+      if (context.update.serial <= serial) context.level = unknown;
+      if (context.restore.serial <= serial) {
         context.loaded = unknown;
         context.forgetHardware();
       }
@@ -311,6 +327,7 @@ export class Machine {
     vcpu.cpu = somewhere;
     vcpu.blocked = unknown;
     if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
+    vcpu.activeCleared = unknown;
     for (const context of vcpu.contexts) {
       context.loaded = unknown;
       context.level = unknown;
@@ -328,6 +345,7 @@ export class Machine {
     vcpu.blocked = unknown;
     vcpu.exitClass = -1;
     vcpu.bgArmed = unknown;
+    vcpu.activeCleared = unknown;
     vcpu.resetPending = false;
     vcpu.restoredSinceEnable = unknown;
     for (const context of vcpu.contexts) context.forget();

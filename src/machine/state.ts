@@ -45,8 +45,11 @@ export const vcpuRemembers = [
   Kind.entry,
   Kind.exit,
   Kind.schedule,
+  Kind.unschedule,
   Kind.enable,
   Kind.reset,
+  Kind.flush,
+  Kind.sync,
   Kind.user_write,
   Kind.trapped_access,
   Kind.emulate,
@@ -173,6 +176,8 @@ export class VcpuState {
   exitClass = -1;
   /** Background timer. */
   bgArmed: Known = unknown;
+  /** active_cleared_last (4.4 to 4.14): the last flush has cleared the active state, and nothing has happened since. */
+  activeCleared: Known = unknown;
   /** Timer map: which context is direct and which emulated; `Timer.unknown` until a record says so. */
   directVtimer: number = Timer.unknown;
   directPtimer: number = Timer.unknown;

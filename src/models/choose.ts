@@ -24,6 +24,9 @@ export interface Choice {
 /** Entries after which the absence of a record that comes with every entry is evidence. */
 const enoughEntries = 16;
 
+/** Levels lowered by syncs after an exit that tell. */
+const enoughLowered = 4;
+
 /** Tracepoints of the kvm system outside the timer: one of them shows that the whole system was enabled. */
 const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'];
 
@@ -44,6 +47,9 @@ export class Evidence {
   #hostPosition = 0;
   #timerNames = 0;
   readonly #rfc = new RfcShape();
+  /** By CPU: the thread whose exit was its last event. */
+  readonly #exited: number[] = [];
+  #loweredAfterExit = 0;
   #entries = 0;
   readonly #old = new OldShape();
   #chosen = false;
@@ -74,6 +80,18 @@ export class Evidence {
         return;
       case Kind.entry:
         this.#entries++;
+        this.#exited[event.cpu] = -1;
+        return;
+      case Kind.exit:
+        this.#exited[event.cpu] = event.pid;
+        return;
+      case Kind.update_irq:
+        if (event.level === 0 && event.pid >= 0 && this.#exited[event.cpu] === event.pid) this.#loweredAfterExit++;
+        return;
+      case Kind.put:
+      case Kind.userspace_exit:
+      case Kind.sched_switch:
+        this.#exited[event.cpu] = -1;
         return;
       default:
     }
@@ -86,6 +104,15 @@ export class Evidence {
 
   #hasName(name: TimerName): boolean {
     return (this.#timerNames & name) !== 0;
+  }
+
+  /**
+   * Syncs print after kvm_exit only up to 4.14 (specification §0.5, point 5); later ones lower no level or do it before.
+   * So would an ioctl whose way through userspace is not recorded, but then the timer's interrupt shows the generation.
+   */
+  #syncsAfterExit(seen: SeenSources): boolean {
+    if (this.#loweredAfterExit < enoughLowered) return false;
+    return seen.has('kvm_userspace_exit') || !this.#hasName(TimerName.guest_timer);
   }
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
@@ -143,7 +170,8 @@ export class Evidence {
 
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
-    if (model === undefined && this.#named === undefined && this.#shape === undefined && !this.#oldNames) return false;
+    const shown = this.#shape !== undefined || this.#oldNames || this.#syncsAfterExit(seen);
+    if (model === undefined && this.#named === undefined && !shown) return false;
     const { candidates } = this.choose(seen, model, undefined);
     if (candidates.length !== 1) return false;
     // The RFC bears the names and the version of its base: what raises a level tells the two apart.
@@ -186,6 +214,10 @@ export class Evidence {
     }
     if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire')) {
       reasons.push('the hrtimer callback is kvm_timer_expire: 4.14 or earlier');
+      return ['world-switch'];
+    }
+    if (this.#syncsAfterExit(seen)) {
+      reasons.push('levels are lowered between kvm_exit and what follows it, by syncs after the exit: 4.14 or earlier');
       return ['world-switch'];
     }
     if (this.#isLoadPut) {

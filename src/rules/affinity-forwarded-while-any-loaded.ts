@@ -3,13 +3,13 @@ import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, vcpuName } from './support.js';
+import { everyModelSinceRfc, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'affinity-forwarded-while-any-loaded',
   statement: "The forwarded flag of the timer's interrupt is set while any vcpu is loaded on any CPU.",
   why: 'The flag is one for all CPUs: cleared by one put, the next interrupt on every other CPU is deactivated by the host and comes back at once.',
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: [['set_affinity', 'put']],
   source: 'irq_set_vcpu_affinity in kvm_timer_vcpu_load and _put of the RFC; weak point W1; specification §4.5',
   messages: {

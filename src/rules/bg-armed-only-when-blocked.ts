@@ -1,9 +1,9 @@
 import { Certainty, Context, canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, unknown, type VcpuState, yes } from '../machine/state.js';
-import { because } from './context.js';
+import { because, type Handler } from './context.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, everyModel, givenCounter, loadPutModels, timerText, vcpuName } from './support.js';
+import { ctlText, cvalText, everyModel, givenCounter, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
 /** HVC and SMC: PSCI CPU_SUSPEND waits like WFI, but leaves no kvm_wfx_arm64 (specification §4.4). */
 const psciClasses: readonly number[] = [0x12, 0x13, 0x16, 0x17];
@@ -11,10 +11,10 @@ const psciClasses: readonly number[] = [0x12, 0x13, 0x16, 0x17];
 export default defineRule({
   id: 'bg-armed-only-when-blocked',
   statement:
-    'The background timer is armed only for a vcpu that waits: between schedule and unschedule up to 5.0, inside the put of a waiting vcpu since 5.1, and never while the vcpu is loaded.',
+    'The background timer is armed only for a vcpu that waits: between schedule and unschedule up to 5.0, inside the put of a waiting vcpu since 5.1, and then never while the vcpu is loaded. From 4.11 to 4.14 the flush before an entry arms the same hrtimer for the physical timer.',
   why: 'The background timer stands in for the hardware while the vcpu sleeps; beside a loaded timer it wakes and kicks for nothing, or its arming is a BUG.',
   models: everyModel('error'),
-  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry', 'put'],
+  needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry'],
   source:
     'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
   messages: {
@@ -46,9 +46,30 @@ export default defineRule({
       but: 'it was armed again',
       therefore: 'BUG_ON(timer_is_armed) brings the host down',
     },
+    'left-armed': {
+      headline:
+        'the hrtimer of {vcpu} is armed on CPU {cpu} outside any wait, and neither an entry nor a cancel follows',
+      given: '{vcpu} was neither in WFI nor in another wait when its hrtimer was armed',
+      must: 'only the flush before an entry does that, for the physical timer, and the entry or the next sync follows at once',
+      but: 'the vcpu left the CPU',
+      therefore:
+        'the timer was armed for a vcpu that does not sleep: it wakes it for nothing, or the next arming is a BUG',
+    },
   },
   examples: {
     legal: [
+      {
+        title: 'armed by the flush for the physical timer, cancelled by the sync',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nflush,0,0\nbg_arm,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nbg_cancel,0,0\nput,0,0\n',
+      },
+      {
+        title: 'the callback is early and arms the timer again',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,hrtimer,context\nload,0,0\nschedule,0,0\nbg_arm,0,0,0x10\nput,0,0\nbg_expire,0,0,0x10\nbg_arm,0,0,0x10,hardirq\n',
+      },
       {
         title: 'armed in schedule',
         model: 'rfc-load-put',
@@ -68,6 +89,22 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'armed after the sync of a vcpu that is then preempted',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,next,state\nload,0,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nbg_arm,0,0\nsched_switch,0,0,1,R\nput,0,0\n',
+        message: 'not-waiting',
+        line: 7,
+      },
+      {
+        title: 'armed outside any wait, where flushes are not recorded',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,next,state\nload,0,0\nentry,0,0\nexit,0,0\nwfx,0,0\nhalt_end,0,0\nbg_arm,0,0\nsched_switch,0,0,1,R\nput,0,0\n',
+        message: 'left-armed',
+        line: 7,
+      },
       {
         title: 'armed without schedule',
         model: 'rfc-load-put',
@@ -143,6 +180,52 @@ export default defineRule({
       });
     }
 
+    /** 4.4 to 4.14: between schedule and unschedule, or in a flush. */
+    function ofWorldSwitch(event: TimerEvent, vcpu: VcpuState): void {
+      // The callback came early and returned HRTIMER_RESTART: it arms for the same wait.
+      const inCallback = event.context === Context.hardirq || event.context === Context.softirq;
+      if (inCallback && vcpu.last[Kind.bg_expire].serial > vcpu.last[Kind.bg_arm].serial) return context.hold(event);
+      if (vcpu.blocked === no) return outsideWait(event, vcpu);
+      if (vcpu.blocked === unknown) return context.undecided(event, because.initial);
+      const ends = context.records(Kind.bg_cancel) && context.records(Kind.bg_expire);
+      return vcpu.bgArmed === yes && ends ? violate(event, vcpu, 'twice') : context.hold(event);
+    }
+
+    /** Arms outside any wait that may be those of a flush, by vcpu: the entry or a cancel comes next. */
+    const emulating = new Slots();
+
+    /** 4.11 to 4.14: the flush arms the same hrtimer for the physical timer, with preemption off until the sync. */
+    function outsideWait(event: TimerEvent, vcpu: VcpuState): void {
+      if (psciClasses.includes(vcpu.exitClass)) return context.hold(event);
+      if (!context.records(Kind.schedule)) return context.undecided(event, because.initial);
+      if (!context.records(Kind.flush) || !context.records(Kind.sync)) {
+        emulating.set(event.vcpu, event);
+        return;
+      }
+      const flush = vcpu.last[Kind.flush].serial;
+      const over = Math.max(vcpu.last[Kind.sync].serial, vcpu.last[Kind.put].serial);
+      if (flush > over) return context.hold(event);
+      if (Math.max(flush, over) === 0) return context.undecided(event, because.initial);
+      violate(event, vcpu, 'not-waiting');
+    }
+
+    const entered: Handler = (event) => {
+      const arm = event.vcpu < 0 ? undefined : emulating.take(event.vcpu);
+      if (arm !== undefined) context.hold(arm);
+    };
+
+    const left: Handler = (event) => {
+      const arm = event.vcpu < 0 ? undefined : emulating.take(event.vcpu);
+      if (arm === undefined) return;
+      if (event.certainty >= Certainty.approximate) return context.undecided(arm, because.approximate);
+      context.violate(event, {
+        message: 'left-armed',
+        data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+        witness: [event],
+        at: arm,
+      });
+    };
+
     /** Whether the vcpu waits, from the hooks, from WFI, or from how its thread was switched out. */
     function waits(vcpu: VcpuState): number {
       if (vcpu.blocked === yes) return yes;
@@ -164,16 +247,19 @@ export default defineRule({
       before: {
         schedule(event) {
           hooks ||= event.certainty === Certainty.recorded;
+          left(event);
         },
         bg_arm(event) {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           if (!model.recordsSaveRestore) {
+            if (model.id === 'world-switch') return ofWorldSwitch(event, vcpu);
             const waiting = hooks ? vcpu.blocked : waits(vcpu);
             if (waiting === unknown) return context.undecided(event, because.initial);
             if (waiting === no && !rearms(event, vcpu)) return violate(event, vcpu, 'not-waiting');
             return vcpu.bgArmed === yes && !restarts ? violate(event, vcpu, 'twice') : context.hold(event);
           }
+          if (!context.records(Kind.put)) return context.undecided(event, because.approximate);
           const putting = vcpu.last[Kind.put].serial > vcpu.last[Kind.load].serial;
           const loaded =
             vcpu.cpu >= 0 && vcpu.vtimer.loaded === yes && context.records(Kind.save) && !vcpu.cpuApproximate;
@@ -185,6 +271,19 @@ export default defineRule({
           else if (waiting === unknown) context.undecided(event, because.initial);
           else violate(event, vcpu, 'not-waiting');
         },
+        entry: entered,
+        bg_cancel: entered,
+        sched_switch: left,
+        put: left,
+        lost() {
+          emulating.each((arm, vcpu) => {
+            context.undecided(arm, because.initial);
+            emulating.clear(vcpu);
+          });
+        },
+      },
+      end() {
+        emulating.each((arm) => context.undecided(arm, because.ends));
       },
     };
   },

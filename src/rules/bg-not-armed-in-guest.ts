@@ -1,12 +1,14 @@
+import { Context } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { no, unknown } from '../machine/state.js';
+import { no, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'bg-not-armed-in-guest',
-  statement: 'A vcpu is entered only with its background timer cancelled or fired.',
+  statement:
+    'A vcpu is entered only with its background timer cancelled or fired; from 4.11 to 4.14 the same hrtimer may stand in for the physical timer then.',
   why: 'An armed one kicks the guest out for a deadline that the hardware timer already covers; before 4.15 it is a BUG.',
   models: everyModel('error'),
   needs: ['bg_arm', 'bg_cancel', 'bg_expire', 'entry'],
@@ -23,6 +25,12 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: 'armed by the flush for the physical timer; the wait before has left nothing',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nschedule,0,0\nbg_arm,0,0\nunschedule,0,0\nbg_cancel,0,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nflush,0,0\nbg_arm,0,0\nentry,0,0\n',
+      },
+      {
         title: 'cancelled at the load',
         model: 'timer-map',
         trace: 'event,vcpu,cpu\nwfx,0,0\nput,0,0\nbg_arm,0,0\nload,0,0\nbg_cancel,0,0\nentry,0,0\n',
@@ -35,6 +43,14 @@ export default defineRule({
     ],
     violating: [
       {
+        title: 'the wait has ended without a cancel',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nschedule,0,0\nbg_arm,0,0\nunschedule,0,0\nbg_cancel,0,0\nschedule,0,0\nbg_arm,0,0\nunschedule,0,0\nflush,0,0\nentry,0,0\n',
+        message: 'armed',
+        line: 11,
+      },
+      {
         title: 'entered without unschedule',
         model: 'rfc-load-put',
         trace:
@@ -45,17 +61,27 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine } = context;
+    const { machine, model } = context;
     /** By vcpu: the arming that was reported; every entry until it fires would say the same. */
     const reported: number[] = [];
+    /** By vcpu: whether the timer was armed outside any wait, which up to 4.14 is the flush, for the physical timer. */
+    const emulating: boolean[] = [];
     return {
       before: {
+        bg_arm(event) {
+          if (event.vcpu < 0 || model.id !== 'world-switch') return;
+          // What the callback arms again is what was armed before.
+          if (event.context === Context.hardirq || event.context === Context.softirq) return;
+          emulating[event.vcpu] = machine.vcpu(event.vcpu).blocked !== yes;
+        },
         entry(event) {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.bgArmed === no) return context.hold(event);
           // A vcpu that never waited has nothing to cancel; nothing is claimed of it.
           if (vcpu.bgArmed === unknown) return;
+          // bg-armed-only-when-blocked judges whether it was a flush.
+          if (emulating[event.vcpu] === true) return;
           const arm = vcpu.last[Kind.bg_arm];
           if (reported[event.vcpu] === arm.serial) return;
           reported[event.vcpu] = arm.serial;

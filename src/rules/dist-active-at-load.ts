@@ -1,10 +1,10 @@
 import { Context, Ctl, canFire, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no, noEvent, replaceEvent, type TimerContext, yes } from '../machine/state.js';
+import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
 import { because, type RuleContext, type RuleHandlers } from './context.js';
 import { defineRule } from './rule.js';
-import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 /** The models whose load writes the vgic's active state and does not look at the level: bug 22. */
 const ignoringLevel: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0'];
@@ -22,10 +22,10 @@ class LoadedTimer {
 export default defineRule({
   id: 'dist-active-at-load',
   statement:
-    "A load that finds a timer's level high sets the physical interrupt active at the distributor before it restores the timer.",
+    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor before the timer is restored; a flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
   why: 'Otherwise the restored timer interrupts the host at once, for an expiry that the guest already knows.',
   models: everyModel('error'),
-  needs: [['update_irq', 'set_active'], ['restore', 'load'], 'entry'],
+  needs: [['update_irq', 'set_active', 'flush'], ['restore', 'load', 'flush'], 'entry'],
   source: 'kvm_timer_vcpu_load_gic; bae561c0cff7; kvm_timer_vcpu_load of the RFC; specification §4.5, §4.8 point 12',
   messages: {
     inactive: {
@@ -75,9 +75,30 @@ export default defineRule({
       but: '{vcpu} was entered without such a write',
       therefore: 'the state that another vcpu has left decides whether the interrupt comes',
     },
+    'flushed-inactive': {
+      headline: 'the flush of {vcpu} leaves its {timer} interrupt inactive on CPU {cpu} although the level is high',
+      given: 'the {timer} of {vcpu} was pending when its flush ran',
+      must: 'the flush sets the physical interrupt active, whatever it wrote before',
+      but: 'its active state was cleared, or not written at all',
+      therefore: 'the guest is interrupted out of its run at once, again and again, for an expiry that it knows',
+    },
+    'stale-cache': {
+      headline:
+        'the flush of {vcpu} on CPU {cpu} takes its active state for cleared, although nobody has cleared it there',
+      given: '{vcpu} was put, or its level changed, since active_cleared_last was set',
+      must: 'both forget it, so that the flush writes the active state again',
+      but: 'the flush found active_cleared_last set',
+      therefore: 'an active state that somebody else has left on this CPU holds back the interrupt of the timer',
+    },
   },
   examples: {
     legal: [
+      {
+        title: 'the flush sets it active for a high level, and clears it once for a low one',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,irq,level,active_cleared_last\nload,0,0\nflush,0,0,,1,0\nset_active,0,0,27,1\nentry,0,0\nexit,0,0\nsync,0,0,,1,0\nupdate_irq,0,0,27,0\nflush,0,0,,0,0\nset_active,0,0,27,0\nentry,0,0\nexit,0,0\nsync,0,0,,0,1\nflush,0,0,,0,1\nentry,0,0\n',
+      },
       {
         title: 'set active after the level was found high',
         model: 'timer-map',
@@ -105,6 +126,22 @@ export default defineRule({
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,0\nrestore,0,0,vtimer,1,0x1000\n',
         message: 'inactive-direct',
         line: 4,
+      },
+      {
+        title: 'the flush does not write it for a high level',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nflush,0,0,,1\nset_active,0,0,27,1\nentry,0,0\nexit,0,0\nsync,0,0,,1\nflush,0,0,,1\nentry,0,0\n',
+        message: 'flushed-inactive',
+        line: 8,
+      },
+      {
+        title: 'the put does not invalidate what the flush has cached',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,irq,level,active_cleared_last\nload,0,0\nflush,0,0,,0,0\nentry,0,0\nexit,0,0\nsync,0,0,,0,1\nput,0,0\nload,0,1\nflush,0,1,,0,1\n',
+        message: 'stale-cache',
+        line: 9,
       },
       {
         title: 'cleared although the level is high',
@@ -141,6 +178,7 @@ export default defineRule({
     ],
   },
   create(context) {
+    if (context.model.id === 'world-switch') return atFlush(context);
     if (context.candidates.some((id) => ignoringLevel.includes(id))) return createIgnoringLevel(context);
     const { machine } = context;
     const timers: LoadedTimer[] = [];
@@ -255,6 +293,59 @@ export default defineRule({
     };
   },
 });
+
+/** 4.4 to 4.14: kvm_timer_flush_hwstate writes the active state, unless it has cleared it last and would do so again. */
+function atFlush(context: RuleContext): RuleHandlers {
+  const { machine } = context;
+  /** Flushes that have not come to their end, by vcpu. */
+  const open = new Slots();
+  /** By vcpu: the state that the flush has written, -1 none. */
+  const written: number[] = [];
+
+  function violate(event: TimerEvent, message: string, at: TimerEvent): void {
+    context.violate(event, {
+      message,
+      data: { timer: timerText(Timer.vtimer), vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+      witness: [event, machine.vcpu(event.vcpu).last[Kind.put]],
+      at,
+    });
+  }
+
+  function flushed(event: TimerEvent): void {
+    const flush = event.vcpu < 0 ? undefined : open.take(event.vcpu);
+    if (flush === undefined || !context.records(Kind.set_active)) return;
+    const { level } = machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext;
+    if (level === unknown) return context.undecided(flush, because.initial);
+    // Userspace irqchips mask the interrupt instead.
+    if (level === no || context.records(Kind.mask_irq)) return;
+    if (written[event.vcpu] === 1) context.hold(flush);
+    else violate(event, 'flushed-inactive', flush);
+  }
+
+  return {
+    before: {
+      flush(event) {
+        if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+        written[event.vcpu] = -1;
+        open.set(event.vcpu, event);
+        if (event.activeCleared < 0) return;
+        const { activeCleared } = machine.vcpu(event.vcpu);
+        if (activeCleared === unknown) context.undecided(event, because.initial);
+        else if (activeCleared === no && event.activeCleared === 1) violate(event, 'stale-cache', event);
+        else context.hold(event);
+      },
+      set_active(event) {
+        // Which Linux irq is the timer's only its handler would tell, which never runs; no other state is set in a flush.
+        if (event.vcpu >= 0 && event.timer !== Timer.ptimer) written[event.vcpu] = event.level;
+      },
+      entry: flushed,
+      sync: flushed,
+      lost() {
+        open.each((_, vcpu) => open.clear(vcpu));
+      },
+    },
+  };
+}
 
 /** What one load of a vcpu has shown, of its virtual timer. */
 class Load {

@@ -25,7 +25,8 @@ function directContext(vcpu: VcpuState, loaded: Known): number {
 
 export default defineRule({
   id: 'entry-only-when-loaded',
-  statement: 'A vcpu is entered only on the CPU on which it is loaded, with its direct timers restored there.',
+  statement:
+    'A vcpu is entered only on the CPU on which it is loaded, with its direct timers restored there (since 4.15; up to 4.14 the entry restores).',
   why: "Otherwise the guest runs with a stopped timer, or with another vcpu's.",
   models: everyModel('error'),
   needs: ['entry', 'load', 'put'],
@@ -48,6 +49,11 @@ export default defineRule({
   },
   examples: {
     legal: [
+      {
+        title: 'the hypervisor saves and restores around every entry',
+        model: 'world-switch',
+        trace: 'event,vcpu,cpu\nload,0,0\nentry,0,0\nexit,0,0\nschedule,0,0\nunschedule,0,0\nentry,0,0\nexit,0,0\n',
+      },
       {
         title: 'blocked and restored again before the entry',
         model: 'rfc-load-put',
@@ -99,7 +105,9 @@ export default defineRule({
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
-          const restores = context.records(Kind.restore) || !context.model.recordsSaveRestore;
+          // Up to 4.14 the entry itself restores.
+          const restores =
+            context.model.id !== 'world-switch' && (context.records(Kind.restore) || !context.model.recordsSaveRestore);
           const stopped = restores ? directContext(vcpu, no) : Timer.none;
           if (stopped !== Timer.none) return violate(event, vcpu, 'not-restored', stopped);
           if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);

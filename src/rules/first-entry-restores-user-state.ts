@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { unknown, yes } from '../machine/state.js';
 import { because, type RuleContext } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, loadPutModels, vcpuName } from './support.js';
+import { everyModelSinceRfc, loadPutModels, vcpuName } from './support.js';
 
 /** Whether the restores of a model that implies them are recorded. */
 function shows({ model, records }: RuleContext): boolean {
@@ -14,7 +14,7 @@ export default defineRule({
   id: 'first-entry-restores-user-state',
   statement: "Between the enabling of a vcpu's timer and its first entry there is a restore of its virtual timer.",
   why: 'Values that userspace set before the first run, as at a migration target, reach the hardware only by a restore.',
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: ['enable', 'entry'],
   source: 'kvm_timer_enable in the first KVM_RUN; RFC weak point W5, fixed by 0eb7c33cadf6; specification §4.2',
   messages: {

@@ -16,12 +16,14 @@ import entryExitAlternate from './entry-exit-alternate.js';
 import entryOnlyWhenLoaded from './entry-only-when-loaded.js';
 import expiredTimerAsserted from './expired-timer-asserted.js';
 import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
+import flushEntrySyncOrder from './flush-entry-sync-order.js';
 import hostClockMonotonic from './host-clock-monotonic.js';
 import irqHandlerReturns from './irq-handler-returns.js';
 import irqNotRepeatedWhileLevelHigh from './irq-not-repeated-while-level-high.js';
 import irqOnlyWhenLoaded from './irq-only-when-loaded.js';
 import irqRaisesLevel from './irq-raises-level.js';
 import levelAlternates from './level-alternates.js';
+import levelLoweredAtSync from './level-lowered-at-sync.js';
 import levelTrueOnlyIfCanFire from './level-true-only-if-can-fire.js';
 import levelTrueOnlyIfExpired from './level-true-only-if-expired.js';
 import loadPutAlternate from './load-put-alternate.js';
@@ -80,6 +82,7 @@ export const rules: readonly Rule[] = [
   irqHandlerReturns,
   levelTrueOnlyIfCanFire,
   levelTrueOnlyIfExpired,
+  levelLoweredAtSync,
   levelAlternates,
   assertedLevelReachesGuest,
   vgicFollowsLevel,
@@ -88,6 +91,7 @@ export const rules: readonly Rule[] = [
   affinityForwardedWhileAnyLoaded,
   timerNotEarly,
   expiredTimerAsserted,
+  flushEntrySyncOrder,
   disabledVcpuSilent,
   timerIdentityConsistent,
 ];

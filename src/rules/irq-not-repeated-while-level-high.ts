@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, nowhere, replaceEvent, yes } from '../machine/state.js';
 import { because, type Ending, type Ongoing } from './context.js';
 import { defineRule } from './rule.js';
-import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModelSinceRfc, timerText, vcpuName } from './support.js';
 
 /** Calls of the handler in a row that make a storm; without a raised level, within `stormWindow`. */
 const stormCount = 3;
@@ -40,7 +40,7 @@ export default defineRule({
   statement:
     'After a timer interrupt has raised the level, the same line does not interrupt that CPU again until the guest ran, the vcpu was put, or the active state was cleared.',
   why: 'The line stays high and the interrupt must stay active: handled again and again it starves the CPU.',
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: ['vtimer_irq', 'entry', ['put', 'load', 'sched_switch']],
   source: 'the RFC message ("stays active after firing"), weak point W1; specification §1.2, §4.5',
   messages: {

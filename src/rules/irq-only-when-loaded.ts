@@ -13,12 +13,24 @@ const putsPerLate = 100;
 export default defineRule({
   id: 'irq-only-when-loaded',
   statement:
-    "The handler of a guest timer's interrupt runs on a CPU only while a vcpu is loaded there; since 4.15 a rare single late one after a put is harmless.",
+    "The handler of a guest timer's interrupt never runs up to 4.14, and from then on only while a vcpu is loaded on the CPU; since 4.15 a rare single late one after a put is harmless.",
   why: 'The RFC handler dereferences the running vcpu; later ones ignore the interrupt, but a repeated one means that the timer was left running.',
-  models: { 'rfc-load-put': 'error', ...everyLoadPutModel('warning'), ...everyTracedModel('warning') },
-  needs: ['vtimer_irq', 'load', 'put'],
+  models: {
+    'world-switch': 'error',
+    'rfc-load-put': 'error',
+    ...everyLoadPutModel('warning'),
+    ...everyTracedModel('warning'),
+  },
+  needs: ['vtimer_irq', ['load', 'entry'], ['put', 'entry']],
   source: 'kvm_arch_timer_handler; RFC weak point W2; 36e5cfd410ad; specification §4.5, §4.8 point 10',
   messages: {
+    'in-the-host': {
+      headline: 'the {timer} interrupt is handled on CPU {cpu}, although the timer only runs in the guest',
+      given: 'the hypervisor stops the timer at every exit, before the host has its interrupts back',
+      must: 'the line is low by then and the handler never runs',
+      but: 'it ran',
+      therefore: 'the timer was left running at an exit: its interrupt is acknowledged and lost for the guest',
+    },
     'no-vcpu': {
       headline: 'the {timer} interrupt is handled on CPU {cpu} with no vcpu loaded',
       given: 'the last vcpu was put on CPU {cpu}',
@@ -59,6 +71,13 @@ export default defineRule({
     ],
     violating: [
       {
+        title: 'the exit has not stopped the timer',
+        model: 'world-switch',
+        trace: 'event,vcpu,cpu\nload,0,0\nentry,0,0\nvtimer_irq,,0\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\n',
+        message: 'in-the-host',
+        line: 4,
+      },
+      {
         title: 'an interrupt after the put (W2)',
         model: 'rfc-load-put',
         trace: 'event,vcpu,cpu\nload,0,0\nentry,0,0\nexit,0,0\nput,0,0\nvtimer_irq,,0\n',
@@ -81,6 +100,8 @@ export default defineRule({
     const sinceLoad: number[] = [];
     let late = 0;
     let puts = 0;
+    /** By CPU: whether the handler has run since the last entry there. */
+    const handled: boolean[] = [];
     return {
       before: {
         load(event) {
@@ -89,8 +110,25 @@ export default defineRule({
         put_end() {
           puts++;
         },
+        entry(event) {
+          handled[event.cpu] = false;
+        },
+        exit(event) {
+          // Every exit that has stopped the timer is one at which no interrupt was there to be handled.
+          if (model.id === 'world-switch' && handled[event.cpu] === false) context.hold(event);
+        },
         vtimer_irq(event) {
           const cpu = machine.cpu(event.cpu);
+          handled[event.cpu] = true;
+          if (model.id === 'world-switch')
+            return context.violate(event, {
+              message: 'in-the-host',
+              data: { timer: timerText(event.timer), cpu: event.cpu },
+              witness: cpu.running >= 0 ? [machine.vcpu(cpu.running).last[Kind.entry]] : [],
+              ofCpu: true,
+            });
+          if (!context.records(Kind.load) || !context.records(Kind.put))
+            return context.undecided(event, because.approximate);
           if (cpu.running === somewhere) return context.undecided(event, because.initial);
           if (cpu.running !== nowhere) return context.hold(event);
           const put = cpu.last[Kind.put];

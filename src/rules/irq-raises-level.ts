@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { cachingModels, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { cachingModels, everyModelSinceRfc, Slots, timerText, vcpuName } from './support.js';
 
 /** Interrupts without a level that are no accident any more. */
 const tooMany = 3;
@@ -15,7 +15,7 @@ export default defineRule({
   statement:
     'A timer interrupt taken while a vcpu is loaded raises the level in its handler, unless the timer was cancelled just then.',
   why: 'The interrupt is the only sign of expiry that the host gets: ignored, the guest never hears of it.',
-  models: everyModel('warning'),
+  models: everyModelSinceRfc('warning'),
   needs: ['vtimer_irq', 'update_irq'],
   source: 'kvm_arch_timer_handler; specification §4.5',
   messages: {

@@ -8,9 +8,15 @@ import { cachesLine, everyLoadPutModel, loadPutModels, timerText, vcpuName } fro
 export default defineRule({
   id: 'level-alternates',
   statement:
-    'Where the kernel reports a level only on change, two reports in a row differ: always in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13.',
+    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13.',
   why: 'A report without a change means that the cached level and the reported one have parted.',
-  models: { 'rfc-load-put': 'warning', ...everyLoadPutModel('warning'), 'timer-map': 'warning', offset: 'warning' },
+  models: {
+    'world-switch': 'warning',
+    'rfc-load-put': 'warning',
+    ...everyLoadPutModel('warning'),
+    'timer-map': 'warning',
+    offset: 'warning',
+  },
   needs: ['update_irq'],
   source: 'kvm_timer_update_state (RFC), timer_emulate: `if (should_fire != ctx->irq.level)`; specification §4.5',
   messages: {
@@ -24,6 +30,12 @@ export default defineRule({
   },
   examples: {
     legal: [
+      {
+        title: 'raised by a flush, lowered by a sync, raised by the next sync',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nflush,0,0\nupdate_irq,0,0,27,1\nentry,0,0\nexit,0,0\nsync,0,0\nupdate_irq,0,0,27,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nupdate_irq,0,0,27,1\n',
+      },
       {
         title: 'up, down, up',
         model: 'rfc-load-put',
@@ -108,7 +120,9 @@ export default defineRule({
           if (machine.vcpu(event.vcpu).cpuApproximate && !context.records(Kind.sched_switch))
             return context.undecided(event, because.approximate);
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
-          if (state.level === unknown) return context.undecided(event, because.initial);
+          // Two recordings in one file: the clock steps back, and nothing says what happened in between.
+          if (state.level === unknown || event.time < state.update.time)
+            return context.undecided(event, because.initial);
           if (state.level !== event.level) return context.hold(event);
           context.violate(event, {
             message: 'repeated',

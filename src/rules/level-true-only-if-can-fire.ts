@@ -1,4 +1,4 @@
-import { Context, canFire, type TimerEvent } from '../events/event.js';
+import { Context, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
@@ -10,7 +10,7 @@ export default defineRule({
   statement: 'The level is raised only for a timer that is enabled and not masked.',
   why: 'A guest that masked its timer must not be interrupted by it.',
   models: everyModel('error'),
-  needs: ['update_irq', 'entry', ['save', 'restore']],
+  needs: ['update_irq', 'entry', ['save', 'restore', 'sync']],
   source: 'kvm_timer_irq_can_fire, kvm_timer_should_fire; specification §4.5',
   messages: {
     'cannot-fire': {
@@ -24,6 +24,12 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: 'the sync has found the timer expired',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval,irq,level\nload,0,0\nflush,0,0,1,0x1000,,0\nentry,0,0\nexit,0,0\nsync,0,0,5,0x1000,,0\nupdate_irq,0,0,,,27,1\n',
+      },
+      {
         title: 'expired while put: the level rises in the load, before the restore',
         model: 'timer-map',
         trace:
@@ -31,6 +37,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the sync has found the timer masked',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval,irq,level\nload,0,0\nflush,0,0,1,0x1000,,0\nentry,0,0\nexit,0,0\nsync,0,0,7,0x1000,,0\nupdate_irq,0,0,,,27,1\n',
+        message: 'cannot-fire',
+        line: 7,
+      },
       {
         title: 'raised right after a masked timer was restored',
         model: 'timer-map',
@@ -65,6 +79,16 @@ export default defineRule({
       });
     }
 
+    /** Up to 4.14 the level is computed from the memory copy, always. */
+    function fromMemory(event: TimerEvent, state: TimerContext): void {
+      if (event.timer !== Timer.vtimer) return context.undecided(event, because.emulated);
+      if (!state.saveValid || state.ctl < 0)
+        return context.undecided(event, state.save.serial > 0 ? because.initial : because.noRegisters);
+      if (state.writable !== no && !context.records(Kind.user_write))
+        return context.undecided(event, because.userspace);
+      judge(event, state.ctl, state.save, 'memory copy', event);
+    }
+
     function drop(vcpu: number, reason: string): void {
       undecideContexts(context, beforeRestore, vcpu, reason);
       undecideContexts(context, beforeSave, vcpu, reason);
@@ -77,6 +101,7 @@ export default defineRule({
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           const state = vcpu.contexts[event.timer] as TimerContext;
+          if (context.model.id === 'world-switch') return fromMemory(event, state);
           if (vcpu.isEmulated(event.timer)) return context.undecided(event, because.emulated);
           const key = event.vcpu * contextCount + event.timer;
           // Where kvm_timer_update_irq is probed, the RFC's handler shows the CTL that it has just read.

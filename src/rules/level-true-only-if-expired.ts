@@ -22,12 +22,21 @@ const cannotFire = 'the timer is disabled: level-true-only-if-can-fire judges it
 /** Nanoseconds by which a clock may be read beside the truth. */
 const tolerance = 50_000;
 
+/** Time by which ISTATUS may lag behind the counter under emulation (specification §4.8, point 7), nanoseconds. */
+const istatusLag = 20_000_000;
+const lagging = 'ISTATUS may lag behind the counter under emulation';
+
 export default defineRule({
   id: 'level-true-only-if-expired',
   statement: 'The level is raised only for a timer whose deadline has passed.',
   why: 'A guest that re-armed its timer in the last moment would take an interrupt that it no longer expects.',
-  models: { 'rfc-load-put': 'warning', ...everyLoadPutModel('error'), ...everyTracedModel('error') },
-  needs: ['vtimer_irq', 'update_irq', ['save', 'timer_load'], 'entry'],
+  models: {
+    'world-switch': 'error',
+    'rfc-load-put': 'warning',
+    ...everyLoadPutModel('error'),
+    ...everyTracedModel('error'),
+  },
+  needs: [['vtimer_irq', 'sync'], 'update_irq', ['save', 'timer_load', 'sync'], 'entry'],
   source:
     'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
   messages: {
@@ -54,9 +63,22 @@ export default defineRule({
       therefore:
         'the handler asks only whether the timer can fire: the guest takes an interrupt for a deadline in the future',
     },
+    'still-to-come': {
+      headline: 'the {timer} of {vcpu} raises its interrupt although its deadline {cval} comes later',
+      given: 'the flush or sync raised the level for the deadline {cval}',
+      must: 'the exits from then on find ISTATUS set for this deadline',
+      but: 'the sync found the timer enabled with ISTATUS clear, {later} later',
+      therefore: 'the level was raised too early: the guest takes an interrupt that it does not expect',
+    },
   },
   examples: {
     legal: [
+      {
+        title: 'the exit has found the deadline passed',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval,irq,level\nload,0,0\nflush,0,0,1,0x1000,,0\nentry,0,0\nexit,0,0\nsync,0,0,5,0x1000,,0\nupdate_irq,0,0,,,27,1\n',
+      },
       {
         title: 'expired when the handler looked',
         model: 'rfc-load-put',
@@ -65,6 +87,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'raised by a sync, and a later exit finds the deadline still to come',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval,irq,level,time,value\nload,0,0,,,,,0,\nflush,0,0,1,0x1000,,0,1us,0x77\nentry,0,0,,,,,2us,\nexit,0,0,,,,,3us,\nsync,0,0,1,0x1000,,0,4us,0x77\nupdate_irq,0,0,,,27,1,5us,\nflush,0,0,1,0x1000,,1,6us,0x77\nentry,0,0,,,,,7us,\nexit,0,0,,,,,30ms,\nsync,0,0,1,0x1000,,1,30.001ms,0x77\n',
+        message: 'still-to-come',
+        line: 7,
+      },
       {
         title: 'the guest moved its deadline between acknowledge and handler (W7)',
         model: 'rfc-load-put',
@@ -92,7 +122,7 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine, timing } = context;
+    const { machine, model, timing } = context;
     const waiting = new Slots();
     timing.listen(Evidence.raised, (event, answer, by, shown, reason) => {
       if (answer === Answer.holds) return context.hold(event);
@@ -110,6 +140,50 @@ export default defineRule({
         at: event,
       });
     });
+    /** Up to 4.14, by the same key: the record that has shown the deadline. */
+    const deadlines = new Slots();
+
+    /** Up to 4.14: what the last exit has saved, or what a later one saves for the same deadline, tells. */
+    function reported(event: TimerEvent): void {
+      if (event.timer !== Timer.vtimer) return;
+      const { saveValid, ctl, save } = machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext;
+      if (!saveValid || !canFire(ctl)) return;
+      if ((ctl & Ctl.istatus) !== 0) return context.hold(event);
+      const key = event.vcpu * contextCount + Timer.vtimer;
+      waiting.set(key, event);
+      deadlines.set(key, save);
+    }
+
+    function synced(event: TimerEvent): void {
+      if (model.id !== 'world-switch' || event.vcpu < 0 || !event.hasCval) return;
+      const key = event.vcpu * contextCount + Timer.vtimer;
+      const waited = waiting.get(key);
+      // After an entry that was aborted the memory is still that of the exit before.
+      if (waited === undefined || machine.vcpu(event.vcpu).last[Kind.entry].serial < waited.serial) return;
+      const level = waiting.take(key);
+      const deadline = deadlines.take(key);
+      if (level === undefined || deadline === undefined) return;
+      const sameOffset = event.valueHi === deadline.valueHi && event.valueLo === deadline.valueLo;
+      const sameDeadline = event.cvalHi === deadline.cvalHi && event.cvalLo === deadline.cvalLo;
+      if (!sameOffset || !sameDeadline || (event.ctl & Ctl.enable) === 0)
+        return context.undecided(level, because.entered);
+      if ((event.ctl & Ctl.istatus) !== 0) return context.hold(level);
+      // Without the offset nobody knows whether userspace has moved the guest's counter meanwhile.
+      if (!event.hasValue) return context.undecided(level, because.userspace);
+      if (event.time - level.time <= istatusLag) return context.undecided(level, lagging);
+      context.violate(event, {
+        message: 'still-to-come',
+        data: {
+          timer: timerText(Timer.vtimer),
+          vcpu: vcpuName(machine, event.vcpu),
+          cval: cvalText(event),
+          later: `${((event.time - level.time) / 1e6).toFixed(3)} ms`,
+        },
+        witness: [deadline, event],
+        at: level,
+      });
+    }
+
     function drop(vcpu: number, reason: string): void {
       undecideContexts(context, waiting, vcpu, reason);
     }
@@ -130,7 +204,7 @@ export default defineRule({
 
     /** Up to 5.0 only the memory copy shows what a save has found: in the next load, or in a put after schedule. */
     function shown(event: TimerEvent): void {
-      if (waiting.isEmpty || event.vcpu < 0 || event.level !== 0 || event.ctl < 0) return;
+      if (waiting.isEmpty || event.vcpu < 0 || event.loaded !== 0 || event.ctl < 0) return;
       const { last, contexts } = machine.vcpu(event.vcpu);
       const level = waiting.get(event.vcpu * contextCount + Timer.vtimer);
       if (level === undefined) return;
@@ -160,6 +234,7 @@ export default defineRule({
       before: {
         update_irq(event) {
           if (event.level !== 1 || event.vcpu < 0 || event.timer < 0) return;
+          if (model.id === 'world-switch') return reported(event);
           // Only the handler reads the hardware; a load computes from memory and a counter that ISTATUS may lag.
           if (machine.cpu(event.cpu).inTimerIrq !== yes) return;
           // Where kvm_timer_update_irq is probed, the RFC's handler shows the CTL that it has just read.
@@ -172,8 +247,9 @@ export default defineRule({
         },
         timer_load: shown,
         timer_put: shown,
+        sync: synced,
         entry(event) {
-          if (event.vcpu >= 0) drop(event.vcpu, because.entered);
+          if (event.vcpu >= 0 && model.id !== 'world-switch') drop(event.vcpu, because.entered);
         },
         lost() {
           for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);

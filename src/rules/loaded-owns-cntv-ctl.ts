@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { hardwareOf, no, nowhere, somewhere, type TimerContext, twinOf, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText, vcpuName } from './support.js';
+import { everyModelSinceRfc, timerText, vcpuName } from './support.js';
 
 /** The virtual timers first: a put that skips its saves is reported for the one that every guest uses. */
 const inOrder = [Timer.vtimer, Timer.hvtimer, Timer.ptimer, Timer.hptimer];
@@ -13,7 +13,7 @@ export default defineRule({
   statement:
     "While a vcpu is loaded on a CPU, that CPU's CNTV registers (and CNTP where direct) hold its timer; from its save to the next restore their CTL is 0.",
   why: "A register that still belongs to one vcpu when another's is restored is lost to the first and fires for the second.",
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: ['restore', 'save'],
   source: 'timer_save_state and timer_restore_state, field `loaded` (RFC hunk of arch_timer.c); specification §4.1',
   messages: {

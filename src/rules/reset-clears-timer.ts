@@ -1,4 +1,4 @@
-import { Certainty, Register, writableCtl } from '../events/event.js';
+import { Certainty, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
@@ -11,7 +11,7 @@ export default defineRule({
     'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised before the first entry.',
   why: 'A guest that reboots must not be interrupted by the timer that it programmed before.',
   models: everyModel('error'),
-  needs: ['reset', ['restore', 'update_irq']],
+  needs: ['reset', ['restore', 'update_irq', 'flush']],
   source: 'kvm_timer_vcpu_reset; 413aa807ae39, e761a927bc9a; specification §4.2, §4.8 point 9',
   messages: {
     'ctl-survives': {
@@ -32,6 +32,11 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: 'reset inside an ioctl, the next flush finds CTL 0',
+        model: 'world-switch',
+        trace: 'event,vcpu,cpu,ctl,cval\nload,0,0\nreset,0,0\nput,0,0\nload,0,0\nflush,0,0,0,0x1000\nentry,0,0\n',
+      },
+      {
         title: 'reset while put, restored with CTL 0',
         model: 'timer-map',
         trace:
@@ -39,6 +44,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the reset leaves the memory copy alone',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval\nload,0,0\nflush,0,0,0,0\nentry,0,0\nexit,0,0\nsync,0,0,1,0x1000\nreset,0,0\nflush,0,0,1,0x1000\nentry,0,0\n',
+        message: 'ctl-survives',
+        line: 8,
+      },
       {
         title: 'reset while loaded: the put saves the running timer over it (W4)',
         model: 'rfc-load-put',
@@ -58,6 +71,25 @@ export default defineRule({
 
     function clear(vcpu: number): void {
       for (let timer = 0; timer < contextCount; timer++) resets.clear(vcpu * contextCount + timer);
+    }
+
+    /** What the hardware gets next shows whether the reset was kept. */
+    function restored(event: TimerEvent, timer: number): void {
+      const key = event.vcpu * contextCount + timer;
+      const reset = resets.get(key);
+      if (reset === undefined) return;
+      if ((event.ctl & writableCtl) === 0) context.hold(event);
+      else if (machine.vcpu(event.vcpu).unseen) context.undecided(event, because.blind);
+      else if (writable[event.vcpu] === true && !context.records(Kind.user_write))
+        context.undecided(event, because.userspace);
+      else
+        context.violate(event, {
+          message: 'ctl-survives',
+          data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu), ctl: ctlText(event.ctl) },
+          witness: [reset, machine.vcpu(event.vcpu).contexts[timer]?.save ?? reset],
+          distrustRegisters: timer,
+        });
+      resets.clear(key);
     }
 
     return {
@@ -81,21 +113,10 @@ export default defineRule({
             resets.clear(event.vcpu * contextCount + event.timer);
         },
         restore(event) {
-          if (event.vcpu < 0 || event.timer < 0 || event.ctl < 0) return;
-          const key = event.vcpu * contextCount + event.timer;
-          const reset = resets.get(key);
-          if (reset === undefined) return;
-          if ((event.ctl & writableCtl) === 0) context.hold(event);
-          else if (writable[event.vcpu] === true && !context.records(Kind.user_write))
-            context.undecided(event, because.userspace);
-          else
-            context.violate(event, {
-              message: 'ctl-survives',
-              data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), ctl: ctlText(event.ctl) },
-              witness: [reset, machine.vcpu(event.vcpu).contexts[event.timer]?.save ?? reset],
-              distrustRegisters: event.timer,
-            });
-          resets.clear(key);
+          if (event.vcpu >= 0 && event.timer >= 0 && event.ctl >= 0) restored(event, event.timer);
+        },
+        flush(event) {
+          if (event.vcpu >= 0 && event.ctl >= 0 && context.model.id === 'world-switch') restored(event, Timer.vtimer);
         },
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0) return;

@@ -1,4 +1,4 @@
-import { Timer, writableCtl } from '../events/event.js';
+import { Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -12,10 +12,13 @@ const hypervisor = 'the hypervisor in the guest may have written the register in
 export default defineRule({
   id: 'restore-equals-last-save',
   statement:
-    'The CTL and CVAL restored for a timer context are those last saved for it, unless userspace, a trapped access or a reset wrote them in between.',
+    'The CTL and CVAL restored for a timer context are those last saved for it, unless userspace, a trapped access or a reset wrote them in between. Up to 4.14, whose saves and restores leave no record, the copy in memory stays what the sync found.',
   why: 'A guest whose deadline changes while it is not running misses its interrupt, or gets it at the wrong time.',
   models: everyModel('error'),
-  needs: ['save', 'restore'],
+  needs: [
+    ['save', 'sync'],
+    ['restore', 'flush'],
+  ],
   source:
     'timer_save_state and timer_restore_state; RFC weak point W3, fixed by 36e5cfd410ad; specification §4.2, §4.8 point 18',
   messages: {
@@ -54,6 +57,12 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: 'the flush finds what the sync has found; the guest changes it',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval\nload,0,0\nflush,0,0,0,0x0\nentry,0,0\nexit,0,0\nsync,0,0,1,0x1000\nflush,0,0,1,0x1000\nsync,0,0,1,0x1000\nflush,0,0,1,0x1000\nentry,0,0\nexit,0,0\nsync,0,0,5,0x2000\nschedule,0,0,5,0x2000\n',
+      },
+      {
         title: 'the saved values come back, ISTATUS included',
         model: 'timer-map',
         trace:
@@ -67,6 +76,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the deadline changes between a sync and the next flush',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,ctl,cval\nload,0,0\nflush,0,0,0,0x0\nentry,0,0\nexit,0,0\nsync,0,0,1,0x1000\nflush,0,0,1,0x1001\n',
+        message: 'cval-changed',
+        line: 7,
+      },
       {
         title: 'the interrupt handler overwrites the saved CTL (W3)',
         model: 'rfc-load-put',
@@ -94,12 +111,15 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine } = context;
+    const { machine, model } = context;
 
     /** Whether userspace may have written registers, which only a probe of kvm_arm_timer_set_reg would show. */
     function userspaceMayHaveWritten(vcpu: VcpuState, state: TimerContext): number {
       if (context.records(Kind.user_write)) return no;
       if (state.writable !== no || context.records(Kind.userspace_exit)) return state.writable;
+      // Up to 4.14 probes show the memory copy at every put: only what came after the last of them is not seen.
+      if (model.id === 'world-switch')
+        return context.records(Kind.put) && vcpu.last[Kind.put].serial < state.save.serial ? no : unknown;
       // Whoever was not put since has not left KVM_RUN.
       if (vcpu.last[Kind.put].serial < vcpu.last[Kind.entry].serial) return no;
       // Without kvm_userspace_exit only a put by the scheduler is known to stay inside KVM_RUN.
@@ -110,67 +130,88 @@ export default defineRule({
 
     /** Whether the exit that is being handled may be an access to this context's registers. */
     function trapMayHaveWritten(vcpu: VcpuState, timer: number): boolean {
-      if (!accessClasses.includes(vcpu.exitClass)) return false;
+      // Up to 4.14 only the physical timer is trapped.
+      if (model.id === 'world-switch' || !accessClasses.includes(vcpu.exitClass)) return false;
       const access = vcpu.last[Kind.trapped_access];
       if (access.serial > vcpu.last[Kind.exit].serial) return access.timer === timer && access.write !== 0;
       // Where accesses are recorded, one without a record has not been emulated yet.
       return !context.records(Kind.trapped_access) || access.serial === 0;
     }
 
+    function compare(event: TimerEvent, timer: number): void {
+      const vcpu = machine.vcpu(event.vcpu);
+      const state = vcpu.contexts[timer] as TimerContext;
+      if (!state.saveValid) return context.undecided(event, because.initial);
+
+      const { save, userCtl, userCval } = state;
+      // A recorded write or reset after the save changed the memory copy, and user-write-survives or
+      // reset-clears-timer judges it.
+      const ctlWritten = userCtl.serial > save.serial || vcpu.last[Kind.reset].serial > save.serial;
+      const cvalWritten = userCval.serial > save.serial;
+      const ctlDiffers = !ctlWritten && (event.ctl & writableCtl) !== (save.ctl & writableCtl);
+      const cvalDiffers = !cvalWritten && (event.cvalHi !== save.cvalHi || event.cvalLo !== save.cvalLo);
+      if (!ctlDiffers && !cvalDiffers) return context.hold(event);
+
+      // Its timers are emulated while that hypervisor runs, which then writes them without a trap (FEAT_NV2).
+      const ofItsGuest = timer === Timer.vtimer || timer === Timer.ptimer;
+      if (vcpu.isNested && ofItsGuest && vcpu.last[Kind.entry].serial > save.serial)
+        return context.undecided(event, hypervisor);
+      const writable = userspaceMayHaveWritten(vcpu, state);
+      if (writable === yes) return context.undecided(event, because.userspace);
+      if (writable === unknown) return context.undecided(event, because.initial);
+      if (vcpu.unseen) return context.undecided(event, because.blind);
+      if (trapMayHaveWritten(vcpu, timer)) return context.undecided(event, trapped);
+
+      const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq];
+      // An interrupt of a vcpu that was loaded there meanwhile is not that vcpu's matter.
+      const ownIrq = irq.serial > save.serial && (irq.vcpu === event.vcpu || irq.vcpu < 0);
+      const clobbered = !cvalDiffers && (event.ctl & writableCtl) === 0 && ownIrq;
+      const message = clobbered
+        ? 'ctl-clobbered-by-irq'
+        : !cvalDiffers
+          ? 'ctl-changed'
+          : state.isEarlierSave(event.cvalHi, event.cvalLo)
+            ? 'stale-restore'
+            : 'cval-changed';
+      context.violate(event, {
+        message,
+        data: {
+          timer: timerText(timer),
+          vcpu: vcpuName(machine, event.vcpu),
+          saved: ctlText(save.ctl),
+          restored: ctlText(event.ctl),
+          savedCval: cvalText(save),
+          restoredCval: cvalText(event),
+        },
+        witness: clobbered ? [save, irq] : [save],
+        explainedBy: ['save'],
+        distrustRegisters: timer,
+      });
+    }
+
+    /** What a probe of up to 4.14 has read of the memory copy; after an exit it only shows what that has saved. */
+    function memory(event: TimerEvent): void {
+      if (model.id !== 'world-switch' || event.vcpu < 0) return;
+      if (event.kind === Kind.flush && !event.hasCval) return context.undecided(event, because.noRegisters);
+      if (!event.hasCval || event.ctl < 0) return;
+      const { saveValid, save } = machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext;
+      // Where entries are not recorded the guest may have run since a flush.
+      if (save.kind === Kind.flush && !context.records(Kind.entry)) return;
+      if (saveValid || event.kind === Kind.flush) compare(event, Timer.vtimer);
+    }
+
     return {
       before: {
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
-          if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.valueless);
-          const vcpu = machine.vcpu(event.vcpu);
-          const state = vcpu.contexts[event.timer] as TimerContext;
-          if (!state.saveValid) return context.undecided(event, because.initial);
-
-          const { save, userCtl, userCval } = state;
-          // A recorded write or reset after the save changed the memory copy, and user-write-survives or
-          // reset-clears-timer judges it.
-          const ctlWritten = userCtl.serial > save.serial || vcpu.last[Kind.reset].serial > save.serial;
-          const cvalWritten = userCval.serial > save.serial;
-          const ctlDiffers = !ctlWritten && (event.ctl & writableCtl) !== (save.ctl & writableCtl);
-          const cvalDiffers = !cvalWritten && (event.cvalHi !== save.cvalHi || event.cvalLo !== save.cvalLo);
-          if (!ctlDiffers && !cvalDiffers) return context.hold(event);
-
-          // Its timers are emulated while that hypervisor runs, which then writes them without a trap (FEAT_NV2).
-          const ofItsGuest = event.timer === Timer.vtimer || event.timer === Timer.ptimer;
-          if (vcpu.isNested && ofItsGuest && vcpu.last[Kind.entry].serial > save.serial)
-            return context.undecided(event, hypervisor);
-          const writable = userspaceMayHaveWritten(vcpu, state);
-          if (writable === yes) return context.undecided(event, because.userspace);
-          if (writable === unknown) return context.undecided(event, because.initial);
-          if (vcpu.unseen) return context.undecided(event, because.blind);
-          if (trapMayHaveWritten(vcpu, event.timer)) return context.undecided(event, trapped);
-
-          const irq = machine.cpu(save.cpu).last[Kind.vtimer_irq];
-          // An interrupt of a vcpu that was loaded there meanwhile is not that vcpu's matter.
-          const ownIrq = irq.serial > save.serial && (irq.vcpu === event.vcpu || irq.vcpu < 0);
-          const clobbered = !cvalDiffers && (event.ctl & writableCtl) === 0 && ownIrq;
-          const message = clobbered
-            ? 'ctl-clobbered-by-irq'
-            : !cvalDiffers
-              ? 'ctl-changed'
-              : state.isEarlierSave(event.cvalHi, event.cvalLo)
-                ? 'stale-restore'
-                : 'cval-changed';
-          context.violate(event, {
-            message,
-            data: {
-              timer: timerText(event.timer),
-              vcpu: vcpuName(machine, event.vcpu),
-              saved: ctlText(save.ctl),
-              restored: ctlText(event.ctl),
-              savedCval: cvalText(save),
-              restoredCval: cvalText(event),
-            },
-            witness: clobbered ? [save, irq] : [save],
-            explainedBy: ['save'],
-            distrustRegisters: event.timer,
-          });
+          if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.noRegisters);
+          compare(event, event.timer);
         },
+        flush: memory,
+        sync: memory,
+        schedule: memory,
+        unschedule: memory,
+        timer_put: memory,
       },
     };
   },

@@ -2,13 +2,13 @@ import type { TimerEvent } from '../events/event.js';
 import { type Known, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because, endsOfLoad } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText, vcpuName } from './support.js';
+import { everyModelSinceRfc, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'save-requires-restore',
   statement: 'A timer context is saved only when loaded and restored only when not: saves and restores alternate.',
   why: "A second save stores the stopped hardware over the guest's values; a second restore undoes what the guest wrote.",
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: ['save', 'restore'],
   source: 'the `loaded` guard of timer_save_state and timer_restore_state; specification §4.2',
   messages: {

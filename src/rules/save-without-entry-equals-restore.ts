@@ -2,14 +2,14 @@ import { Ctl, Timer, writableCtl } from '../events/event.js';
 import { no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
+import { ctlText, cvalText, everyModelSinceRfc, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'save-without-entry-equals-restore',
   statement:
     'A save with no entry of the vcpu since its restore carries the restored CVAL and CTL; ISTATUS may have been set meanwhile.',
   why: 'Nobody but the guest writes the registers between restore and save: another value was never theirs.',
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: ['save', 'restore', 'entry'],
   source: 'timer_save_state and timer_restore_state; specification §4.8 point 11',
   messages: {
@@ -61,7 +61,7 @@ export default defineRule({
           if (state.enteredSinceRestore === yes) return;
           // A save that is out of turn is judged by save-requires-restore.
           if (state.loaded === no && !state.implied) return;
-          if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.valueless);
+          if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.noRegisters);
           if (state.enteredSinceRestore === unknown || !state.restoredCvalKnown || state.restoredCtl < 0)
             return context.undecided(event, because.initial);
           const cvalDiffers = event.cvalHi !== state.restoredCvalHi || event.cvalLo !== state.restoredCvalLo;

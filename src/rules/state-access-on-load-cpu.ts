@@ -3,14 +3,14 @@ import { Kind, kindNames } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because, endsOfLoad, type Handler } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, vcpuName } from './support.js';
+import { everyModelSinceRfc, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'state-access-on-load-cpu',
   statement:
     'Code that reads or writes the hardware timer for a vcpu runs on the CPU on which the vcpu is loaded, or while it is not loaded.',
   why: "On another CPU the registers are another vcpu's: its deadline ends up in this vcpu's memory.",
-  models: everyModel('error'),
+  models: everyModelSinceRfc('error'),
   needs: [['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq', 'expiry_work'], 'load', 'put'],
   source: 'RFC weak point W8 (should_fire reads the current CPU); fixed for reset by e761a927bc9a; specification §4.1',
   messages: {

@@ -11,6 +11,12 @@ export function everyModel(severity: Severity): Record<ModelId, Severity> {
   return Object.fromEntries(modelIds.map((id) => [id, severity])) as Record<ModelId, Severity>;
 }
 
+/** The same severity for every model in which the hardware holds the timer from load to put: all but that of 4.4 to 4.14. */
+export function everyModelSinceRfc(severity: Severity): Record<Exclude<ModelId, 'world-switch'>, Severity> {
+  const { 'world-switch': _, ...others } = everyModel(severity);
+  return others;
+}
+
 /** The models of 5.1 and later, whose traces record every save and restore. */
 export const tracedModels = ['timer-map', 'offset', 'stateless-level'] as const satisfies readonly ModelId[];
 

@@ -1,4 +1,4 @@
-import { Certainty, Register, type TimerEvent, writableCtl } from '../events/event.js';
+import { Certainty, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 import { contextCount } from '../machine/state.js';
@@ -8,10 +8,11 @@ import { ctlText, cvalText, everyModel, Slots, timerText, vcpuName } from './sup
 
 export default defineRule({
   id: 'user-write-survives',
-  statement: 'What userspace writes to CTL or CVAL is what the next restore gives to the guest.',
+  statement:
+    'What userspace writes to CTL or CVAL is what the next restore (up to 4.14 the next flush) gives to the guest.',
   why: 'Migration sets the timer of a stopped guest this way: a lost write is a guest whose clock stands still at the target.',
   models: everyModel('error'),
-  needs: ['user_write', 'restore'],
+  needs: ['user_write', ['restore', 'flush']],
   source:
     'kvm_arm_timer_set_reg; RFC weak point W4; "Avoid vcpu_load for other vcpu ioctls than KVM_RUN" (4.17); specification §4.2',
   messages: {
@@ -26,6 +27,12 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: 'written in an ioctl that loads the vcpu: the hardware holds nothing then',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,register,value\nload,0,0\nuser_write,0,0,vtimer,,,cval,0x5000\nput,0,0\nload,0,0\nflush,0,0,,1,0x5000\nentry,0,0\n',
+      },
+      {
         title: 'written while the vcpu is out',
         model: 'timer-map',
         trace:
@@ -33,6 +40,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the flush finds another deadline than the one written',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,register,value\nload,0,0\nuser_write,0,0,vtimer,,,cval,0x5000\nput,0,0\nload,0,0\nflush,0,0,,1,0x9000\nentry,0,0\n',
+        message: 'lost',
+        line: 6,
+      },
       {
         title: 'written while loaded: the put of the same ioctl saves over it (W4)',
         model: 'rfc-load-put',
@@ -65,12 +80,29 @@ export default defineRule({
           register: write.register === Register.ctl ? 'CTL' : 'CVAL',
           written,
           restored,
-          timer: timerText(event.timer),
+          timer: timerText(write.timer),
           vcpu: vcpuName(machine, event.vcpu),
         },
-        witness: [write, machine.vcpu(event.vcpu).contexts[event.timer]?.save ?? event],
-        distrustRegisters: event.timer,
+        witness: [write, machine.vcpu(event.vcpu).contexts[write.timer]?.save ?? event],
+        distrustRegisters: write.timer,
       });
+    }
+
+    /** What the hardware gets next shows whether the writes have survived. */
+    function restored(event: TimerEvent, timer: number): void {
+      const key = event.vcpu * contextCount + timer;
+      const ctl = ctlWrites.get(key);
+      if (ctl !== undefined) {
+        const same = (ctl.valueLo & writableCtl) === (event.ctl & writableCtl);
+        judge(event, ctl, same, formatU64(ctl.valueHi, ctl.valueLo), ctlText(event.ctl));
+      }
+      const cval = cvalWrites.get(key);
+      if (cval !== undefined) {
+        const same = cval.valueHi === event.cvalHi && cval.valueLo === event.cvalLo;
+        judge(event, cval, same, formatU64(cval.valueHi, cval.valueLo), cvalText(event));
+      }
+      ctlWrites.clear(key);
+      cvalWrites.clear(key);
     }
 
     return {
@@ -98,20 +130,10 @@ export default defineRule({
           cvalWrites.each((_, key) => cvalWrites.clear(key));
         },
         restore(event) {
-          if (event.vcpu < 0 || event.timer < 0 || !event.hasCval) return;
-          const key = event.vcpu * contextCount + event.timer;
-          const ctl = ctlWrites.get(key);
-          if (ctl !== undefined) {
-            const same = (ctl.valueLo & writableCtl) === (event.ctl & writableCtl);
-            judge(event, ctl, same, formatU64(ctl.valueHi, ctl.valueLo), ctlText(event.ctl));
-          }
-          const cval = cvalWrites.get(key);
-          if (cval !== undefined) {
-            const same = cval.valueHi === event.cvalHi && cval.valueLo === event.cvalLo;
-            judge(event, cval, same, formatU64(cval.valueHi, cval.valueLo), cvalText(event));
-          }
-          ctlWrites.clear(key);
-          cvalWrites.clear(key);
+          if (event.vcpu >= 0 && event.timer >= 0 && event.hasCval) restored(event, event.timer);
+        },
+        flush(event) {
+          if (event.vcpu >= 0 && event.hasCval && context.model.id === 'world-switch') restored(event, Timer.vtimer);
         },
       },
     };

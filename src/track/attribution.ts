@@ -156,7 +156,10 @@ export class Attribution {
     let vcpu: Vcpu | undefined;
     if (!inTask) vcpu = cpu.callbackOpen ? cpu.callback : this.#byId(cpu, event.vcpuId);
     else if (thread.vcpu !== undefined) {
-      if (thread.vcpu.id < 0 && event.context === Context.task) thread.vcpu.id = event.vcpuId;
+      // Without a flags column: what the vcpu's thread reports of the virtual timer is of the vcpu that it runs, even in
+      // an interrupt; the soft timer of another vcpu's physical timer may fire there.
+      const own = event.context === Context.task || event.irq === defaultPpi.vtimer;
+      if (thread.vcpu.id < 0 && own) thread.vcpu.id = event.vcpuId;
       if (thread.vcpu.id === event.vcpuId) vcpu = thread.vcpu;
     }
     if (vcpu !== undefined && vcpu.id >= 0 && vcpu.id !== event.vcpuId) vcpu = undefined;

@@ -16,8 +16,6 @@ export class Vcpu {
   vm = -1;
   /** A record has shown its `struct kvm_vcpu` pointer. */
   hasPointer = false;
-  /** It has entered the guest: the thread that did so runs it, and is not one that only made an ioctl on it. */
-  ran = false;
   /** Virtual counter offset, where a probe showed it: equal for all vcpus of a VM. */
   offset: string | undefined;
   /** Number of events attributed to it. */
@@ -155,7 +153,7 @@ export class Threads {
   bind(thread: Thread, hi: number, lo: number): Vcpu {
     const known = this.#byPointer.get(hi, lo);
     if (known !== undefined) {
-      const idle = known.pid === -1 || known.cpu < 0 || !known.ran;
+      const idle = known.pid === -1 || known.cpu < 0 || known.entrant < 0;
       if (thread.vcpu !== known && idle && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
         // Known by its thread before its pointer was seen there: the thread's identity stays, and whoever loaded it before
         // (up to 4.16 any thread of the VMM, for an ioctl) runs it no longer.

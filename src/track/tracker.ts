@@ -244,7 +244,6 @@ export class Tracker {
     const nothingShowsLoads = !feeds.restores && !feeds.loadProbe && !feeds.timerLoadProbe;
     if (vcpu.cpu === -1 && nothingShowsLoads) this.#deriveLoad(cpu, vcpu, event, Certainty.approximate);
     this.#send(event, vcpu);
-    vcpu.ran = true;
     // Without exits nobody knows how long it stays there.
     vcpu.inGuest = feeds.exits ? 1 : -1;
     vcpu.waiting = false;

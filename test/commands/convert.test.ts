@@ -49,9 +49,9 @@ describe('timervet convert', () => {
   it('says what was lost and what was left out, unless it is to be quiet', async () => {
     const { stderr } = await timervet(['convert', lossy, '--to', 'csv', '-o', join(folder, 'lossy.csv')]);
     expect(stderr).toMatch(
-      /1355 events of 1908 records written\n {2}loss {2}67740 {2}lost-events: CPU 1 35723, CPU 0 32017\n/,
+      /1415 events of 1908 records written\n {2}loss {2}67740 {2}lost-events: CPU 1 35723, CPU 0 32017\n/,
     );
-    expect(stderr).toMatch(/ {2}info {2}183 {2}unused-event: update_irq 64, /);
+    expect(stderr).toMatch(/ {2}info {2}123 {2}unused-event: update_irq 64, /);
     const quiet = await timervet(['convert', lossy, '--to', 'csv', '-q', '-o', join(folder, 'lossy.csv')]);
     expect(quiet).toEqual({ code: 0, stdout: '', stderr: '' });
   });

@@ -12,10 +12,12 @@ const folder = fileURLToPath(new URL('../../../shared/recordings/', import.meta.
 /** Clean recordings of kernels that trace saves and restores, in the formats that have one record a line. */
 const texts = textFiles(
   folder,
-  /^(5\.10|6\.1|7\.2)-.*(-mixed\.N|-tickwfi\.[Nt]|text-local\.trace|text-tgid\.trace)\.txt$/,
+  /^(4\.9|5\.10|6\.1|7\.2)-.*(-mixed\.N|-tickwfi\.[Nt]|text-local\.trace|text-tgid\.trace)\.txt$/,
 );
 
 const reported = [
+  ...['4.9-nvhe-kp-cntvoff', '4.9-nvhe-kp-overcommit', '4.9-nvhe-mixed'],
+  ...['4.14-nvhe-kp-mixed', '4.14-nvhe-kp-tickwfi', '4.14-nvhe-mixed'],
   ...['5.10-nvhe-kp-mixed', '5.10-nvhe-ptimer', '5.10-vhe-kp-mixed', '5.10-vhe-tickwfi', '5.10-nvhe-mixed'],
   ...['6.1-nvhe-mixed', '6.1-nvhe-ptimer', '6.1-nvhe-overcommit', '6.1-nvhe-kp-overcommit', '6.1-nvhe-mask'],
   ...['6.1-vhe-mixed', '6.1-vhe-ptimer', '6.1-vhe-overcommit'],

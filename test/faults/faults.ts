@@ -8,6 +8,7 @@ import { loadPutFaults } from './load-put-faults.js';
 import { offsetFaults } from './offset-faults.js';
 import { registerFaults } from './register-faults.js';
 import { timingFaults } from './timing-faults.js';
+import { worldSwitchFaults } from './world-switch-faults.js';
 
 /** Every kind of fault that is put into the recordings. */
 export const faults: readonly Fault[] = [
@@ -21,4 +22,5 @@ export const faults: readonly Fault[] = [
   ...loadPutFaults,
   ...livenessFaults,
   ...timingFaults,
+  ...worldSwitchFaults.map((fault) => ({ ...fault, id: `world-switch-${fault.id}` })),
 ];

@@ -75,6 +75,8 @@ export class Recording {
   readonly host: 'vhe' | 'nvhe';
   /** The kernel traces saves and restores: 5.1 and later. */
   readonly isTraced: boolean;
+  /** A kernel of up to 4.14: neither timer maps nor the interrupt of the guest timer. */
+  readonly isWorldSwitch: boolean;
   /** Lines of hard interrupt handlers; a vcpu thread's own records are the rest. */
   readonly #inInterrupt = new Set<Line>();
 
@@ -90,6 +92,7 @@ export class Recording {
       : 'nvhe';
     this.isTraced = this.has('kvm_timer_save_state');
     for (const line of lines) if (line.event === 'kvm_entry') this.steps.set(line.pid, []);
+    this.isWorldSwitch = !this.has('kvm_get_timer_map') && !lines.some(({ args }) => args.includes('kvm guest timer'));
     this.#findInterrupts();
     this.#findSteps();
     for (const steps of this.steps.values()) this.#findRounds(steps);

@@ -1,8 +1,8 @@
 import { createReadStream, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { RuleCoverage, TraceSummary } from '../../src/check/facts.js';
-import { check, rules } from '../../src/index.js';
+import { check, openRandomAccess, openSource, rules } from '../../src/index.js';
 import { countsOf, documentedCounts, folder, injected, present, recordings, textOf, traceCmd } from './reports.js';
 
 /** Kernels with a real timer bug: their findings are right. */
@@ -13,7 +13,7 @@ const nearby = 0.03;
 
 const unusable = /text-(nocontext|raw)\./;
 const texts = [
-  ...recordings(/^(5\.10|6\.1|7\.2)-.*\.txt$/).filter((file) => !unusable.test(file)),
+  ...recordings(/^(4\.9|4\.14|5\.10|6\.1|7\.2)-.*\.txt$/).filter((file) => !unusable.test(file)),
   ...recordings(/^6\.1-.*\.log$/, 'console'),
 ];
 /** Kernels before save and restore were traced, from the landed patch on; each with what it is known to do wrong. */
@@ -24,7 +24,7 @@ const loadPut = recordings(/^(4\.15|4\.19|5\.0)-.*\.dat$/);
  */
 const livelocks = ['6.1-nvhe-lost.dat', '6.1-vhe-kp-mixed.dat', '6.1-vhe-lost.dat'];
 
-const stock = [...recordings(/^(5\.10|6\.1|7\.2)-.*\.dat$/), ...recordings(/^clean-.*\.dat$/, 'broken')];
+const stock = [...recordings(/^(4\.9|4\.14|5\.10|6\.1|7\.2)-.*\.dat$/), ...recordings(/^clean-.*\.dat$/, 'broken')];
 const binaries = stock.filter((file) => !livelocks.includes(basename(file)));
 
 /** Known bugs of their time that recordings of stock kernels show, as information. */
@@ -63,17 +63,21 @@ async function checked(file: string): Promise<TraceSummary> {
   return summary!;
 }
 
+/** Kernels whose hypervisor saves and restores the timer around every entry. */
+const isWorldSwitch = (file: string) => /^4\.(9|14)-/.test(basename(file));
+
 function modelOf(file: string): string {
   if (/^4\.15-/.test(basename(file))) return 'load-put-4.15';
   if (/^4\.19-/.test(basename(file))) return 'load-put-4.16';
   if (/^5\.0-/.test(basename(file))) return 'load-put-5.0';
+  if (isWorldSwitch(file)) return 'world-switch';
   return basename(file).startsWith('7.2-') ? 'stateless-level' : 'timer-map';
 }
 
 /** The kernels of `broken/` run at EL2; the console dump is of a host that does not. */
 function hostOf(file: string): string | null {
-  // Before 5.1 no record of these differs between the hosts.
-  if (loadPut.includes(file)) return null;
+  // Nothing that a kernel before 5.1 records of its timer depends on the exception level of the host.
+  if (isWorldSwitch(file)) return null;
   if (file.startsWith('broken')) return 'vhe';
   return basename(file).includes('-vhe-') ? 'vhe' : 'nvhe';
 }
@@ -129,6 +133,45 @@ function expectCounter(file: string, { timing, events, conditions }: TraceSummar
   }
 }
 
+/** Rules that every recording of the world switch must have held, whatever it recorded. */
+const heldByEntries = ['entry-exit-alternate', 'no-put-in-guest', 'one-cpu-per-vcpu', 'one-vcpu-per-cpu'];
+const heldByLevels = ['level-alternates', 'vgic-follows-level', 'timer-identity-consistent'];
+const heldByProbes = [
+  ...['load-put-alternate', 'entry-only-when-loaded', 'restore-equals-last-save', 'ctl-bits-valid'],
+  ...['level-true-only-if-can-fire', 'level-true-only-if-expired', 'level-lowered-at-sync'],
+  ...['dist-active-at-load', 'flush-entry-sync-order'],
+];
+
+/**
+ * What a recording of the world switch has records for. In reports of 4.9's trace.dat the callbacks have no names, so
+ * that its hrtimers are nobody's.
+ */
+function earned(file: string, direct: boolean): string[] {
+  const probes = /-(kp|text|overwritten)[-.]/.test(file);
+  const irqs = !/-(kp-mixed|fn-mixed)\./.test(file) && !/4\.14-nvhe-kp/.test(file);
+  const named = direct || !/^4\.9-.*\.dat$/.test(file);
+  return [
+    ...[...heldByEntries, ...heldByLevels],
+    ...(irqs ? ['irq-only-when-loaded'] : []),
+    ...(irqs && named ? ['bg-armed-only-when-blocked', 'bg-not-armed-in-guest'] : []),
+    ...(probes ? heldByProbes : []),
+  ];
+}
+
+/** Every vcpu has its share: a rule that holds for one and is never asked for another has not been earned. */
+function expectEarned(file: string, summary: TraceSummary): void {
+  const heldByAll = Object.entries(summary.rules).filter(([, { byVcpu }]) => byVcpu.every(({ held }) => held > 0));
+  const wanted = earned(file, summary.format === 'trace-dat');
+  // A short cut of text has no occasion for each vcpu.
+  const some = Object.entries(summary.rules).filter(([, { held }]) => held > 0);
+  expect(some.map(([id]) => id)).toEqual(expect.arrayContaining(wanted));
+  if (file.endsWith('.dat') && !/-lost\./.test(file))
+    expect(heldByAll.map(([id]) => id)).toEqual(expect.arrayContaining(wanted.filter((id) => !rare.includes(id))));
+}
+
+/** What needs a chance to show: that an exit later than the report finds the same deadline. */
+const rare = ['level-true-only-if-expired'];
+
 function expectClean(file: string, summary: TraceSummary): void {
   expectGuests(file, summary);
   expectCounter(file, summary);
@@ -139,6 +182,7 @@ function expectClean(file: string, summary: TraceSummary): void {
   expect(summary.verdict).toBe(lost ? 'inconclusive' : 'clean');
   const strange = summary.conditions.filter(({ severity }) => severity === 'warning');
   expect(strange.map(({ kind, count }) => `${count} ${kind}`)).toEqual([]);
+  if (isWorldSwitch(file)) expectEarned(file, summary);
 }
 
 describe('recordings of real kernels', () => {
@@ -157,6 +201,23 @@ describe('recordings of real kernels', () => {
 
   it.each(texts)('%s is clean', async (file) => {
     expectClean(file, await checked(file));
+  });
+
+  it.each(binaries.filter(isWorldSwitch))('%s is clean, read as it is', async (file) => {
+    const path = join(folder, file);
+    const input = { path, open: () => openSource(path), openFile: () => openRandomAccess(path) };
+    for await (const fact of check([input])) {
+      if (fact.type !== 'trace-end') continue;
+      const { summary } = fact;
+      const lost = summary.conditions.some(({ kind }) => kind === 'lost-events');
+      expect(summary.verdict).toBe(lost ? 'inconclusive' : 'clean');
+      expect(summary.findings).toEqual([]);
+      expect(summary.events).toBe(documentedCounts().get(file)!.events);
+      expect(summary.vcpus.length).toBe(guestsOf(file).vcpus);
+      expect({ vms: summary.vms, model: summary.model.id }).toEqual({ vms: guestsOf(file).vms, model: 'world-switch' });
+      expectEarned(file, summary);
+    }
+    expect.hasAssertions();
   });
 
   it.skipIf(!traceCmd).each(binaries)('%s is clean', async (file) => {

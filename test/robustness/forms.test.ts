@@ -54,7 +54,10 @@ const shift = (text: string, seconds: number) =>
 const probed = ['5.10-vhe-kp-mixed', '6.1-nvhe-kp-mixed', '7.2-vhe-kp-mixed'] as const;
 
 describe.skipIf(missing !== undefined)(`one recording in many forms (${missing ?? 'recordings'})`, () => {
-  test.each(stock)('%s: every way to print it says the same', async (name) => {
+  // Some ways to print a recording of 4.9 name the callbacks of hrtimers, and some do not.
+  const named = stock.filter((name) => !name.startsWith('4.9-'));
+
+  test.each(named)('%s: every way to print it says the same', async (name) => {
     const expected = essence(await checkText(report(name, '-N')));
     for (const options of [[], ['-N', '-t'], ['-N', '-l'], ['-l'], ['-R'], ['-R', '-t']])
       expect(essence(await checkText(report(name, ...options))), options.join(' ')).toEqual(expected);
@@ -116,7 +119,10 @@ describe.skipIf(missing !== undefined)(`one recording in many forms (${missing ?
     for (const [title, form] of Object.entries(forms)) expect(told(await checkText(textOf(form))), title).toEqual([]);
   });
 
-  test.each(stock)('%s: recorded twice into one file, and with the VM restarted', async (name) => {
+  // Up to 4.14 levels alternate strictly, and without probes nothing in such a file says that a part is missing.
+  const shown = stock.filter((name) => !/^4\.\d+-nvhe-mixed/.test(name));
+
+  test.each(shown)('%s: recorded twice into one file, and with the VM restarted', async (name) => {
     const text = report(name, '-N');
     expect(told(await checkText(text + text)), 'the same again').toEqual([]);
     const later = text

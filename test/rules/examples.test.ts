@@ -40,6 +40,8 @@ const catalogue = [
   'irq-raises-level',
   'irq-handler-returns',
   'level-true-only-if-can-fire',
+  'level-true-only-if-expired',
+  'level-lowered-at-sync',
   'level-alternates',
   'asserted-level-reaches-guest',
   'vgic-follows-level',
@@ -54,7 +56,7 @@ const catalogue = [
   'affinity-forwarded-while-any-loaded',
   'timer-not-early',
   'expired-timer-asserted',
-  'level-true-only-if-expired',
+  'flush-entry-sync-order',
   'disabled-vcpu-silent',
   'timer-identity-consistent',
 ];
