@@ -6,7 +6,7 @@ import { nowhere } from '../machine/state.js';
 import type { Violation } from '../rules/context.js';
 import type { Message, Rule, Severity } from '../rules/rule.js';
 import { describeCertainty, describeEvent } from './describe.js';
-import type { Finding, Position, VcpuName, WitnessEvent } from './facts.js';
+import type { BugName, Finding, Position, VcpuName, WitnessEvent } from './facts.js';
 
 /** Loaded with the first finding: it takes milliseconds, and most runs find nothing. */
 let crypto: typeof import('node:crypto') | undefined;
@@ -22,6 +22,8 @@ export interface Naming {
   vcpu(index: number): VcpuName | null;
   /** Name of a thread, empty when unknown. */
   comm(pid: number): string;
+  /** Known bugs of which an answer is the sign. */
+  bugs(rule: string, diagnosis: string, timer: string | undefined): readonly BugName[];
 }
 
 /** The findings of one trace: the first of each fingerprint in full, the others as a count. */
@@ -95,6 +97,7 @@ export class Findings {
         but: fill(message.but, data),
         therefore: fill(message.therefore, data),
       },
+      bugs: this.#naming.bugs(rule.id, violation.message, data.timer?.toString()),
       witness: witness.map((one) => this.#witness(one, one === at)),
       before,
       after,

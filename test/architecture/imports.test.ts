@@ -16,13 +16,27 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   machine: ['events'],
   models: ['events', 'machine'],
   rules: ['events', 'machine', 'models'],
-  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules'],
-  report: ['events', 'models/model', 'rules/rule', 'check/facts', 'check/canonical'],
-  index: ['events', 'input', 'models', 'rules', 'check'],
-  commands: ['events', 'input', 'models', 'rules', 'check', 'report', 'index'],
+  bugs: ['models'],
+  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules', 'bugs'],
+  report: ['events', 'models/model', 'rules/rule', 'bugs/bug', 'check/facts', 'check/canonical'],
+  index: ['events', 'input', 'models', 'rules', 'bugs', 'check'],
+  commands: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
-  tools: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules', 'check', 'report', 'index', 'commands'],
+  tools: [
+    'events',
+    'input',
+    'decode',
+    'track',
+    'machine',
+    'models',
+    'rules',
+    'bugs',
+    'check',
+    'report',
+    'index',
+    'commands',
+  ],
 };
 
 interface Import {
