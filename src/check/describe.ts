@@ -75,6 +75,12 @@ export function describeEvent(event: TimerEvent): string {
       return `${event.level === 1 ? 'disable' : 'enable'}_percpu_irq: irq=${event.irq}`;
     case Kind.set_cntvoff:
       return `set_cntvoff: ${value(event)}`;
+    case Kind.set_cntpoff:
+      return `set_cntpoff: ${value(event)}`;
+    case Kind.set_traps: {
+      const world = event.level === 1 ? ' (guest)' : event.level === 0 ? ' (host)' : '';
+      return `write CNTHCTL_EL2: ${value(event)}${world}`;
+    }
     case Kind.user_write: {
       const timer = timerNames[event.timer] ?? '?';
       return `kvm_arm_timer_set_reg: ${timer} ${registerNames[event.register] ?? '?'} = ${value(event)}`;

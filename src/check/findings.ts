@@ -1,5 +1,5 @@
 import type { TimerEvent } from '../events/event.js';
-import { kindNames } from '../events/kinds.js';
+import { Kind, kindNames } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { nowhere } from '../machine/state.js';
@@ -190,6 +190,8 @@ export function snapshot(machine: Machine, event: TimerEvent, naming: Naming): R
     const cpu = machine.cpu(event.cpu);
     state['cpu.running_vcpu'] = cpu.running === nowhere ? 'none' : reference(cpu.running);
     const owner = cpu.owner[1] as number;
+    const offset = cpu.last[Kind.set_cntvoff];
+    if (offset.hasValue) state['cpu.cntvoff'] = formatU64(offset.valueHi, offset.valueLo);
     state['cpu.cntv_owner'] = owner === nowhere ? 'none' : reference(owner);
   }
   return state;

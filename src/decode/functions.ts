@@ -157,6 +157,8 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   enable_percpu_irq: mask(0),
   disable_percpu_irq: mask(1),
   __kvm_timer_set_cntvoff(record, event) {
+    // A function with a vcpu is another one of nearly that name: update_vtimer_cntvoff, which writes no register.
+    if (record.has(1)) return false;
     event.kind = Kind.set_cntvoff;
     value(record, 0, event);
     return true;

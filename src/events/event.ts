@@ -105,7 +105,7 @@ export class TimerEvent {
   timer: number = Timer.unknown;
   /** Interrupt number: guest INTID in `update_irq` and `vgic_inject`, Linux irq elsewhere. */
   irq = -1;
-  /** Level of a line, or the boolean of `set_active`, `mask_irq`, `set_affinity`, `emulate`. */
+  /** Level of a line, or the boolean of `set_active`, `mask_irq`, `set_affinity`, `emulate`, `set_traps` (1: for the guest). */
   level = -1;
   /** CNTx_CTL, 0..7 when sane; -1 unknown. */
   ctl = -1;

@@ -206,7 +206,7 @@ const definitions = {
   ),
   level: boolean(
     'level',
-    'Level of the line, or what set_active, mask_irq, set_affinity or emulate (should_fire) say.',
+    'Level of the line, what set_active, mask_irq, set_affinity or emulate (should_fire) say, or for set_traps whether CNTHCTL_EL2 is set for the guest (1) or the host (0).',
   ),
   ctl: number(
     'ctl',
@@ -342,7 +342,7 @@ const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   trapped_access: ['timer', 'register', 'write', 'value'],
   set_cntvoff: ['value'],
   set_cntpoff: ['value'],
-  set_traps: ['value'],
+  set_traps: ['value', 'level'],
   timer_map: ['dv', 'dp', 'ev', 'ep'],
   emulate: ['timer', 'level'],
   vtimer_irq: ['irq', 'timer'],

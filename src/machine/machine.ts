@@ -6,6 +6,7 @@ import {
   cpuRemembers,
   type Known,
   no,
+  noEvent,
   nowhere,
   replaceEvent,
   somewhere,
@@ -76,6 +77,8 @@ export class Machine {
     }
     if (vcpu === undefined) return;
     if (event.vcpuId >= 0) vcpu.id = event.vcpuId;
+    if (event.vm >= 0) vcpu.vm = event.vm;
+    if (event.hasValue && showsOffset[kind] === 1) vcpu.offset = replaceEvent(vcpu.offset, event);
     if (rememberedByVcpu[kind] === 1) keep(vcpu.last, event);
   }
 
@@ -299,6 +302,7 @@ export class Machine {
 
   forgetVcpu(vcpu: VcpuState): void {
     this.#release(vcpu);
+    vcpu.offset = noEvent;
     vcpu.distrusted = false;
     vcpu.unseen = false;
     vcpu.cpu = somewhere;
@@ -366,6 +370,21 @@ export class Machine {
 /** By kind: 1 for those that are remembered. */
 const rememberedByVcpu = new Uint8Array(kindNames.length);
 for (const kind of vcpuRemembers) rememberedByVcpu[kind] = 1;
+/** By kind: 1 for functions of a vcpu, whose probes may fetch its counter offset as their value. */
+const showsOffset = new Uint8Array(kindNames.length);
+for (const kind of [
+  Kind.load,
+  Kind.put,
+  Kind.timer_load,
+  Kind.timer_put,
+  Kind.schedule,
+  Kind.unschedule,
+  Kind.enable,
+  Kind.reset,
+  Kind.flush,
+  Kind.sync,
+])
+  showsOffset[kind] = 1;
 const rememberedByCpu = new Uint8Array(kindNames.length);
 for (const kind of cpuRemembers) rememberedByCpu[kind] = 1;
 

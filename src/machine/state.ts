@@ -48,7 +48,17 @@ export const vcpuRemembers = [
 ] as const;
 
 /** Kinds of which a CPU remembers its last event. */
-export const cpuRemembers = [Kind.put, Kind.vtimer_irq, Kind.update_irq, Kind.vgic_inject, Kind.irq_line] as const;
+export const cpuRemembers = [
+  Kind.put,
+  Kind.vtimer_irq,
+  Kind.update_irq,
+  Kind.vgic_inject,
+  Kind.irq_line,
+  // What CNTVOFF_EL2, CNTPOFF_EL2 and CNTHCTL_EL2 hold, as far as writes of them are recorded.
+  Kind.set_cntvoff,
+  Kind.set_cntpoff,
+  Kind.set_traps,
+] as const;
 
 /** Last event of each kind, `serial` 0 when there was none. */
 export type Last<Kinds extends readonly Kind[]> = { [kind in Kinds[number]]: TimerEvent };
@@ -156,6 +166,7 @@ export class VcpuState {
   /** Timer map: which context is direct and which emulated; `Timer.unknown` until a record says so. */
   directVtimer: number = Timer.unknown;
   directPtimer: number = Timer.unknown;
+  emulVtimer: number = Timer.unknown;
   emulPtimer: number = Timer.unknown;
   /** Whether a restore of the direct virtual timer followed the enable. */
   restoredSinceEnable: Known = unknown;
@@ -165,6 +176,10 @@ export class VcpuState {
   last: Last<typeof vcpuRemembers> = nothingYet();
   /** The kernel's vcpu_id, -1 until a record has named it. */
   id = -1;
+  /** Its VM, where the notation or thread groups tell: two vcpus of different numbers are of different VMs; -1 unknown. */
+  vm = -1;
+  /** The last of its probed functions that showed the virtual counter offset of its VM; no event when none has. */
+  offset = noEvent;
 
   constructor(index: number) {
     this.index = index;
@@ -178,6 +193,11 @@ export class VcpuState {
   get putting(): boolean {
     const put = this.last[Kind.put].serial;
     return put > this.last[Kind.load].serial && put > this.last[Kind.put_end].serial;
+  }
+
+  /** Runs a hypervisor of its own: its timer map has emulated virtual timers. */
+  get isNested(): boolean {
+    return this.emulVtimer >= 0;
   }
 
   /** The direct virtual timer's context: the hvtimer under a nested hypervisor, the vtimer otherwise. */

@@ -84,6 +84,7 @@ const timerMap: Step = (_machine, _cpu, vcpu, event) => {
   if (vcpu === undefined) return;
   vcpu.directVtimer = event.directVtimer;
   vcpu.directPtimer = event.directPtimer;
+  vcpu.emulVtimer = event.emulVtimer;
   vcpu.emulPtimer = event.emulPtimer;
 };
 

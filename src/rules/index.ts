@@ -1,6 +1,9 @@
 import affinityForwardedWhileAnyLoaded from './affinity-forwarded-while-any-loaded.js';
 import bgArmedOnlyWhenBlocked from './bg-armed-only-when-blocked.js';
 import bgNotArmedInGuest from './bg-not-armed-in-guest.js';
+import cntvoffCorrectInGuest from './cntvoff-correct-in-guest.js';
+import cntvoffUniformWhileLoaded from './cntvoff-uniform-while-loaded.js';
+import cntvoffZeroForHost from './cntvoff-zero-for-host.js';
 import ctlBitsValid from './ctl-bits-valid.js';
 import disabledVcpuSilent from './disabled-vcpu-silent.js';
 import distActiveAtLoad from './dist-active-at-load.js';
@@ -8,6 +11,7 @@ import distActiveClearedOnLower from './dist-active-cleared-on-lower.js';
 import entryExitAlternate from './entry-exit-alternate.js';
 import entryOnlyWhenLoaded from './entry-only-when-loaded.js';
 import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
+import hostClockMonotonic from './host-clock-monotonic.js';
 import irqHandlerReturns from './irq-handler-returns.js';
 import irqNotRepeatedWhileLevelHigh from './irq-not-repeated-while-level-high.js';
 import irqOnlyWhenLoaded from './irq-only-when-loaded.js';
@@ -27,8 +31,10 @@ import saveRequiresRestore from './save-requires-restore.js';
 import saveWithoutEntryEqualsRestore from './save-without-entry-equals-restore.js';
 import stateAccessOnLoadCpu from './state-access-on-load-cpu.js';
 import timerIdentityConsistent from './timer-identity-consistent.js';
+import trapsFollowWorldNvhe from './traps-follow-world-nvhe.js';
 import userWriteSurvives from './user-write-survives.js';
 import vgicFollowsLevel from './vgic-follows-level.js';
+import vheTrapsNotToggled from './vhe-traps-not-toggled.js';
 
 /** Every rule, in the order of the catalogue (specification §4). */
 export const rules: readonly Rule[] = [
@@ -47,6 +53,12 @@ export const rules: readonly Rule[] = [
   firstEntryRestoresUserState,
   resetClearsTimer,
   ctlBitsValid,
+  cntvoffCorrectInGuest,
+  cntvoffZeroForHost,
+  cntvoffUniformWhileLoaded,
+  trapsFollowWorldNvhe,
+  vheTrapsNotToggled,
+  hostClockMonotonic,
   bgArmedOnlyWhenBlocked,
   bgNotArmedInGuest,
   irqOnlyWhenLoaded,

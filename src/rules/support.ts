@@ -100,3 +100,18 @@ export class Slots {
     });
   }
 }
+
+/** Whether two events carry the same 64-bit value. */
+export function isSameValue(a: TimerEvent, b: TimerEvent): boolean {
+  return a.valueHi === b.valueHi && a.valueLo === b.valueLo;
+}
+
+/** Whether an event carries the value 0. */
+export function isZeroValue(event: TimerEvent): boolean {
+  return event.valueHi === 0 && event.valueLo === 0;
+}
+
+/** Value of an event as messages print it. */
+export function valueText(event: TimerEvent): string {
+  return event.hasValue ? formatU64(event.valueHi, event.valueLo) : '?';
+}

@@ -102,6 +102,9 @@ export class Attribution {
       case Kind.set_affinity:
         if (event.timer === Timer.unknown) event.timer = this.#timerIrqs.get(event.irq) ?? Timer.unknown;
         return this.attribute(event, inTask ? thread.vcpu : cpu.running, Certainty.derived);
+      case Kind.set_cntpoff:
+      case Kind.set_traps:
+        return this.attribute(event, inTask ? thread.vcpu : undefined, Certainty.derived);
       case Kind.set_cntvoff:
         if (inTask && thread.vcpu !== undefined && event.hasValue) this.#learnOffset(thread.vcpu, event);
         return this.attribute(event, inTask ? thread.vcpu : undefined, Certainty.derived);

@@ -53,6 +53,7 @@ export const putKinds = kindSet([
   Kind.bg_cancel,
   Kind.soft_cancel,
   Kind.set_cntvoff,
+  Kind.set_cntpoff,
   Kind.set_affinity,
   Kind.set_active,
   Kind.mask_irq,

@@ -1,0 +1,180 @@
+import { Certainty, Register, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { everyModel, isSameValue, isZeroValue, Slots, valueText, vcpuName } from './support.js';
+
+const nested = 'the offset of a hypervisor inside the guest is in no record';
+const unshown = 'no probed function has shown the offset of the VM';
+const changed = 'userspace may have changed the offset while the vcpu was being loaded';
+const workaround =
+  'this vcpu was never seen with another offset: it may be protected, or the CPU may need the offset to be 0';
+
+export default defineRule({
+  id: 'cntvoff-correct-in-guest',
+  statement: 'A vcpu enters the guest with the virtual counter offset of its VM in CNTVOFF_EL2 of that CPU.',
+  why: 'With another offset the virtual counter of the guest jumps, and every deadline that it has set is wrong.',
+  models: everyModel('error'),
+  needs: ['entry', 'set_cntvoff'],
+  source: 'set_cntvoff in kvm_timer_vcpu_load, from 6.4 on in timer_restore_state; specification §4.3',
+  messages: {
+    'not-written': {
+      headline: '{vcpu} enters the guest on CPU {cpu} although nobody has written its counter offset there',
+      given: '{vcpu} was put, and loaded again on CPU {cpu}',
+      must: 'the load writes the offset of its VM to CNTVOFF_EL2',
+      but: 'it was entered with what was there before, {found}',
+      therefore: 'the virtual counter of the guest is off by the difference',
+    },
+    wrong: {
+      headline: '{vcpu} enters the guest on CPU {cpu} with counter offset {found}, but that of its VM is {expected}',
+      given: 'the offset of its VM was {expected} when {vcpu} was loaded on CPU {cpu}',
+      must: 'CNTVOFF_EL2 of that CPU holds {expected}',
+      but: '{found} was written to it last',
+      therefore: 'the virtual counter of the guest is off by the difference',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'the load writes the offset of the VM',
+        model: 'timer-map',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,value\nload,0,0\ntimer_load,0,0,0x1000\nset_cntvoff,0,0,0x1000\nrestore,0,0\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nset_cntvoff,0,0,0\nload,0,1\ntimer_load,0,1,0x1000\nset_cntvoff,0,1,0x1000\nrestore,0,1\nentry,0,1\n',
+      },
+      {
+        title: 'userspace sets the counter of a loaded vcpu: the new offset comes with the next load (W13)',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,value,register\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nentry,0,0\nexit,0,0\nuser_write,1,1,0x77,cnt\nflush,0,0,0x2000\nentry,0,0\nexit,0,0\nput,0,0\nset_cntvoff,0,0,0\nload,0,0,0x2000\nset_cntvoff,0,0,0x2000\nentry,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'another offset than that of the VM is written',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: 'event,vcpu,cpu,value\nload,0,0\ntimer_load,0,0,0x1000\nset_cntvoff,0,0,0\nrestore,0,0\nentry,0,0\n',
+        message: 'wrong',
+        line: 6,
+      },
+      {
+        title: 'the second load writes no offset',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,value\nload,0,0\nset_cntvoff,0,0,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nset_cntvoff,0,0,0\nload,0,0\nentry,0,0\n',
+        message: 'not-written',
+        line: 9,
+      },
+    ],
+  },
+  create(context) {
+    const { machine } = context;
+    const isWorldSwitch = context.model.id === 'world-switch';
+    /** By vcpu: the function of its last load that showed the offset. */
+    const shown = new Slots();
+    /** By vcpu: an entry with an offset that differs, until userspace can be ruled out. */
+    const doubtful = new Slots();
+    /** By vcpu: it has been loaded with an offset other than 0. */
+    const shifted: boolean[] = [];
+    /** By vcpu: serial of the write of the offset by its last load that was seen. */
+    const written: number[] = [];
+    /** Serial of the last write of a counter by userspace. */
+    let counterSet = 0;
+
+    function wrong(event: TimerEvent, at: TimerEvent, expected: TimerEvent): void {
+      const found = machine.cpu(at.cpu).last[Kind.set_cntvoff];
+      context.violate(event, {
+        message: 'wrong',
+        data: {
+          vcpu: vcpuName(machine, at.vcpu),
+          cpu: at.cpu,
+          found: valueText(found),
+          expected: valueText(expected),
+        },
+        witness: [expected, found],
+        at,
+      });
+    }
+
+    /** A function shows the offset: at a load that is the one to be written, later it tells whether it has changed. */
+    function show(event: TimerEvent): void {
+      if (event.vcpu < 0) return;
+      const { kind, vcpu } = event;
+      const entry = doubtful.take(vcpu);
+      const before = shown.get(vcpu);
+      if (entry !== undefined && before !== undefined) {
+        if (event.hasValue && isSameValue(event, before)) wrong(event, entry, before);
+        else context.undecided(entry, changed);
+      }
+      if (kind === Kind.load || kind === Kind.timer_load) {
+        if (event.hasValue) shown.set(vcpu, event);
+        else if (kind === Kind.load) shown.clear(vcpu);
+      }
+    }
+
+    return {
+      before: {
+        load: show,
+        timer_load: show,
+        timer_put: show,
+        put: show,
+        flush: show,
+        sync: show,
+        lost() {
+          shown.each((_, vcpu) => {
+            shown.clear(vcpu);
+          });
+          written.length = 0;
+        },
+        user_write(event) {
+          if (event.register === Register.cnt) counterSet = event.serial;
+        },
+        set_cntvoff(event) {
+          if (event.vcpu < 0 || !event.hasValue || machine.vcpu(event.vcpu).putting) return;
+          written[event.vcpu] = event.serial;
+          if (!isZeroValue(event)) shifted[event.vcpu] = true;
+        },
+        entry(event) {
+          if (!context.records(Kind.set_cntvoff)) return;
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          const vcpu = machine.vcpu(event.vcpu);
+          const found = machine.cpu(event.cpu).last[Kind.set_cntvoff];
+          if (!found.hasValue) return context.undecided(event, because.initial);
+          if (vcpu.isNested) return context.undecided(event, nested);
+          // The world switch writes the offset after the record, and has left 0 behind.
+          if (isWorldSwitch && isZeroValue(found)) return;
+          const last = written[event.vcpu] ?? 0;
+          const put = vcpu.last[Kind.put_end];
+          if (!isWorldSwitch && last > 0 && put.serial > last && vcpu.cpu === event.cpu && !vcpu.unseen) {
+            const load = vcpu.last[Kind.load];
+            if (load.serial < put.serial || load.certainty >= Certainty.approximate)
+              return context.undecided(event, because.approximate);
+            // Told once: the next load is another matter.
+            written[event.vcpu] = 0;
+            return context.violate(event, {
+              message: 'not-written',
+              data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, found: valueText(found) },
+              witness: [put, load, found],
+            });
+          }
+          const expected = shown.get(event.vcpu);
+          if (expected === undefined) return context.undecided(event, unshown);
+          if (isSameValue(found, expected)) return context.hold(event);
+          // Written anew while it was loaded, as a trapped access does since 6.4.
+          if (vcpu.offset.serial > expected.serial && isSameValue(found, vcpu.offset)) return context.hold(event);
+          if (counterSet > expected.serial) return context.undecided(event, changed);
+          if (isZeroValue(found) && shifted[event.vcpu] !== true && context.model.id === 'stateless-level')
+            return context.undecided(event, workaround);
+          if (context.records(Kind.user_write)) return wrong(event, event, expected);
+          if (doubtful.get(event.vcpu) === undefined) doubtful.set(event.vcpu, event);
+        },
+      },
+      end() {
+        doubtful.each((event) => {
+          context.undecided(event, because.ends);
+        });
+      },
+    };
+  },
+});
