@@ -6,6 +6,7 @@ import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import type { RecordingFacts } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
+import { models } from '../models/index.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
@@ -248,6 +249,7 @@ export class TraceRun extends Intake {
       this.#options.host as Host | undefined,
     );
     this.#choice = choice;
+    this.#evidence.settle();
     this.#contradict();
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
@@ -303,6 +305,8 @@ export class TraceRun extends Intake {
   /** What is recorded, so that the tracker makes up for the rest. */
   #feeds(): Feeds {
     const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
+    // Up to 5.0 schedule saves and unschedule restores as well: a record of either gives no put or load away.
+    const traced = this.#choice?.candidates.every((id) => models[id].recordsSaveRestore) !== false || this.isStory;
     return {
       loadProbe: kind('load') || (this.isStory && kind('put')),
       putProbe: kind('put') || (this.isStory && kind('load')),
@@ -310,8 +314,8 @@ export class TraceRun extends Intake {
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.isStory,
       exits: kind('exit'),
-      saves: kind('save'),
-      restores: kind('restore'),
+      saves: kind('save') && traced,
+      restores: kind('restore') && traced,
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),

@@ -1,8 +1,11 @@
 import type { KindName } from '../events/kinds.js';
 import { type Catalogue, type EventSpec, type FieldSpec, notWanted } from '../input/catalogue.js';
 
-/** Exit codes of kvm_exit (ARM_EXCEPTION_*); the printed table of 4.9 to 4.19 names a trap `0x2` (specification §3.1). */
-const exitCodes = { IRQ: 0, SERROR: 1, EL1_SERROR: 1, TRAP: 2, IL: 3, HYP_GONE: 4 } as const;
+/** A trap where its number is printed: the table of 4.9 to 4.19 has no name for it (specification §3.1). */
+export const printedTrap = 0x102;
+
+/** Exit codes of kvm_exit (ARM_EXCEPTION_*). */
+const exitCodes = { IRQ: 0, SERROR: 1, EL1_SERROR: 1, TRAP: 2, '0x2': printedTrap, IL: 3, HYP_GONE: 4 } as const;
 
 /** Names of the guest timers' PPI handlers, in `irq_handler_entry` (specification §3.2). */
 export const IrqName = { guestTimer: 1, guestVtimer: 2, guestPtimer: 3 } as const;
@@ -88,6 +91,12 @@ const vcpuProbe: readonly FieldSpec[] = [vcpuArgument, vcpuIdArgument, ctlArgume
 
 /** Field indices of a probe on a function that takes a vcpu. */
 export const VcpuProbe = { vcpu: 0, id: 1, ctl: 2, cval: 3, offset: 4 } as const;
+
+/** Fields of a probe on a function that saves or restores, which does nothing unless loaded, or not loaded. */
+const registerProbe: readonly FieldSpec[] = [...vcpuProbe, number('loaded'), number('enabled')];
+
+/** Field indices that `registerProbe` adds to those of `VcpuProbe`. */
+export const RegisterProbe = { loaded: 5, enabled: 6 } as const;
 
 const timerState: readonly FieldSpec[] = [
   required('ctl', 'CTL:'),
@@ -179,8 +188,10 @@ const tracepoints = [
 const functions = [
   { name: 'kvm_arch_vcpu_load', fields: vcpuProbe },
   { name: 'kvm_arch_vcpu_put', fields: vcpuProbe },
-  { name: 'kvm_timer_vcpu_load', fields: vcpuProbe },
-  { name: 'kvm_timer_vcpu_put', fields: vcpuProbe },
+  { name: 'kvm_timer_vcpu_load', fields: registerProbe },
+  { name: 'kvm_timer_vcpu_put', fields: registerProbe },
+  { name: 'vtimer_save_state', fields: registerProbe },
+  { name: 'vtimer_restore_state', fields: registerProbe },
   { name: 'kvm_timer_schedule', fields: vcpuProbe },
   { name: 'kvm_timer_unschedule', fields: vcpuProbe },
   { name: 'kvm_arch_vcpu_blocking', fields: vcpuProbe },
@@ -211,6 +222,8 @@ const functions = [
     name: 'kvm_arm_timer_set_reg',
     fields: [...vcpuProbe, number('reg', 'regid=', 'arg2='), number('val', 'value=', 'arg3=')],
   },
+  // Evidence only: the work item that wakes the vcpu, up to 4.20.
+  { name: 'kvm_timer_inject_irq_work', fields: [] },
   { name: 'kvm_bg_timer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
   { name: 'kvm_hrtimer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
   { name: 'kvm_timer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
@@ -242,6 +255,8 @@ const aliases: Record<string, (typeof functions)[number]['name']> = {
   timer_put: 'kvm_timer_vcpu_put',
   timer_vcpu_put: 'kvm_timer_vcpu_put',
   f_timer_put: 'kvm_timer_vcpu_put',
+  vtimer_save: 'vtimer_save_state',
+  vtimer_restore: 'vtimer_restore_state',
   timer_schedule: 'kvm_timer_schedule',
   timer_unschedule: 'kvm_timer_unschedule',
   arch_blocking: 'kvm_arch_vcpu_blocking',
@@ -267,6 +282,8 @@ const aliases: Record<string, (typeof functions)[number]['name']> = {
   bg_timer_expire: 'kvm_bg_timer_expire',
   hrtimer_expire: 'kvm_hrtimer_expire',
   timer_expire: 'kvm_timer_expire',
+  inject_work: 'kvm_timer_inject_irq_work',
+  inject_irq_work: 'kvm_timer_inject_irq_work',
   irqchip_state: 'irq_set_irqchip_state',
   set_irqchip_state: 'irq_set_irqchip_state',
   set_vcpu_affinity: 'irq_set_vcpu_affinity',

@@ -1,7 +1,8 @@
 import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { TimerName } from '../events/timer-names.js';
 import type { Record } from '../input/record.js';
-import { type FunctionName, VcpuProbe } from './catalogue.js';
+import { type FunctionName, RegisterProbe, VcpuProbe } from './catalogue.js';
 import { timerPointer } from './hrtimers.js';
 import { type Decode, sysregs } from './tracepoints.js';
 
@@ -59,6 +60,43 @@ function ofVcpu(kind: Kind): Decode {
   };
 }
 
+/**
+ * kvm_timer_vcpu_load and _put. What their probe reads is the memory copy before the call: the guest's registers only
+ * where the timer is not loaded, which the event's level tells (1 loaded, 0 not, -1 not shown).
+ */
+function loadOrPut(kind: Kind): Decode {
+  return (record, event) => {
+    event.kind = kind;
+    vcpuArguments(record, event);
+    event.level = record.int(RegisterProbe.loaded);
+    if (event.level === 1) {
+      event.ctl = -1;
+      event.hasCval = false;
+    }
+    return true;
+  };
+}
+
+/**
+ * vtimer_save_state and vtimer_restore_state of 4.15 to 5.0. They return at once where the timer is not loaded, or is:
+ * a call is a save or a restore only if the probe shows that. A restore writes the memory copy that the probe has read;
+ * what a save reads from hardware it does not show.
+ */
+function registers(kind: Kind.save | Kind.restore): Decode {
+  return (record, event) => {
+    if (!record.has(RegisterProbe.loaded) || record.int(RegisterProbe.enabled) === 0) return false;
+    if ((record.int(RegisterProbe.loaded) !== 0) !== (kind === Kind.save)) return false;
+    event.kind = kind;
+    event.timer = Timer.vtimer;
+    vcpuArguments(record, event);
+    if (kind === Kind.save) {
+      event.ctl = -1;
+      event.hasCval = false;
+    }
+    return true;
+  };
+}
+
 /** A trapped access to a timer register: vcpu, timer, register. */
 function sysreg(write: 0 | 1): Decode {
   return (record, event) => {
@@ -103,8 +141,10 @@ function mask(masked: 0 | 1): Decode {
 export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_arch_vcpu_load: ofVcpu(Kind.load),
   kvm_arch_vcpu_put: ofVcpu(Kind.put),
-  kvm_timer_vcpu_load: ofVcpu(Kind.timer_load),
-  kvm_timer_vcpu_put: ofVcpu(Kind.timer_put),
+  kvm_timer_vcpu_load: loadOrPut(Kind.timer_load),
+  kvm_timer_vcpu_put: loadOrPut(Kind.timer_put),
+  vtimer_save_state: registers(Kind.save),
+  vtimer_restore_state: registers(Kind.restore),
   kvm_timer_schedule: ofVcpu(Kind.schedule),
   kvm_timer_unschedule: ofVcpu(Kind.unschedule),
   kvm_arch_vcpu_blocking: ofVcpu(Kind.schedule),
@@ -137,6 +177,10 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
     [event.timer, event.register] = register;
     value(record, 6, event);
     return true;
+  },
+  kvm_timer_inject_irq_work(_record, _event, learned) {
+    learned.names |= TimerName.kvm_timer_inject_irq_work;
+    return false;
   },
   kvm_bg_timer_expire: callback(Kind.bg_expire),
   kvm_timer_expire: callback(Kind.bg_expire),

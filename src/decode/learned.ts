@@ -9,6 +9,11 @@ export class Learned {
   readonly hrtimers = new U64Map<number>();
   /** Linux irq number of the guest timers' PPIs, once their name was seen: irq to context. */
   readonly timerIrqs = new Map<number, number>();
+  /**
+   * Whether sched_switch records prev_state one letter too far: 1 yes, 0 no, -1 not known yet. The idle thread tells,
+   * because it never sleeps.
+   */
+  statesShifted = -1;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
   names = 0;
 }

@@ -1,9 +1,9 @@
 import { Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { TimerName } from '../events/timer-names.js';
-import { otherSymbol } from '../input/catalogue.js';
+import { otherSymbol, PrevState } from '../input/catalogue.js';
 import type { Record } from '../input/record.js';
-import { IrqName, type TracepointName } from './catalogue.js';
+import { IrqName, printedTrap, type TracepointName } from './catalogue.js';
 import { hrtimerCancel, hrtimerExpireEntry, hrtimerExpireExit, hrtimerStart } from './hrtimers.js';
 import type { Learned } from './learned.js';
 
@@ -24,6 +24,24 @@ const hypGone = 0xbadca11;
 function symbol(record: Record, field: number): number {
   const value = record.int(field);
   return value === otherSymbol ? -1 : value;
+}
+
+/** Names of the kernels whose prev_state may be shifted. */
+const mayBeShifted = TimerName.guest_timer | TimerName.kvm_timer_expire | TimerName.kvm_phys_timer_expire;
+
+/** Whether the thread that is switched away goes to sleep: 1, 0, or -1 where it is not known what `S` means. */
+function sleeping(pid: number, state: number, learned: Learned): number {
+  if (pid === 0 && state === PrevState.interruptible) learned.statesShifted = 1;
+  else if (pid === 0 && state === PrevState.runnable) learned.statesShifted = 0;
+  switch (state) {
+    case PrevState.deeper:
+      return 1;
+    case PrevState.interruptible:
+      if (learned.statesShifted < 0 && (learned.names & mayBeShifted) !== 0) return -1;
+      return learned.statesShifted === 1 ? 0 : 1;
+    default:
+      return 0;
+  }
 }
 
 /** A tracepoint that says all by being there. */
@@ -67,10 +85,14 @@ const wakeup: Decode = (record, event) => {
 /** How each wanted tracepoint becomes an event (specification §3.1 to §3.3); one without a line is evidence only. */
 export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: Decode }>> = {
   kvm_entry: bare(Kind.entry),
-  kvm_exit(record, event) {
+  kvm_exit(record, event, learned) {
     event.kind = Kind.exit;
     event.exitCode = symbol(record, 0);
     if (event.exitCode === hypGone) event.exitCode = 4;
+    else if (event.exitCode === printedTrap) {
+      learned.names |= TimerName.exit_0x2;
+      event.exitCode = trap;
+    }
     // The class is stale unless the exit is a trap (specification §3.1).
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;
@@ -151,10 +173,10 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   hrtimer_cancel: hrtimerCancel,
   hrtimer_expire_entry: hrtimerExpireEntry,
   hrtimer_expire_exit: hrtimerExpireExit,
-  sched_switch(record, event) {
+  sched_switch(record, event, learned) {
     event.kind = Kind.sched_switch;
     event.otherPid = record.int(1);
-    event.sleeping = record.int(2);
+    if (record.has(2)) event.sleeping = sleeping(record.int(0), record.int(2), learned);
     return true;
   },
   sched_waking: wakeup,

@@ -1,6 +1,6 @@
 /**
  * Names in a kernel's records that tell its generation (specification §3.2, §3.4), as a set of bits: the interrupt of
- * the virtual timer, and the callbacks of the hrtimers that stand in for it.
+ * the virtual timer, the callbacks of the hrtimers that stand in for it, and how an exit is printed.
  */
 export enum TimerName {
   /** The interrupt "kvm guest timer": 5.0 or earlier. */
@@ -11,6 +11,10 @@ export enum TimerName {
   kvm_bg_timer_expire = 4,
   /** The callback of the emulated physical timer, 4.15 to 5.0. */
   kvm_phys_timer_expire = 8,
+  /** The work item by which the background timer wakes the vcpu, up to 4.20. */
+  kvm_timer_inject_irq_work = 16,
+  /** A trap that kvm_exit prints as its number: 4.19 or earlier. */
+  exit_0x2 = 32,
 }
 
 const names = Object.keys(TimerName).filter((name) => Number.isNaN(Number(name))) as (keyof typeof TimerName)[];

@@ -186,6 +186,21 @@ export class Machine {
     context.restore = replaceEvent(context.restore, event);
   }
 
+  /**
+   * A record shows the memory copy of a context that was not loaded: after a save whose values no record has shown, these
+   * are they.
+   */
+  showMemory(vcpu: VcpuState, timer: number, event: TimerEvent): void {
+    const context = vcpu.contexts[timer] as TimerContext;
+    if (context.saveValid) return;
+    context.ctl = event.ctl;
+    context.cvalHi = event.cvalHi;
+    context.cvalLo = event.cvalLo;
+    context.cvalKnown = event.hasCval;
+    context.save = replaceEvent(context.save, event);
+    context.saveValid = true;
+  }
+
   /** KVM_SET_ONE_REG: the memory copy changes (kvm_arm_timer_set_reg). ISTATUS is read-only. */
   writeMemory(vcpu: VcpuState, event: TimerEvent): void {
     const context = vcpu.contexts[event.timer];

@@ -4,6 +4,7 @@ import { TimerName } from '../events/timer-names.js';
 import type { Host } from '../machine/machine.js';
 import { models } from './index.js';
 import { type ModelId, modelIds } from './model.js';
+import { OldShape } from './old-shape.js';
 
 /** What sources of records a trace has shown; `has` takes the name of a tracepoint or function. */
 export interface SeenSources {
@@ -44,6 +45,8 @@ export class Evidence {
   #loadHooks = false;
   #affinityByLoad = 0;
   #entries = 0;
+  readonly #old = new OldShape();
+  #chosen = false;
   #kernel: string | undefined;
   #named: string | undefined;
   #namedHost: string | undefined;
@@ -61,6 +64,7 @@ export class Evidence {
   }
 
   event(event: TimerEvent): void {
+    if (this.#shape === undefined && !this.#chosen) this.#old.event(event);
     switch (event.kind) {
       case Kind.timer_map:
         this.#timerMap(event);
@@ -91,6 +95,13 @@ export class Evidence {
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
   get #oldNames(): boolean {
     return (this.#timerNames & ~TimerName.kvm_bg_timer_expire) !== 0;
+  }
+
+  /** Names of 4.15 to 5.0: before, the interrupt is never handled, and the callback is another. */
+  get #isLoadPut(): boolean {
+    const old = TimerName.kvm_timer_inject_irq_work | TimerName.exit_0x2;
+    if (this.#hasName(TimerName.kvm_bg_timer_expire)) return (this.#timerNames & old) !== 0 || this.#oldNames;
+    return (this.#timerNames & (TimerName.guest_timer | TimerName.kvm_phys_timer_expire)) !== 0;
   }
 
   #timerMap(event: TimerEvent): void {
@@ -129,6 +140,11 @@ export class Evidence {
     return undefined;
   }
 
+  /** The choice is made: from here on only what contradicts it is watched. */
+  settle(): void {
+    this.#chosen = true;
+  }
+
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
     if (model === undefined && this.#named === undefined && this.#shape === undefined && !this.#oldNames) return false;
@@ -139,7 +155,7 @@ export class Evidence {
     const modelReasons: string[] = [];
     const candidates = this.#models(seen, model, modelReasons);
     const hostReasons: string[] = [];
-    return { candidates, modelReasons, host: this.#chooseHost(host, hostReasons), hostReasons };
+    return { candidates, modelReasons, host: this.#chooseHost(host, candidates, hostReasons), hostReasons };
   }
 
   #models(seen: SeenSources, forced: ModelId | undefined, reasons: string[]): readonly ModelId[] {
@@ -171,11 +187,15 @@ export class Evidence {
       reasons.push('the hrtimer callback is kvm_timer_expire: 4.14 or earlier');
       return ['world-switch'];
     }
-    if (this.#oldNames) {
+    if (this.#isLoadPut) {
       reasons.push(
-        'the interrupt is named "kvm guest timer" or an hrtimer callback kvm_phys_timer_expire: 5.0 or earlier',
+        'the interrupt is named "kvm guest timer", or an hrtimer callback kvm_phys_timer_expire or kvm_bg_timer_expire without a timer map: 4.15 to 5.0',
       );
-      return this.#beforeTimerMap(loadPutModels, reasons);
+      return this.#loadPut(reasons);
+    }
+    if (this.#oldNames) {
+      reasons.push('kvm_exit prints a trap as 0x2, or the background timer wakes by a work item: 4.20 or earlier');
+      return this.#beforeTimerMap(['world-switch', 'load-put-4.15', 'load-put-4.16'], reasons);
     }
     const others = otherKvmEvents.filter((name) => seen.has(name));
     if (others.length > 1 && this.#entries >= enoughEntries && seen.has('kvm_timer_update_irq')) {
@@ -222,6 +242,31 @@ export class Evidence {
     return ofVersion(version);
   }
 
+  /** The three generations of 4.15 to 5.0: by version, else by what only one or two of them do. */
+  #loadPut(reasons: string[]): readonly ModelId[] {
+    const byVersion = this.#beforeTimerMap(loadPutModels, reasons);
+    if (byVersion.length === 1) return byVersion;
+    const lowered = this.#old.lowersAtSync;
+    if (lowered !== undefined) {
+      reasons.push(lowered);
+      return ['load-put-4.15'];
+    }
+    const work = this.#hasName(TimerName.kvm_timer_inject_irq_work);
+    const number = this.#hasName(TimerName.exit_0x2);
+    if (work)
+      reasons.push('the background timer wakes the vcpu by a work item, kvm_timer_inject_irq_work: 4.20 or earlier');
+    if (number) reasons.push('kvm_exit prints a trap as 0x2: 4.19 or earlier');
+    const repeats = this.#old.repeatsLevel;
+    if (repeats !== undefined) reasons.push(repeats);
+    if (this.#old.wakesDirectly && !work && !number) {
+      reasons.push('kvm_bg_timer_expire wakes the vcpu itself: 5.0');
+      return ['load-put-5.0'];
+    }
+    return loadPutModels.filter(
+      (id) => !(repeats !== undefined && id === 'load-put-4.15') && !((work || number) && id === 'load-put-5.0'),
+    );
+  }
+
   /** Among the models of 5.0 and earlier the version decides. */
   #beforeTimerMap(possible: readonly ModelId[], reasons: string[]): readonly ModelId[] {
     const version = parseVersion(this.#kernel);
@@ -231,7 +276,18 @@ export class Evidence {
     return named;
   }
 
-  #chooseHost(forced: Host | undefined, reasons: string[]): Host | undefined {
+  /** Before 5.1 the host shows in nothing but the writes of CNTVOFF, from 4.16 on, where a probe records them. */
+  #hostByOffset(candidates: readonly ModelId[], reasons: string[]): Host | undefined {
+    const host = candidates.every((id) => keepingOffset.includes(id)) ? this.#old.host : undefined;
+    if (host !== undefined)
+      reasons.push(
+        `CNTVOFF is ${host === 'vhe' ? 'not ' : ''}set to zero at puts, which 4.16 to 5.0 do on non-VHE only`,
+      );
+    else reasons.push('no timer map was seen');
+    return host;
+  }
+
+  #chooseHost(forced: Host | undefined, candidates: readonly ModelId[], reasons: string[]): Host | undefined {
     if (forced !== undefined) {
       reasons.push('named by --host');
       return forced;
@@ -241,8 +297,7 @@ export class Evidence {
       return this.#namedHost;
     }
     if (this.#host === undefined) {
-      reasons.push('no timer map was seen');
-      return undefined;
+      return this.#hostByOffset(candidates, reasons);
     }
     reasons.push(
       this.#host === 'vhe'
@@ -252,6 +307,9 @@ export class Evidence {
     return this.#host;
   }
 }
+
+/** The models whose put leaves CNTVOFF alone on VHE. */
+const keepingOffset: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0'];
 
 /** The model of a kernel version as `parseVersion` gives it; none before 4.4. */
 function ofVersion(version: number): readonly ModelId[] {

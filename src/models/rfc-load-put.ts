@@ -2,19 +2,13 @@ import { Certainty, Timer } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import type { CpuState } from '../machine/state.js';
 import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { impliedSave, restore, save } from './implied.js';
 import type { Model, Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
 
 // Source: [RFC PATCH 5/7] "KVM: arm/arm64: Move timer save/restore out of hyp code where possible" on 4.10-rc
 // (specification §2b). One virtual timer; no record shows a save or a restore unless the trace was made with
 // probes, so load, put, schedule and unschedule imply them.
-
-/** timer_save_state: nothing unless loaded; registers are read only if enabled, CTL is zeroed always. */
-function timerSaveState(machine: Machine, vcpu: VcpuState, cpu: CpuState): void {
-  const context = vcpu.contexts[Timer.vtimer] as TimerContext;
-  if (context.loaded === no) return;
-  machine.saveState(vcpu, cpu, Timer.vtimer, undefined);
-}
 
 /** timer_restore_state: nothing if loaded; registers are written only if enabled, `loaded` is set always (W5). */
 function timerRestoreState(machine: Machine, vcpu: VcpuState, cpu: CpuState): void {
@@ -45,7 +39,7 @@ const load: Step = (machine, cpu, vcpu, event) => {
 /** kvm_arch_vcpu_put: kvm_timer_vcpu_put first (save, offset, affinity), the running vcpu is cleared after it. */
 const put: Step = (machine, cpu, vcpu) => {
   if (vcpu === undefined) return;
-  timerSaveState(machine, vcpu, cpu);
+  impliedSave(machine, vcpu, cpu);
   machine.setCntvoff(cpu, nowhere);
   machine.setAffinity(cpu, no);
 };
@@ -57,7 +51,7 @@ const putEnd: Step = (machine, cpu, vcpu) => {
 /** kvm_timer_schedule: save, then the background timer unless the guest's has expired or cannot fire. */
 const schedule: Step = (machine, cpu, vcpu) => {
   if (vcpu === undefined) return;
-  timerSaveState(machine, vcpu, cpu);
+  impliedSave(machine, vcpu, cpu);
   vcpu.blocked = yes;
 };
 
@@ -75,23 +69,6 @@ const irq: Step = (machine, cpu, vcpu, event) => {
   const context = vcpu?.contexts[Timer.vtimer];
   if (context === undefined || context.level === yes) return;
   if (context.loaded === no) context.ctl = 0;
-};
-
-/** The record of a save: usually of one that schedule or put has implied. */
-const save: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu === undefined || event.timer < 0) return;
-  const context = vcpu.contexts[event.timer] as TimerContext;
-  if (context.implied && context.loaded === no) machine.confirmSave(vcpu, event.timer, event);
-  else machine.saveState(vcpu, cpu, event.timer, event);
-};
-
-/** The record of a restore: usually of one that load or unschedule has implied. */
-const restore: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu === undefined || event.timer < 0) return;
-  const context = vcpu.contexts[event.timer] as TimerContext;
-  if (context.implied && context.loaded === yes) machine.confirmRestore(vcpu, event.timer, event);
-  else machine.restoreState(vcpu, cpu, event.timer, event);
-  if (vcpu.enabled === yes) vcpu.restoredSinceEnable = yes;
 };
 
 /** [RFC PATCH 5/7], December 2016, on 4.10-rc. */

@@ -20,9 +20,9 @@ export interface Feeds {
   ringBuffers: boolean;
   /** Exits are recorded. */
   exits: boolean;
-  /** Saves are recorded. */
+  /** Saves are recorded, and one of the virtual timer is part of a put. */
   saves: boolean;
-  /** Restores are recorded. */
+  /** Restores are recorded, each in a load. */
   restores: boolean;
   /** The blocking hooks are probed. */
   scheduleProbe: boolean;
@@ -132,6 +132,7 @@ export class Tracker {
           vcpu.cpu === cpu.index &&
           vcpu.putCpu < 0 &&
           isVirtual(event.timer) &&
+          feeds.saves &&
           this.#derivesPut()
         )
           this.#derivePut(cpu, vcpu, event, Certainty.derived);

@@ -1,4 +1,4 @@
-import type { EventSpec } from '../catalogue.js';
+import { type EventSpec, PrevState } from '../catalogue.js';
 import { Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits } from './bytes.js';
@@ -18,14 +18,22 @@ const longestComm = 15;
 /** prev_state bits that say "preempted, still runnable": TASK_REPORT_MAX since 4.14, TASK_STATE_MAX up to 4.13. */
 const preempted = [0x100, 0x1000] as const;
 
-/** Value of prev_state in a record: 1 the thread goes to sleep, 0 it stays runnable. */
-const sleeping = 1;
-const runnable = 0;
-
-/** The state of a switched thread from prev_state as the kernel records it: 1 it goes to sleep, 0 it stays runnable. */
-export function normalState(bits: number): number {
-  return bits === 0 || bits === preempted[0] || bits === preempted[1] ? runnable : sleeping;
+/** The state of a switched thread from prev_state as the kernel records it. */
+export function normalState(bits: number): PrevState {
+  if (bits === 0) return PrevState.runnable;
+  if (bits === preempted[0] || bits === preempted[1]) return PrevState.preempted;
+  return bits === 1 ? PrevState.interruptible : PrevState.deeper;
 }
+
+/** The same from its letters: `R`, `R+`, `S`, `D|K`. */
+function letterState(bytes: Uint8Array, from: number, end: number): PrevState {
+  const next = from + 1 < end ? bytes[from + 1]! : Byte.blank;
+  if (bytes[from] === letterR) return next === plus ? PrevState.preempted : PrevState.runnable;
+  const isAlone = (byteClass[next]! & ByteClass.word) === 0 && next !== bar;
+  return bytes[from] === letterS && isAlone ? PrevState.interruptible : PrevState.deeper;
+}
+
+const [letterR, letterS, plus, bar] = [0x52, 0x53, 0x2b, 0x7c];
 
 /**
  * sched_switch in its spellings:
@@ -155,7 +163,7 @@ export class SchedSwitchReader implements ArgumentReader {
       const bits = this.number.lo[0]!;
       value = normalState(bits);
     } else if ((byteClass[first]! & ByteClass.word) !== 0 && first !== Byte.underscore) {
-      value = first === 0x52 ? runnable : sleeping;
+      value = letterState(bytes, from, end);
     } else {
       return;
     }
