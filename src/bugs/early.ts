@@ -92,6 +92,6 @@ export const earlyBugs: readonly KnownBug[] = [
     wrong:
       'Every entry and exit wrote CNTHCTL_EL2 in the layout of a host without VHE. On VHE these bits are those of the host: the guest could reach the physical timer.',
     models: ['world-switch'],
-    signs: [],
+    signs: [{ rule: 'vhe-traps-not-toggled', diagnoses: ['wrong-layout'] }],
   },
 ];

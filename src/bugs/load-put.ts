@@ -36,7 +36,7 @@ export const loadPutBugs: readonly KnownBug[] = [
     candidatesOnly: true,
     wrong: 'Load and put wrote CNTHCTL_EL2 on VHE, in the layout of a host without VHE.',
     models: ['load-put-4.15'],
-    signs: [],
+    signs: [{ rule: 'vhe-traps-not-toggled', diagnoses: ['wrong-layout'] }],
   },
   {
     id: 'bug-12',

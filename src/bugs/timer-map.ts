@@ -127,5 +127,7 @@ export const timerMapBugs: readonly KnownBug[] = [
       'The hypervisor of a pKVM host ignored the offsets of VMs that are not protected: it and the host disagreed about the traps and the counter, and the VM hung.',
     models: ['offset', 'stateless-level'],
     signs: [],
+    invisible:
+      'the hypervisor of a pKVM host writes the traps at EL2, and the host has no record of what it writes there',
   },
 ];

@@ -77,7 +77,7 @@ const points: readonly WeakPoint[] = [
     commits: ['e6d68b00e989'],
     wrong:
       'Up to 4.14 the kernel takes its time from CNTVCT. Without VHE a load shifts it by the offset of the VM, and the put shifts it back.',
-    signs: [],
+    signs: [{ rule: 'host-clock-monotonic', diagnoses: ['stood-still', 'stepped-back', 'jumped'] }],
   },
   {
     id: 'W10',
@@ -85,7 +85,7 @@ const points: readonly WeakPoint[] = [
     commits: ['f39d16cbabf9'],
     wrong:
       'Every ioctl loads the vcpu, before the vgic exists and the interrupt has a number. The load asks the vgic about it, and writes its affinity and its active state.',
-    signs: [],
+    signs: [{ rule: 'disabled-vcpu-silent', diagnoses: ['not-asked'] }],
   },
   {
     id: 'W11',
@@ -109,7 +109,7 @@ const points: readonly WeakPoint[] = [
     title: 'a new offset does not reach vcpus that are loaded',
     wrong:
       'Userspace writes the counter of one vcpu, which changes the offset of the VM. Vcpus that are loaded keep the old one until their next load: the guest sees two counters.',
-    signs: [],
+    signs: [{ rule: 'cntvoff-uniform-while-loaded', diagnoses: ['differs'] }],
   },
   {
     id: 'W14',
