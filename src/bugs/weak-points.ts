@@ -85,7 +85,7 @@ const points: readonly WeakPoint[] = [
     commits: ['f39d16cbabf9'],
     wrong:
       'Every ioctl loads the vcpu, before the vgic exists and the interrupt has a number. The load asks the vgic about it, and writes its affinity and its active state.',
-    signs: [{ rule: 'disabled-vcpu-silent', diagnoses: ['not-asked'] }],
+    signs: [{ rule: 'disabled-vcpu-silent', diagnoses: ['noise'] }],
   },
   {
     id: 'W11',

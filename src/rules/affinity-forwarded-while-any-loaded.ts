@@ -76,7 +76,7 @@ export default defineRule({
         },
         put(event) {
           // Only the RFC clears the flag at every put; where it is probed its own record says so.
-          if (!model.recordsSaveRestore && !context.records(Kind.set_affinity)) cleared(event);
+          if (model.id === 'rfc-load-put' && !context.records(Kind.set_affinity)) cleared(event);
         },
       },
     };

@@ -1,9 +1,9 @@
-import type { TimerEvent } from '../events/event.js';
+import { Certainty, Context, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, vcpuName } from './support.js';
+import { everyModel, loadPutModels, vcpuName } from './support.js';
 
 /** HVC and SMC: PSCI CPU_SUSPEND waits like WFI, but leaves no kvm_wfx_arm64 (specification §4.4). */
 const psciClasses: readonly number[] = [0x12, 0x13, 0x16, 0x17];
@@ -11,7 +11,7 @@ const psciClasses: readonly number[] = [0x12, 0x13, 0x16, 0x17];
 export default defineRule({
   id: 'bg-armed-only-when-blocked',
   statement:
-    'The background timer is armed only for a vcpu that waits: between schedule and unschedule in the RFC, inside the put of a waiting vcpu since 5.1, and never while the vcpu is loaded.',
+    'The background timer is armed only for a vcpu that waits: between schedule and unschedule up to 5.0, inside the put of a waiting vcpu since 5.1, and never while the vcpu is loaded.',
   why: 'The background timer stands in for the hardware while the vcpu sleeps; beside a loaded timer it wakes and kicks for nothing, or its arming is a BUG.',
   models: everyModel('error'),
   needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry', 'put'],
@@ -48,6 +48,12 @@ export default defineRule({
         trace: 'event,vcpu,cpu\nload,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\n',
       },
       {
+        title: 'started again while armed, as 4.15 and later do',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nentry,0,0\nexit,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nload,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nbg_expire,0,0\nload,0,0\nunschedule,0,0\nentry,0,0\n',
+      },
+      {
         title: 'armed in the put of a vcpu in WFI',
         model: 'timer-map',
         trace:
@@ -63,6 +69,14 @@ export default defineRule({
         line: 5,
       },
       {
+        title: 'armed after unschedule',
+        model: 'load-put-5.0',
+        trace:
+          'event,vcpu,cpu\nload,0,0\nentry,0,0\nexit,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nload,0,0\nunschedule,0,0\nbg_cancel,0,0\nbg_arm,0,0\n',
+        message: 'not-waiting',
+        line: 11,
+      },
+      {
         title: 'preempted, not waiting',
         model: 'timer-map',
         trace:
@@ -74,6 +88,10 @@ export default defineRule({
   },
   create(context) {
     const { machine, model } = context;
+    /** The blocking hooks are probed: what they do not show did not happen. */
+    let hooks = false;
+    /** Since 4.15 the timer is started whether it is armed or not. */
+    const restarts = loadPutModels.some((id) => id === model.id);
 
     function violate(event: TimerEvent, vcpu: VcpuState, message: string): void {
       context.violate(event, {
@@ -98,15 +116,24 @@ export default defineRule({
       return context.records(Kind.wfx) || context.records(Kind.schedule) ? no : unknown;
     }
 
+    /** The callback has found the deadline in the future and starts the timer again: unschedule waits for that. */
+    function rearms(event: TimerEvent, vcpu: VcpuState): boolean {
+      return event.context === Context.hardirq && vcpu.last[Kind.bg_expire].serial > vcpu.last[Kind.bg_arm].serial;
+    }
+
     return {
       before: {
+        schedule(event) {
+          hooks ||= event.certainty === Certainty.recorded;
+        },
         bg_arm(event) {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           if (!model.recordsSaveRestore) {
-            if (vcpu.blocked === unknown) return context.undecided(event, because.initial);
-            if (vcpu.blocked === no) return violate(event, vcpu, 'not-waiting');
-            return vcpu.bgArmed === yes ? violate(event, vcpu, 'twice') : context.hold(event);
+            const waiting = hooks ? vcpu.blocked : waits(vcpu);
+            if (waiting === unknown) return context.undecided(event, because.initial);
+            if (waiting === no && !rearms(event, vcpu)) return violate(event, vcpu, 'not-waiting');
+            return vcpu.bgArmed === yes && !restarts ? violate(event, vcpu, 'twice') : context.hold(event);
           }
           const putting = vcpu.last[Kind.put].serial > vcpu.last[Kind.load].serial;
           const loaded =

@@ -79,6 +79,7 @@ export const because = {
   unattributed: 'the event cannot be given to one vcpu',
   approximate: 'load and put are only placed by neighbouring records',
   emulated: 'the registers of an emulated context are in no record',
+  valueless: 'the record does not show the registers',
   entered: 'the guest ran in between and may have changed the registers',
   userspace: 'userspace may have written the registers in between, which leaves no record',
   ends: 'the trace ends before it shows',

@@ -46,7 +46,7 @@ export default defineRule({
   },
   create(context) {
     function judge(event: TimerEvent): void {
-      if (event.ctl < 0) return context.undecided(event, because.initial);
+      if (event.ctl < 0) return context.undecided(event, because.valueless);
       if (event.ctl <= validBits) return context.hold(event);
       context.violate(event, {
         message: 'reserved',

@@ -1,9 +1,13 @@
-import { Context, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, noEvent, replaceEvent, yes } from '../machine/state.js';
-import { because } from './context.js';
+import { contextCount, no, noEvent, replaceEvent, type TimerContext, yes } from '../machine/state.js';
+import type { ModelId } from '../models/model.js';
+import { because, type RuleContext, type RuleHandlers } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
+
+/** The models whose load writes the vgic's active state and does not look at the level: bug 22. */
+const ignoringLevel: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0'];
 
 /** What one vcpu's load has said of one timer. */
 class LoadedTimer {
@@ -47,6 +51,22 @@ export default defineRule({
       but: 'it was handled before the vcpu entered the guest',
       therefore: 'the load has not set the active state',
     },
+    'pending-inactive': {
+      headline:
+        'the {timer} interrupt of {vcpu} fires on CPU {cpu} in the load, although the timer had expired before: known bug of 4.16 to 5.2, fixed by bae561c0cff7',
+      given: 'the {timer} of {vcpu} had expired before the load, which restored it',
+      must: 'a load sets the physical interrupt of a pending timer active',
+      but: 'it only asks the vgic, which does not know yet, and leaves the interrupt inactive',
+      therefore:
+        'every wakeup takes one more interrupt; "Mark physical interrupt active when a virtual interrupt is pending" (bae561c0cff7) ends that',
+    },
+    unwritten: {
+      headline: 'the load of {vcpu} on CPU {cpu} does not write the active state of its {timer} interrupt',
+      given: '{vcpu} was loaded on CPU {cpu} with its timer enabled',
+      must: 'the load writes the physical active state before it restores the timer',
+      but: '{vcpu} was entered without such a write',
+      therefore: 'the state that another vcpu has left decides whether the interrupt comes',
+    },
   },
   examples: {
     legal: [
@@ -61,6 +81,12 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,27,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\n',
+      },
+      {
+        title: '4.16 to 5.0: written, and the timer fires later',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,irq,level\nload,0,0\nset_active,0,0,vtimer,27,0\nentry,0,0\nexit,0,0\nput,0,0\nload,0,0\nset_active,0,0,vtimer,27,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
       },
     ],
     violating: [
@@ -80,9 +106,26 @@ export default defineRule({
         message: 'interrupt-before-entry',
         line: 5,
       },
+      {
+        title: 'the background timer has fired, and the load leaves the interrupt inactive (bug 22)',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,irq,level\nload,0,0\nset_active,0,0,vtimer,27,0\nentry,0,0\nexit,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nbg_expire,0,0\nload,0,0\nset_active,0,0,vtimer,27,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nunschedule,0,0\nentry,0,0\n',
+        message: 'pending-inactive',
+        line: 12,
+      },
+      {
+        title: 'a load that leaves the active state as another vcpu had it',
+        model: 'load-put-5.0',
+        trace:
+          'event,vcpu,cpu,timer,irq,level\nload,0,0\nset_active,0,0,vtimer,27,0\nentry,0,0\nexit,0,0\nput,0,0\nload,0,0\nentry,0,0\n',
+        message: 'unwritten',
+        line: 8,
+      },
     ],
   },
   create(context) {
+    if (ignoringLevel.includes(context.model.id)) return createIgnoringLevel(context);
     const { machine, model } = context;
     const timers: LoadedTimer[] = [];
     /** By CPU: the context whose level was reported last in a load, for an active-state write of unknown irq. */
@@ -153,8 +196,8 @@ export default defineRule({
           const loaded = state(event.vcpu, timer);
           if (loaded.restored) return;
           loaded.written = true;
-          // The RFC reports no level in its load: it uses the one it has cached.
-          const cached = !model.recordsSaveRestore && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
+          // The RFC and 4.15 report no level in their load: they use the one that is cached.
+          const cached = cachesLine(model) && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
           if (loaded.level < 0 && !cached) return;
           // With the level low the state is that of the virtual interrupt, which leaves no record: both are right.
           if (event.level === 1 || (loaded.level === 0 && !cached)) context.hold(event);
@@ -193,3 +236,88 @@ export default defineRule({
     };
   },
 });
+
+/** What one load of a vcpu has shown, of its virtual timer. */
+class Load {
+  /** Loaded, and neither entered nor put since. */
+  open = false;
+  /** The timer had expired before. */
+  pending = false;
+  written = false;
+  interrupted = false;
+}
+
+/** 4.16 to 5.0: the active state must be written; that it is wrong for a pending timer is known. */
+function createIgnoringLevel(context: RuleContext): RuleHandlers {
+  const { machine } = context;
+  const loads: Load[] = [];
+  const ofVcpu = (vcpu: number): Load => {
+    loads[vcpu] ??= new Load();
+    return loads[vcpu] as Load;
+  };
+
+  function end(event: TimerEvent): void {
+    const load = event.vcpu < 0 ? undefined : loads[event.vcpu];
+    if (load === undefined || !load.open) return;
+    load.open = false;
+    if (load.pending && !load.interrupted && context.records(Kind.vtimer_irq)) context.hold(event);
+  }
+
+  return {
+    before: {
+      load(event) {
+        if (event.vcpu < 0) return;
+        const { last, enabled, bgArmed } = machine.vcpu(event.vcpu);
+        const load = ofVcpu(event.vcpu);
+        load.open = enabled === yes;
+        // The callback starts the timer again unless a deadline has passed.
+        load.pending =
+          bgArmed === no && last[Kind.bg_expire].serial > Math.max(last[Kind.bg_arm].serial, last[Kind.entry].serial);
+        load.written = false;
+        load.interrupted = false;
+      },
+      set_active(event) {
+        if (event.vcpu < 0 || event.context === Context.hardirq || event.timer === Timer.ptimer) return;
+        ofVcpu(event.vcpu).written = true;
+      },
+      restore(event) {
+        if (event.vcpu < 0 || event.timer !== Timer.vtimer || event.ctl < 0) return;
+        // The save before has found it expired, and nobody has cleared ISTATUS in the memory copy since.
+        if (canFire(event.ctl) && (event.ctl & Ctl.istatus) !== 0) ofVcpu(event.vcpu).pending = true;
+      },
+      vtimer_irq(event) {
+        const vcpu = machine.cpu(event.cpu).running;
+        const load = vcpu < 0 ? undefined : loads[vcpu];
+        if (load === undefined || !load.open || load.interrupted || event.timer !== Timer.vtimer) return;
+        load.interrupted = true;
+        if (!load.pending) return;
+        const { last, contexts } = machine.vcpu(vcpu);
+        context.violate(event, {
+          message: 'pending-inactive',
+          data: { timer: timerText(event.timer), vcpu: vcpuName(machine, vcpu), cpu: event.cpu },
+          witness: [last[Kind.load], (contexts[Timer.vtimer] as TimerContext).restore],
+          severity: 'info',
+        });
+      },
+      entry(event) {
+        const load = event.vcpu < 0 ? undefined : loads[event.vcpu];
+        // Hosts without a usable active state mask the interrupt instead.
+        if (load?.open === true && context.records(Kind.set_active) && !context.records(Kind.mask_irq)) {
+          const { last } = machine.vcpu(event.vcpu);
+          if (load.written) context.hold(event);
+          else
+            context.violate(event, {
+              message: 'unwritten',
+              data: { timer: timerText(Timer.vtimer), vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+              witness: [last[Kind.load]],
+            });
+        }
+        end(event);
+      },
+      put: end,
+      lost() {
+        for (const load of loads) if (load !== undefined) load.open = false;
+      },
+    },
+  };
+}

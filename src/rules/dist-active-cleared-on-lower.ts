@@ -12,8 +12,9 @@ export default defineRule({
   statement:
     'When the level is lowered at an exit without the guest having deactivated the interrupt, its active state at the distributor is cleared, so that the next expiry interrupts again.',
   why: 'An interrupt that stays active is not signalled: the next expiry is missed until the next load rewrites the state.',
-  // The vgic clears the state when it folds its list registers since 4.16; only the RFC lowers without clearing.
-  models: { 'rfc-load-put': 'error' },
+  // Since 4.16 the vgic clears the state when it folds its list registers. 4.15 clears it in the sync that lowers the
+  // level; only the RFC lowers without clearing.
+  models: { 'rfc-load-put': 'error', 'load-put-4.15': 'error' },
   needs: ['update_irq', 'save', ['vtimer_irq', 'exit']],
   source: 'kvm_timer_sync_hwstate of the RFC, weak point W6; unmask_vtimer_irq in b103cc3f10c0; specification §4.5',
   messages: {

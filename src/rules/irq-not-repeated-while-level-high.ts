@@ -2,7 +2,7 @@ import type { TimerEvent } from '../events/event.js';
 import { contextCount, noEvent, replaceEvent, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
 
 /** Interrupts within `stormWindow` that make a storm, whatever was written to the distributor in between. */
 const stormCount = 3;
@@ -113,8 +113,7 @@ export default defineRule({
           if (current.count === 0 || current.vcpu !== vcpu) {
             current.count = 1;
             current.vcpu = vcpu;
-            current.raised =
-              machine.vcpu(vcpu).contexts[event.timer]?.level === yes && !context.model.recordsSaveRestore;
+            current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(context.model);
             current.deactivated = false;
             current.first = replaceEvent(current.first, event);
             current.previous = event.time;

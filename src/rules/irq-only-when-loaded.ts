@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyTracedModel, timerText } from './support.js';
+import { everyLoadPutModel, everyTracedModel, timerText } from './support.js';
 
 /** Late interrupts in a trace that are no accident any more (specification §4.8 point 10). */
 const tooMany = 3;
@@ -15,7 +15,7 @@ export default defineRule({
   statement:
     "The handler of a guest timer's interrupt runs on a CPU only while a vcpu is loaded there; since 4.15 a rare single late one after a put is harmless.",
   why: 'The RFC handler dereferences the running vcpu; later ones ignore the interrupt, but a repeated one means that the timer was left running.',
-  models: { 'rfc-load-put': 'error', ...everyTracedModel('warning') },
+  models: { 'rfc-load-put': 'error', ...everyLoadPutModel('warning'), ...everyTracedModel('warning') },
   needs: ['vtimer_irq', 'load', 'put'],
   source: 'kvm_arch_timer_handler; RFC weak point W2; 36e5cfd410ad; specification §4.5, §4.8 point 10',
   messages: {
@@ -97,7 +97,7 @@ export default defineRule({
           if (put.certainty >= Certainty.approximate) return context.undecided(event, because.approximate);
           const data = { timer: timerText(event.timer), cpu: event.cpu, late: late + 1, puts };
           const witness = [put];
-          if (!model.recordsSaveRestore)
+          if (model.id === 'rfc-load-put')
             return context.violate(event, { message: 'no-vcpu', data, witness, ofCpu: true });
           late++;
           const here = (sinceLoad[event.cpu] ?? 0) + 1;

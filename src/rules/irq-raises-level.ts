@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { everyModel, Slots, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 /** Interrupts without a level that are no accident any more. */
 const tooMany = 3;
@@ -85,9 +85,9 @@ export default defineRule({
           conclude(event);
           open.set(event.cpu, event);
           const running = machine.cpu(event.cpu).running;
-          // The RFC handler leaves a high level alone.
+          // The handler of the RFC and of 4.15 leaves a high level alone.
           const high = running >= 0 && machine.vcpu(running).contexts[event.timer]?.level === yes;
-          raised[event.cpu] = high && !model.recordsSaveRestore;
+          raised[event.cpu] = high && cachesLine(model);
         },
         update_irq(event) {
           if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;

@@ -1,16 +1,16 @@
-import type { TimerEvent } from '../events/event.js';
+import { Context, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { timerText, vcpuName } from './support.js';
+import { cachesLine, everyLoadPutModel, loadPutModels, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-alternates',
   statement:
-    'Where the kernel reports a level only on change, two reports in a row differ: always in the RFC, from timer_emulate in 5.1 to 6.13.',
+    'Where the kernel reports a level only on change, two reports in a row differ: always in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13.',
   why: 'A report without a change means that the cached level and the reported one have parted.',
-  models: { 'rfc-load-put': 'warning', 'timer-map': 'warning', offset: 'warning' },
+  models: { 'rfc-load-put': 'warning', ...everyLoadPutModel('warning'), 'timer-map': 'warning', offset: 'warning' },
   needs: ['update_irq'],
   source: 'kvm_timer_update_state (RFC), timer_emulate: `if (should_fire != ctx->irq.level)`; specification §4.5',
   messages: {
@@ -35,8 +35,22 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,irq,level,timer\nload,0,0\nupdate_irq,0,0,27,0\nemulate,0,0,,1,ptimer\nupdate_irq,0,0,30,1\nput,0,0\nload,0,0\nupdate_irq,0,0,27,0\nemulate,0,0,,0,ptimer\nupdate_irq,0,0,30,0\n',
       },
+      {
+        title: '4.16 raises the virtual timer again at every interrupt, and the physical one on change',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,30,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nload,0,0\nupdate_irq,0,0,30,1\n',
+      },
     ],
     violating: [
+      {
+        title: '4.15 raises a level that is high',
+        model: 'load-put-4.15',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
+        message: 'repeated',
+        line: 10,
+      },
       {
         title: 'raised twice',
         model: 'rfc-load-put',
@@ -56,6 +70,16 @@ export default defineRule({
   },
   create(context) {
     const { machine, model } = context;
+    const isLoadPut = loadPutModels.some((id) => id === model.id);
+
+    /** Whether the kernel reports this level only on change; `emulated`: timer_emulate was the vcpu's last event. */
+    function isOnChange(event: TimerEvent, emulated: boolean): boolean {
+      if (model.recordsSaveRestore) return emulated;
+      if (!isLoadPut) return true;
+      // The soft timer's callback raises the physical timer's level whatever it was.
+      return event.timer === Timer.vtimer ? cachesLine(model) : event.context !== Context.hardirq;
+    }
+
     /** By vcpu: the last event was timer_emulate of this context; -1 otherwise. */
     const emulating: number[] = [];
     const forget = (event: TimerEvent) => {
@@ -74,7 +98,7 @@ export default defineRule({
         restore: forget,
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
-          const onChange = !model.recordsSaveRestore || emulating[event.vcpu] === event.timer;
+          const onChange = isOnChange(event, emulating[event.vcpu] === event.timer);
           emulating[event.vcpu] = -1;
           if (!onChange) return;
           // The callback of the soft timer changes the level as well.

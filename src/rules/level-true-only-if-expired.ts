@@ -1,15 +1,24 @@
-import { Ctl, type TimerEvent } from '../events/event.js';
-import { contextCount, type TimerContext, yes } from '../machine/state.js';
+import { Ctl, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { contextCount, no, type TimerContext, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { cvalText, everyTracedModel, Slots, timerText, undecideContexts, vcpuName } from './support.js';
+import {
+  cvalText,
+  everyLoadPutModel,
+  everyTracedModel,
+  Slots,
+  timerText,
+  undecideContexts,
+  vcpuName,
+} from './support.js';
 
 export default defineRule({
   id: 'level-true-only-if-expired',
   statement: 'The interrupt handler raises the level only for a timer whose deadline has passed.',
   why: 'A guest that re-armed its timer in the last moment would take an interrupt that it no longer expects.',
-  models: { 'rfc-load-put': 'warning', ...everyTracedModel('error') },
-  needs: ['vtimer_irq', 'update_irq', 'save', 'entry'],
+  models: { 'rfc-load-put': 'warning', ...everyLoadPutModel('error'), ...everyTracedModel('error') },
+  needs: ['vtimer_irq', 'update_irq', ['save', 'timer_load'], 'entry'],
   source:
     'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
   messages: {
@@ -47,6 +56,34 @@ export default defineRule({
     function drop(vcpu: number, reason: string): void {
       undecideContexts(context, waiting, vcpu, reason);
     }
+
+    /** The registers as the save after the level found them. */
+    function saved(event: TimerEvent, timer: number): void {
+      const level = waiting.take(event.vcpu * contextCount + timer);
+      if (level === undefined) return;
+      if ((event.ctl & Ctl.istatus) !== 0) return context.hold(level);
+      if ((event.ctl & Ctl.enable) === 0)
+        return context.undecided(level, 'the timer is disabled: level-true-only-if-can-fire judges it');
+      context.violate(event, {
+        message: 'not-expired',
+        data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu), cval: cvalText(event) },
+        witness: [event],
+        at: level,
+      });
+    }
+
+    /** Up to 5.0 only the memory copy shows what a save has found: in the next load, or in a put after schedule. */
+    function shown(event: TimerEvent): void {
+      if (waiting.isEmpty || event.vcpu < 0 || event.level !== 0 || event.ctl < 0) return;
+      const { last, contexts } = machine.vcpu(event.vcpu);
+      const level = waiting.get(event.vcpu * contextCount + Timer.vtimer);
+      if (level === undefined) return;
+      const written = Math.max(last[Kind.user_write].serial, last[Kind.reset].serial) > level.serial;
+      if (written || (contexts[Timer.vtimer]?.writable !== no && !context.records(Kind.user_write)))
+        return drop(event.vcpu, because.userspace);
+      saved(event, Timer.vtimer);
+    }
+
     return {
       before: {
         update_irq(event) {
@@ -57,23 +94,10 @@ export default defineRule({
           if (state.loaded === yes) waiting.set(event.vcpu * contextCount + event.timer, event);
         },
         save(event) {
-          if (event.vcpu < 0 || event.timer < 0 || event.ctl < 0) return;
-          const level = waiting.take(event.vcpu * contextCount + event.timer);
-          if (level === undefined) return;
-          if ((event.ctl & Ctl.istatus) !== 0) return context.hold(level);
-          if ((event.ctl & Ctl.enable) === 0)
-            return context.undecided(level, 'the timer is disabled: level-true-only-if-can-fire judges it');
-          context.violate(event, {
-            message: 'not-expired',
-            data: {
-              timer: timerText(event.timer),
-              vcpu: vcpuName(machine, event.vcpu),
-              cval: cvalText(event as TimerEvent),
-            },
-            witness: [event],
-            at: level,
-          });
+          if (event.vcpu >= 0 && event.timer >= 0 && event.ctl >= 0) saved(event, event.timer);
         },
+        timer_load: shown,
+        timer_put: shown,
         entry(event) {
           if (event.vcpu >= 0) drop(event.vcpu, because.entered);
         },

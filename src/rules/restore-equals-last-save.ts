@@ -118,8 +118,8 @@ export default defineRule({
     return {
       before: {
         restore(event) {
-          if (event.vcpu < 0 || event.timer < 0 || !event.hasCval || event.ctl < 0)
-            return context.undecided(event, because.unattributed);
+          if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+          if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.valueless);
           const vcpu = machine.vcpu(event.vcpu);
           const state = vcpu.contexts[event.timer] as TimerContext;
           if (!state.saveValid) return context.undecided(event, because.initial);

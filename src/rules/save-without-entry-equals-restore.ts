@@ -55,13 +55,13 @@ export default defineRule({
     return {
       before: {
         save(event) {
-          if (event.vcpu < 0 || event.timer < Timer.ptimer || !event.hasCval || event.ctl < 0)
-            return context.undecided(event, because.unattributed);
+          if (event.vcpu < 0 || event.timer < Timer.ptimer) return context.undecided(event, because.unattributed);
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
           // The guest ran: nothing is claimed.
           if (state.enteredSinceRestore === yes) return;
           // A save that is out of turn is judged by save-requires-restore.
           if (state.loaded === no && !state.implied) return;
+          if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.valueless);
           if (state.enteredSinceRestore === unknown || !state.restoredCvalKnown || state.restoredCtl < 0)
             return context.undecided(event, because.initial);
           const cvalDiffers = event.cvalHi !== state.restoredCvalHi || event.cvalLo !== state.restoredCvalLo;

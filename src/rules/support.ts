@@ -2,7 +2,7 @@ import { type TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { contextCount } from '../machine/state.js';
-import { type ModelId, modelIds } from '../models/model.js';
+import { type Model, type ModelId, modelIds } from '../models/model.js';
 import type { RuleContext } from './context.js';
 import type { Severity } from './rule.js';
 
@@ -17,6 +17,19 @@ export const tracedModels = ['timer-map', 'offset', 'stateless-level'] as const 
 /** The same severity for every model of 5.1 and later. */
 export function everyTracedModel(severity: Severity): Record<(typeof tracedModels)[number], Severity> {
   return { 'timer-map': severity, offset: severity, 'stateless-level': severity };
+}
+
+/** The landed load/put models before save and restore were traced. */
+export const loadPutModels = ['load-put-4.15', 'load-put-4.16', 'load-put-5.0'] as const satisfies readonly ModelId[];
+
+/** The same severity for every model of 4.15 to 5.0. */
+export function everyLoadPutModel(severity: Severity): Record<(typeof loadPutModels)[number], Severity> {
+  return { 'load-put-4.15': severity, 'load-put-4.16': severity, 'load-put-5.0': severity };
+}
+
+/** Whether irq.level is the line as the timer last saw it, and the handler leaves a high one alone: until the vgic samples it. */
+export function cachesLine(model: Model): boolean {
+  return model.id === 'rfc-load-put' || model.id === 'load-put-4.15';
 }
 
 /** A vcpu as messages name it. */
