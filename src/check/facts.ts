@@ -49,6 +49,35 @@ export interface BugName {
   readonly kernels: string;
 }
 
+/** Where something was recorded. */
+export interface Occurrence {
+  /** Seconds in the trace's clock with nine decimals. */
+  readonly time: string;
+  readonly cpu: number;
+  readonly pid: number;
+  readonly position: Position;
+  /** Of a violation that went on: how often it happened from there on. */
+  count?: number;
+}
+
+/** One occurrence of a violation that went on, a storm or a livelock: its beginning, its count and its end. */
+export interface Episode extends Occurrence {
+  /** The finding's sentence about this occurrence. */
+  message: string;
+  /** Times that it happened, the first one included; final once it has ended. */
+  count: number;
+  /** When it happened last. */
+  last: string;
+  /** Seconds from the first to the last time with nine decimals. */
+  duration: string;
+  /** The event that brought it about, null where none is known. */
+  cause: WitnessEvent | null;
+  /** The event that ended it, null while it goes on and where none did. */
+  end: WitnessEvent | null;
+  /** How it ended, as a sentence; null while it goes on. */
+  ended: string | null;
+}
+
 /** A violated invariant at one place; further ones with the same fingerprint are counted in `count`. */
 export interface Finding {
   readonly rule: string;
@@ -62,9 +91,9 @@ export interface Finding {
   readonly time: string;
   readonly position: Position;
   /** One sentence. */
-  readonly message: string;
+  message: string;
   /** The argument: these events, then this must hold, but that happened, therefore this follows. */
-  readonly argument: {
+  argument: {
     readonly given: string;
     readonly must: string;
     readonly but: string;
@@ -81,12 +110,16 @@ export interface Finding {
   /** How often this finding occurred; final only in the trace's summary. */
   count: number;
   /** Where the first occurrences were (bounded), the first one included. */
-  readonly occurrences: {
-    readonly time: string;
-    readonly cpu: number;
-    readonly pid: number;
-    readonly position: Position;
-  }[];
+  readonly occurrences: Occurrence[];
+  /** Of a violation that goes on: `count` is the sum of all episodes' counts, each has one entry in `occurrences`. */
+  readonly episodes?: {
+    /** Number of episodes. */
+    count: number;
+    /** The first one: that of the finding's time, message and witness. */
+    readonly first: Episode;
+    /** The one with the highest count. */
+    longest: Episode;
+  };
 }
 
 /** How often a rule was decided, and why not. */
@@ -259,6 +292,8 @@ export type Fact =
   | { readonly type: 'model'; readonly path: string; readonly model: ModelChoice; readonly host: HostChoice }
   /** The first occurrence of a finding, as it is found. */
   | { readonly type: 'finding'; readonly path: string; readonly finding: Finding }
+  /** The first episode of such a finding has ended. */
+  | { readonly type: 'finding-end'; readonly path: string; readonly finding: Finding }
   /** Every so often, for a progress line. */
   | { readonly type: 'progress'; readonly path: string; readonly bytes: number; readonly events: number }
   | { readonly type: 'trace-end'; readonly path: string; readonly summary: TraceSummary }

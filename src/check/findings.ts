@@ -6,7 +6,8 @@ import { nowhere } from '../machine/state.js';
 import type { Violation } from '../rules/context.js';
 import type { Message, Rule, Severity } from '../rules/rule.js';
 import { describeCertainty, describeEvent } from './describe.js';
-import type { BugName, Finding, Position, VcpuName, WitnessEvent } from './facts.js';
+import type { OpenEpisode, Told } from './episodes.js';
+import type { BugName, Episode, Finding, Occurrence, Position, VcpuName, WitnessEvent } from './facts.js';
 
 /** Loaded with the first finding: it takes milliseconds, and most runs find nothing. */
 let crypto: typeof import('node:crypto') | undefined;
@@ -24,6 +25,18 @@ export interface Naming {
   comm(pid: number): string;
   /** Known bugs of which an answer is the sign. */
   bugs(rule: string, diagnosis: string, timer: string | undefined): readonly BugName[];
+}
+
+/** A violation as it is told. */
+export interface Claim {
+  readonly rule: Rule;
+  readonly severity: Severity;
+  /** The event at hand. */
+  readonly event: TimerEvent;
+  readonly violation: Violation;
+  /** State before and after the decisive event. */
+  readonly before: Record<string, string>;
+  readonly after: Record<string, string>;
 }
 
 /** The findings of one trace: the first of each fingerprint in full, the others as a count. */
@@ -52,36 +65,108 @@ export class Findings {
    *
    * @returns the finding when it is the first with its fingerprint and within the limit
    */
-  add(
-    rule: Rule,
-    severity: Severity,
-    event: TimerEvent,
-    violation: Violation,
-    before: Record<string, string>,
-    after: Record<string, string>,
-  ): Finding | undefined {
-    const at = violation.at ?? event;
-    const witness = chain(violation.witness, at);
-    const fingerprint = fingerprintOf(rule.id, violation, witness);
-    const occurrence = {
+  add(claim: Claim): Finding | undefined {
+    const { finding, isNew } = this.#add(claim, this.#occurrence(claim.violation.at ?? claim.event));
+    return isNew ? finding : undefined;
+  }
+
+  /**
+   * Counts a violation that goes on.
+   *
+   * @param found called with the finding when it is new, as for `add`
+   * @param ended called with the finding when its first episode has ended
+   */
+  addEpisode(
+    claim: Claim,
+    open: OpenEpisode,
+    found: (finding: Finding) => void,
+    ended: (finding: Finding) => void,
+  ): Told | undefined {
+    const { violation } = claim;
+    const at = violation.at ?? claim.event;
+    const cause = violation.cause;
+    const episode: Episode = {
+      ...this.#occurrence(at),
+      message: '',
+      count: open.count,
+      last: '',
+      duration: '',
+      cause: cause === undefined || cause.serial === 0 ? null : this.#witness(cause, false),
+      end: null,
+      ended: null,
+    };
+    this.#describeEpisode(episode, claim, open);
+    const { finding, isNew } = this.#add(claim, episode, { episode, open });
+    if (finding === undefined) return undefined;
+    if (isNew) found(finding);
+    const { episodes } = finding;
+    const occurrence = finding.occurrences[finding.occurrences.length - 1] as Occurrence;
+    const isListed = finding.occurrences.length < maxOccurrences || isNew;
+    return {
+      again: () => {
+        finding.count++;
+      },
+      ended: () => {
+        if (isListed) occurrence.count = open.count;
+        this.#describeEpisode(episode, claim, open);
+        if (episodes === undefined) return;
+        if (episode.count > episodes.longest.count) episodes.longest = episode;
+        if (!isNew) return;
+        finding.message = episode.message;
+        finding.argument = argument(claim, episodeData(open));
+        ended(finding);
+      },
+    };
+  }
+
+  /** Says of an episode what is known of it by now. */
+  #describeEpisode(episode: Episode, claim: Claim, open: OpenEpisode): void {
+    const data = episodeData(open);
+    episode.message = fill(messageOf(claim).headline, { ...claim.violation.data, ...data });
+    if (open.cause !== undefined) episode.cause ??= this.#witness(open.cause, false);
+    episode.count = open.count;
+    episode.last = this.#naming.time(open.lastTime);
+    episode.duration = seconds(open.lastTime - open.first.time);
+    if (open.how === undefined) return;
+    episode.end = open.by === undefined ? null : this.#witness(open.by, false);
+    episode.ended = fill(open.how, { ...claim.violation.data, ...data });
+  }
+
+  #occurrence(at: TimerEvent): Occurrence {
+    return {
       time: this.#naming.time(at.time),
       cpu: at.cpu,
       pid: at.pid,
       position: this.#naming.position(at.position),
     };
+  }
+
+  #add(
+    claim: Claim,
+    place: Occurrence,
+    going?: { readonly episode: Episode; readonly open: OpenEpisode },
+  ): { finding?: Finding; isNew: boolean } {
+    const episode = going?.episode;
+    const { rule, severity, event, violation, before, after } = claim;
+    const at = violation.at ?? event;
+    const witness = chain(violation.witness, at);
+    const fingerprint = fingerprintOf(rule.id, violation, witness);
+    const times = episode?.count ?? 1;
+    const { time, cpu, pid, position } = place;
+    const occurrence: Occurrence = { time, cpu, pid, position, ...(episode !== undefined && { count: times }) };
     const known = this.#byFingerprint.get(fingerprint);
     if (known !== undefined) {
-      known.count++;
+      known.count += times;
+      if (known.episodes !== undefined) known.episodes.count++;
       if (known.occurrences.length < maxOccurrences) known.occurrences.push(occurrence);
-      return undefined;
+      return { finding: known, isNew: false };
     }
     if (this.list.length >= this.#limit) {
       if (this.#omittedFingerprints.size < 10_000) this.#omittedFingerprints.add(fingerprint);
       this.omitted = this.#omittedFingerprints.size;
-      return undefined;
+      return { isNew: false };
     }
-    const message = rule.messages[violation.message] as Message;
-    const data = violation.data ?? {};
+    const shown = violation.cause === undefined ? witness : chain([...violation.witness, violation.cause], at);
     const finding: Finding = {
       rule: rule.id,
       diagnosis: violation.message,
@@ -90,25 +175,21 @@ export class Findings {
       cpu: at.cpu,
       time: occurrence.time,
       position: occurrence.position,
-      message: fill(message.headline, data),
-      argument: {
-        given: fill(message.given, data),
-        must: fill(message.must, data),
-        but: fill(message.but, data),
-        therefore: fill(message.therefore, data),
-      },
-      bugs: this.#naming.bugs(rule.id, violation.message, data.timer?.toString()),
-      witness: witness.map((one) => this.#witness(one, one === at)),
+      message: episode?.message ?? fill(messageOf(claim).headline, violation.data ?? {}),
+      argument: argument(claim, going === undefined ? {} : episodeData(going.open)),
+      bugs: this.#naming.bugs(rule.id, violation.message, violation.data?.timer?.toString()),
+      witness: shown.map((one) => this.#witness(one, one === at)),
       before,
       after,
       fingerprint,
-      count: 1,
+      count: times,
       occurrences: [occurrence],
+      ...(episode !== undefined && { episodes: { count: 1, first: episode, longest: episode } }),
     };
     this.#byFingerprint.set(fingerprint, finding);
     this.#vcpus.push(at.vcpu);
     this.list.push(finding);
-    return finding;
+    return { finding, isNew: true };
   }
 
   /** Names every finding's vcpu again, now that all vcpus and their VMs are known. */
@@ -151,6 +232,34 @@ function fingerprintOf(rule: string, violation: Violation, witness: readonly Tim
     .update(`${rule} ${violation.message} ${timer} ${kinds}`)
     .digest('hex')
     .slice(0, 16);
+}
+
+function messageOf({ rule, violation }: Claim): Message {
+  return rule.messages[violation.message] as Message;
+}
+
+function argument(claim: Claim, more: NonNullable<Violation['data']>): Finding['argument'] {
+  const { given, must, but, therefore } = messageOf(claim);
+  const data = { ...claim.violation.data, ...more };
+  return {
+    given: fill(given, data),
+    must: fill(must, data),
+    but: fill(but, data),
+    therefore: fill(therefore, data),
+  };
+}
+
+/** What an episode's sentences may name. */
+function episodeData(open: OpenEpisode): NonNullable<Violation['data']> {
+  const words = ['never', 'once', 'twice'];
+  const milliseconds = (open.lastTime - open.first.time) / 1e6;
+  return { ...open.data, times: words[open.count] ?? `${open.count} times`, duration: `${milliseconds.toFixed(3)} ms` };
+}
+
+/** Nanoseconds as seconds with nine decimals. */
+function seconds(nanoseconds: number): string {
+  const whole = Math.round(nanoseconds);
+  return `${Math.floor(whole / 1e9)}.${String(whole % 1e9).padStart(9, '0')}`;
 }
 
 function fill(template: string, data: Readonly<Record<string, string | number>>): string {

@@ -4,9 +4,10 @@ import { type Host, Machine } from '../machine/machine.js';
 import type { VcpuState } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
-import type { Handler, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
+import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Coverage } from './coverage.js';
+import { OpenEpisode } from './episodes.js';
 import type { CheckOptions, Finding } from './facts.js';
 import { Findings, type Naming, snapshot } from './findings.js';
 import { Gaps } from './gaps.js';
@@ -34,6 +35,8 @@ export interface JudgeSetup {
   readonly ringBuffers: boolean;
   /** Called with the first occurrence of every finding. */
   found(finding: Finding): void;
+  /** Called when the first episode of a finding that goes on has ended. */
+  ended(finding: Finding): void;
 }
 
 /** A rule at work in one trace. */
@@ -50,6 +53,8 @@ export interface ActiveRule {
 interface Pending {
   readonly active: ActiveRule;
   readonly violation: Violation;
+  /** Where it goes on. */
+  readonly episode: OpenEpisode | undefined;
 }
 
 /**
@@ -65,6 +70,8 @@ export class Judge {
   readonly #before: Handler[][] = kindNames.map(() => []);
   readonly #after: Handler[][] = kindNames.map(() => []);
   readonly #ends: Handler[] = [];
+  /** Violations that go on, by what they have begun. */
+  readonly #episodes = new Set<OpenEpisode>();
   readonly #gaps: Gaps;
   /** CPUs on which vcpus were loaded. */
   readonly #hosts = new Set<number>();
@@ -122,6 +129,8 @@ export class Judge {
     last.serial = ++this.#serial;
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
+    for (const episode of this.#episodes) episode.end('trace-end');
+    this.#episodes.clear();
     this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]));
   }
 
@@ -154,12 +163,10 @@ export class Judge {
       },
       undecided: (event, reason) => coverage.undecide(event, reason),
       violate: (event, violation) => {
-        if (!needs.met()) return coverage.undecide(event, needs.reason);
-        const kept = keepEvents(violation);
-        if (!this.findings.knows(active.rule, kept, event))
-          this.#stateBefore ??= snapshot(this.machine, violation.at ?? event, this.#setup.naming);
-        this.#pending.push({ active, violation: kept });
+        if (needs.met()) this.#violate(active, event, violation, undefined);
+        else coverage.undecide(event, needs.reason);
       },
+      begin: (event, violation) => this.#begin(active, event, violation, needs),
     };
     const handlers: RuleHandlers = active.rule.create(context);
     for (const [table, part] of [
@@ -172,6 +179,24 @@ export class Judge {
     if (handlers.end !== undefined) this.#ends.push(handlers.end);
   }
 
+  #violate(active: ActiveRule, event: TimerEvent, violation: Violation, episode: OpenEpisode | undefined): void {
+    const kept = keepEvents(violation);
+    if (!this.findings.knows(active.rule, kept, event))
+      this.#stateBefore ??= snapshot(this.machine, violation.at ?? event, this.#setup.naming);
+    this.#pending.push({ active, violation: kept, episode });
+  }
+
+  #begin(active: ActiveRule, event: TimerEvent, violation: Violation, needs: Needs): Ongoing {
+    const first = new TimerEvent().copyFrom(violation.at ?? event);
+    const episode = new OpenEpisode(first, active.coverage, active.rule.messages[violation.message]?.ends, () =>
+      this.#episodes.delete(episode),
+    );
+    this.#episodes.add(episode);
+    if (needs.met()) this.#violate(active, event, violation, episode);
+    else episode.retract(needs.reason);
+    return episode;
+  }
+
   #report(event: TimerEvent): void {
     const before = this.#stateBefore ?? {};
     const isNew = this.#stateBefore !== undefined;
@@ -179,16 +204,19 @@ export class Judge {
     const vcpu = event.vcpu >= 0 ? this.machine.vcpu(event.vcpu) : undefined;
     const decisive = new TimerEvent().copyFrom(event);
     let distrusted = false;
-    for (const { active, violation } of this.#pending) {
+    for (const { active, violation, episode } of this.#pending) {
       const at = violation.at ?? decisive;
       const after = isNew ? snapshot(this.machine, at, this.#setup.naming) : {};
       const settle = () => {
-        active.coverage.violate(at);
         const severity = violation.severity ?? (active.severity as Severity);
         if (active.worst === undefined || severities.indexOf(severity) > severities.indexOf(active.worst))
           active.worst = severity;
-        const finding = this.findings.add(active.rule, severity, decisive, violation, before, after);
-        if (finding !== undefined) this.#setup.found(finding);
+        const claim = { rule: active.rule, severity, event: decisive, violation, before, after };
+        const { found, ended } = this.#setup;
+        if (episode !== undefined) return episode.settle(this.findings.addEpisode(claim, episode, found, ended));
+        active.coverage.violate(at);
+        const finding = this.findings.add(claim);
+        if (finding !== undefined) found(finding);
       };
       distrusted ||= violation.distrustOwnership === true;
       if (vcpu !== undefined && violation.distrustRegisters !== undefined)
@@ -202,7 +230,7 @@ export class Judge {
         event: decisive,
         explainedBy: violation.explainedBy ?? [],
         settle,
-        retract: (reason) => active.coverage.undecide(at, reason),
+        retract: (reason) => (episode === undefined ? active.coverage.undecide(at, reason) : episode.retract(reason)),
       });
     }
     this.#pending.length = 0;
@@ -219,6 +247,8 @@ function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | u
   const evidence = [...violation.witness, violation.at ?? decisive].filter((event) => event.serial > 0);
   if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
   if (violation.ofCpu === true) return true;
+  // What shows at another vcpu's event, or at nobody's, is a silence: every CPU could have broken it.
+  if (violation.at !== undefined && violation.at.vcpu !== decisive.vcpu) return false;
   const load = vcpu?.last[Kind.load];
   if (load?.serial === decisive.serial) return false;
   if (vcpu === undefined || load === undefined || load.serial === 0 || load.cpu !== decisive.cpu) return false;
@@ -232,5 +262,6 @@ function keepEvents(violation: Violation): Violation {
     ...violation,
     witness: violation.witness.map((event) => new TimerEvent().copyFrom(event)),
     ...(violation.at !== undefined && { at: new TimerEvent().copyFrom(violation.at) }),
+    ...(violation.cause !== undefined && { cause: new TimerEvent().copyFrom(violation.cause) }),
   };
 }

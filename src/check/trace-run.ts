@@ -279,6 +279,7 @@ export class TraceRun extends Intake {
       cpus: () => this.recording.cpus ?? 0,
       ringBuffers: !this.isStory,
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
+      ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
     const judge = this.#judge;
     const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));

@@ -14,6 +14,11 @@ export interface Violation {
   readonly witness: readonly TimerEvent[];
   /** The event at which it shows, where that is not the one being handled (a put whose missing save shows later). */
   readonly at?: TimerEvent;
+  /**
+   * The event that brought it about, where it is no part of the proof: shown with the witness, on whatever CPU it was
+   * recorded. The fingerprint does not depend on it.
+   */
+  readonly cause?: TimerEvent;
   /** Another severity than the model's, where the rule itself says so. */
   readonly severity?: Severity;
   /**
@@ -35,6 +40,28 @@ export interface Violation {
   readonly distrustRegisters?: number;
 }
 
+/** A violation that goes on, from `RuleContext.begin` until `end` or the end of the trace. */
+export interface Ongoing {
+  /** It happens once more, at this event. */
+  again(event: TimerEvent): void;
+  /**
+   * It is over.
+   *
+   * @param how the word of the message's `ends`, or `lost`
+   */
+  end(how: string, what?: Ending): void;
+}
+
+/** What is known of an episode once it is over. */
+export interface Ending {
+  /** The event that ended it, which may lie before the one at hand; none when no event did. */
+  readonly by?: TimerEvent;
+  /** The event that brought it about, where that was not known when it began. */
+  readonly cause?: TimerEvent;
+  /** Values for placeholders of the sentence on the end, and other ones for those of the message. */
+  readonly data?: Violation['data'];
+}
+
 /** What the run offers to a rule. Handlers answer hold, undecided or violate on every evaluation. */
 export interface RuleContext {
   /** State before the event in `before` handlers, after it in `after` handlers. */
@@ -50,6 +77,11 @@ export interface RuleContext {
   /** It was evaluated and could not be decided; the reason is a constant sentence. */
   undecided(event: TimerEvent, reason: string): void;
   violate(event: TimerEvent, violation: Violation): void;
+  /**
+   * A violation begins that goes on, a storm or a livelock: one occurrence however long it lasts, told as soon as it is
+   * certain, with its count, duration and end once they are known.
+   */
+  begin(event: TimerEvent, violation: Violation): Ongoing;
 }
 
 export type Handler = (event: TimerEvent) => void;

@@ -1,5 +1,7 @@
 import affinityForwardedWhileAnyLoaded from './affinity-forwarded-while-any-loaded.js';
+import assertedLevelReachesGuest from './asserted-level-reaches-guest.js';
 import bgArmedOnlyWhenBlocked from './bg-armed-only-when-blocked.js';
+import bgFireWakesVcpu from './bg-fire-wakes-vcpu.js';
 import bgNotArmedInGuest from './bg-not-armed-in-guest.js';
 import cntvoffCorrectInGuest from './cntvoff-correct-in-guest.js';
 import cntvoffUniformWhileLoaded from './cntvoff-uniform-while-loaded.js';
@@ -29,6 +31,7 @@ import restoreEqualsLastSave from './restore-equals-last-save.js';
 import type { Rule } from './rule.js';
 import saveRequiresRestore from './save-requires-restore.js';
 import saveWithoutEntryEqualsRestore from './save-without-entry-equals-restore.js';
+import softTimerFollowsEmulatedContext from './soft-timer-follows-emulated-context.js';
 import stateAccessOnLoadCpu from './state-access-on-load-cpu.js';
 import timerIdentityConsistent from './timer-identity-consistent.js';
 import trapsFollowWorldNvhe from './traps-follow-world-nvhe.js';
@@ -61,6 +64,8 @@ export const rules: readonly Rule[] = [
   hostClockMonotonic,
   bgArmedOnlyWhenBlocked,
   bgNotArmedInGuest,
+  bgFireWakesVcpu,
+  softTimerFollowsEmulatedContext,
   irqOnlyWhenLoaded,
   irqNotRepeatedWhileLevelHigh,
   irqRaisesLevel,
@@ -68,6 +73,7 @@ export const rules: readonly Rule[] = [
   levelTrueOnlyIfCanFire,
   levelTrueOnlyIfExpired,
   levelAlternates,
+  assertedLevelReachesGuest,
   vgicFollowsLevel,
   distActiveAtLoad,
   distActiveClearedOnLower,

@@ -19,6 +19,11 @@ export interface Message {
   readonly must: string;
   readonly but: string;
   readonly therefore: string;
+  /**
+   * For a violation that goes on (`RuleContext.begin`): sentences on what ended it, by the word given to `Ongoing.end`.
+   * Its texts may use `{times}` (once, twice, 12 times) and `{duration}`, which are known at its end.
+   */
+  readonly ends?: Readonly<Record<string, string>>;
 }
 
 /** A trace in the native notation that shows the rule; the tests execute it and `explain` prints it. */

@@ -1,4 +1,4 @@
-import type { Finding, RunSummary, TraceSummary, VcpuName } from '../../check/facts.js';
+import type { Episode, Finding, RunSummary, TraceSummary, VcpuName } from '../../check/facts.js';
 import type { Output } from '../output.js';
 import type { Reporter, ReporterOptions } from '../reporter.js';
 import type { Report } from './schema.js';
@@ -12,6 +12,16 @@ function timed<T extends { readonly time: string }>(item: T) {
 
 function vcpuReport({ vm, id, pid, comm }: VcpuName) {
   return { vm, id, pid, comm };
+}
+
+function episodeReport({ last, duration, cause, end, ...episode }: Episode) {
+  return {
+    ...timed(episode),
+    last: timed({ time: last }),
+    duration: Number(duration),
+    cause: cause === null ? null : timed(cause),
+    end: end === null ? null : timed(end),
+  };
 }
 
 function findingReport(finding: Finding): TraceReport['findings'][number] {
@@ -33,6 +43,14 @@ function findingReport(finding: Finding): TraceReport['findings'][number] {
     fingerprint: finding.fingerprint,
     count: finding.count,
     occurrences: finding.occurrences.map(timed),
+    episodes:
+      finding.episodes === undefined
+        ? null
+        : {
+            count: finding.episodes.count,
+            first: episodeReport(finding.episodes.first),
+            longest: episodeReport(finding.episodes.longest),
+          },
   };
 }
 

@@ -32,6 +32,10 @@ const vcpu = z
 
 const occurrence = z.object({ time: seconds, timestamp, cpu: z.int(), pid: z.int(), position });
 
+const occurrenceInFinding = occurrence.extend({
+  count: count.min(1).optional().describe('Of a violation that goes on: how often it happened from there on.'),
+});
+
 const witnessEvent = occurrence.extend({
   comm: z.string(),
   event: z.string().describe('Canonical kind of the event.'),
@@ -46,6 +50,18 @@ const bug = z.object({
   title: z.string(),
   kernels: z.string().describe('Kernels that had it.'),
 });
+
+const episode = occurrence
+  .extend({
+    message: z.string().describe("The finding's sentence about this episode."),
+    count: count.min(1).describe('How often it happened, the first time included.'),
+    last: z.object({ time: seconds, timestamp }).describe('When it happened last.'),
+    duration: z.number().describe('Seconds from the first to the last time.'),
+    cause: witnessEvent.nullable().describe('The event that brought it about, null where none is known.'),
+    end: witnessEvent.nullable().describe('The event that ended it, null where none did.'),
+    ended: z.string().nullable().describe('How it ended, as a sentence.'),
+  })
+  .describe('A violation that goes on, a storm or a livelock: its beginning, count and end.');
 
 const finding = z.object({
   rule: z.string(),
@@ -71,7 +87,15 @@ const finding = z.object({
     .regex(/^[0-9a-f]{16}$/)
     .describe('Identifies the finding across recordings: free of times, pids, addresses and vcpu numbers.'),
   count: count.min(1).describe('How often this finding occurred.'),
-  occurrences: z.array(occurrence).describe('Where the first occurrences were, the first one included.'),
+  occurrences: z.array(occurrenceInFinding).describe('Where the first occurrences were, the first one included.'),
+  episodes: z
+    .object({
+      count: count.min(1).describe('Number of episodes; the count of the finding is the sum of theirs.'),
+      first: episode,
+      longest: episode.describe('The one with the highest count.'),
+    })
+    .nullable()
+    .describe('Where the violation goes on instead of happening at one event; null elsewhere.'),
 });
 
 /** A condition of a trace. */

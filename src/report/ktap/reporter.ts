@@ -19,11 +19,19 @@ const skipped: Record<string, string> = {
 };
 
 function findingLines(path: string, finding: Finding): string[] {
-  const times = finding.count > 1 ? `, ${finding.count} times` : '';
+  const { episodes } = finding;
+  const inEpisodes = episodes === undefined ? '' : ` in ${counted(episodes.count, 'episode')}`;
+  const times = finding.count > 1 ? `, ${finding.count} times${inEpisodes}` : '';
+  const ends = episodes === undefined ? [] : [`#   ended: ${episodes.first.ended ?? 'not yet'}`];
+  if (episodes !== undefined && episodes.longest.count > episodes.first.count) {
+    const { message, time, cpu, ended } = episodes.longest;
+    ends.push(`#   longest: ${message}; at ${time}, CPU ${cpu}; ended: ${ended ?? 'not yet'}`);
+  }
   return [
     `# ${finding.severity}: ${finding.message}${times}`,
     `#   at ${placeWords(path, finding.position)}, ${finding.time}, CPU ${finding.cpu}, ${vcpuWords(finding.vcpu)}`,
     `#   ${finding.argument.must}; but ${finding.argument.but}; fingerprint ${finding.fingerprint}`,
+    ...ends,
     ...finding.bugs.map((bug) => `#   the sign of known bug ${bugWords(bug)}`),
   ];
 }

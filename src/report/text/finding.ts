@@ -1,6 +1,6 @@
 import { bugWords } from '../../bugs/bug.js';
-import type { Finding, WitnessEvent } from '../../check/facts.js';
-import { placeWords, positionWords, threadWords, vcpuWords } from '../place.js';
+import type { Episode, Finding, WitnessEvent } from '../../check/facts.js';
+import { counted, placeWords, positionWords, threadWords, vcpuWords } from '../place.js';
 import { align, labelled, paragraph } from './layout.js';
 import type { Theme } from './theme.js';
 
@@ -16,12 +16,42 @@ export interface TextStyle {
 const shownOccurrences = 4;
 
 function times(finding: Finding, width: number): string[] {
-  if (finding.count < 2) return [];
-  const further = finding.occurrences.slice(1, 1 + shownOccurrences);
-  const places = further.map((item) => `${item.time} (CPU ${item.cpu}, ${positionWords(item.position)})`);
-  const rest = finding.count - 1 - further.length;
+  const { count, episodes, occurrences } = finding;
+  const total = episodes?.count ?? count;
+  const all = episodes === undefined ? `${count}` : `${count} in ${counted(total, 'episode')}`;
+  if (total < 2) return episodes === undefined ? [] : labelled('times', all, width);
+  const further = occurrences.slice(1, 1 + shownOccurrences);
+  const places = further.map((item) => {
+    const times = item.count === undefined ? '' : `, ${counted(item.count, 'time')}`;
+    return `${item.time} (CPU ${item.cpu}, ${positionWords(item.position)}${times})`;
+  });
+  const rest = total - 1 - further.length;
   if (rest > 0) places.push(`${rest} more`);
-  return labelled('times', `${finding.count}, also at ${places.join(', ')}`, width);
+  return labelled('times', `${all}, also at ${places.join(', ')}`, width);
+}
+
+/** What happened at an event that began or ended an episode. */
+function eventWords({ time, cpu, comm, pid, text, position }: WitnessEvent): string {
+  return `${time} on CPU ${cpu}, thread ${threadWords(comm, pid)}, ${positionWords(position)}: ${text}`;
+}
+
+/** How an episode ended: `ended  SENTENCE`, and the event that did it. */
+export function endLines({ last, ended, end }: Episode, width: number): string[] {
+  if (ended === null) return labelled('ended', 'not yet', width);
+  const event = end === null ? '' : `; ${eventWords(end)}`;
+  return labelled('ended', `${ended}, last at ${last}${event}`, width);
+}
+
+/** The end of the episode that the finding is about, and the longest one where that is another. */
+function episodeLines({ episodes }: Finding, path: string, width: number): string[] {
+  if (episodes === undefined) return [];
+  const { first, longest } = episodes;
+  const lines = endLines(first, width);
+  if (longest.count <= first.count) return lines;
+  const cause = longest.cause === null ? [] : labelled('began', eventWords(longest.cause), width);
+  const place = `${placeWords(path, longest.position)}, ${longest.time}, CPU ${longest.cpu}`;
+  const words = `${longest.message}; at ${place}, for ${longest.duration} s`;
+  return [...lines, ...labelled('longest', words, width), ...cause, ...endLines(longest, width)];
 }
 
 function eventLines(witness: readonly WitnessEvent[], theme: Theme): string[] {
@@ -80,6 +110,7 @@ export function findingLines(finding: Finding, path: string, style: TextStyle): 
     ...paragraph(finding.message, width, '  '),
     ...labelled('where', where, width),
     ...times(finding, width),
+    ...episodeLines(finding, path, width),
     theme.dim('  events'),
     ...eventLines(finding.witness, theme),
     ...stateLines(finding, style),

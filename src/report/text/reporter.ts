@@ -2,7 +2,8 @@ import type { Fact } from '../../check/facts.js';
 import type { Output } from '../output.js';
 import { printableFact } from '../printable.js';
 import type { Reporter, ReporterOptions } from '../reporter.js';
-import { findingLines, type TextStyle } from './finding.js';
+import { endLines, findingLines, type TextStyle } from './finding.js';
+import { paragraph } from './layout.js';
 import { failureLine, failureLines, runLines, runTotals } from './run.js';
 import type { Theme } from './theme.js';
 import { traceLines, verdictLine } from './trace.js';
@@ -36,6 +37,12 @@ export function textReporter(output: Output, theme: Theme, options: ReporterOpti
       const { model, host } = printableFact(fact);
       const name = model.id ?? `one of ${model.candidates.join(', ')}`;
       await write([theme.dim(`model ${name}, host ${host.id ?? 'not known'}`)]);
+    }
+    if (fact.type === 'finding-end') {
+      const { rule, diagnosis, fingerprint, episodes, message } = printableFact(fact.finding);
+      const name = `${theme.bold(`${rule}/${diagnosis}`)}  ${fingerprint}`;
+      if (episodes !== undefined)
+        await write([name, ...paragraph(message, style.width, '  '), ...endLines(episodes.first, style.width)]);
     }
     if (fact.type === 'finding') await write(findingLines(printableFact(fact.finding), fact.path, style));
   };

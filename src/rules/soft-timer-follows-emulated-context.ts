@@ -1,0 +1,475 @@
+import { Context, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { contextCount, no, unknown, yes } from '../machine/state.js';
+import { because } from './context.js';
+import { defineRule } from './rule.js';
+import { accessClasses, Slots, timerText, vcpuName } from './support.js';
+
+/** What timer_emulate has left behind for a context, until the next one. */
+enum Left {
+  /** Nothing is known, or something may have changed the context since. */
+  nothing,
+  /** The timer had not fired, and its soft timer was armed. */
+  armed,
+  /** The timer had not fired, and its soft timer was not armed. */
+  unarmed,
+  /** The same, and the level had just been lowered. */
+  lowered,
+}
+
+export default defineRule({
+  id: 'soft-timer-follows-emulated-context',
+  statement:
+    'An emulated timer that can fire and has not expired has its soft timer armed while the vcpu is loaded; a put cancels it; when it fires it is armed again or the level is raised.',
+  why: 'No hardware watches an emulated timer: without its soft timer the guest gets the interrupt late, with the next load, or never.',
+  models: {
+    'load-put-4.15': 'error',
+    'load-put-4.16': 'error',
+    'load-put-5.0': 'error',
+    'timer-map': 'error',
+    offset: 'error',
+    'stateless-level': 'error',
+  },
+  needs: [['soft_arm', 'soft_expire', 'emulate'], 'update_irq'],
+  source:
+    'timer_emulate, phys_timer_emulate, kvm_hrtimer_expire; 7afc4ddbf299, 245715cbe83c, 6bc210003dff, 4d74ecfa6458, b450dcce93bc; specification §4.4, §4.8 point 16',
+  messages: {
+    'not-raised': {
+      headline: 'the soft timer of the {timer} of {vcpu} fires on CPU {cpu} and raises no level',
+      given: 'the soft timer of the emulated {timer} of {vcpu} fired',
+      must: 'its callback reports level 1, or arms it again when it came too early',
+      but: 'the CPU went on with neither',
+      therefore: 'the guest loses the interrupt of its timer',
+    },
+    'left-armed': {
+      headline: 'the soft timer of the {timer} of {vcpu} is still armed after the put on CPU {cpu}',
+      given: 'the soft timer of the emulated {timer} of {vcpu} was armed',
+      must: 'the put cancels it: from then on the background timer stands in',
+      but: 'the put ended without that',
+      therefore: 'it fires for a vcpu that is not loaded',
+    },
+    direct: {
+      headline: 'a soft timer is armed for the {timer} of {vcpu}, which has the hardware to itself',
+      given: 'the timer map says that the {timer} of {vcpu} is a direct context',
+      must: 'only an emulated context has a soft timer',
+      but: 'one was armed for it (as before 6bc210003dff)',
+      therefore: "it raises the level behind the hardware's back",
+    },
+    'not-reported': {
+      headline: 'the emulated {timer} of {vcpu} is found at level {level}, and that is not reported',
+      given: 'timer_emulate found the {timer} of {vcpu} at level {level}, which it did not have before',
+      must: 'kvm_timer_update_irq reports the new level',
+      but: 'the vcpu went on without it',
+      therefore: 'the guest does not see the change of its timer interrupt',
+    },
+    'not-armed': {
+      headline: 'the emulated {timer} of {vcpu} could fire and had no soft timer',
+      given: 'timer_emulate found that the {timer} of {vcpu} had not fired, and armed no soft timer',
+      must: 'a timer that can fire has one',
+      but: 'there was none, and the timer could fire: {proof}',
+      therefore: 'its interrupt comes with the next load instead of at its deadline',
+    },
+    'not-armed-after-level-change': {
+      headline: 'the emulated {timer} of {vcpu} had no soft timer after its level was lowered (b450dcce93bc)',
+      given: 'timer_emulate lowered the level of the {timer} of {vcpu} and returned without arming its soft timer',
+      must: 'a timer that can fire has one',
+      but: 'there was none, and the timer could fire: {proof}',
+      therefore:
+        'its interrupt comes with the next load instead of at its deadline: the known bug that b450dcce93bc ("Always evaluate the need for a soft timer", 6.14) fixes',
+    },
+    'armed-while-pending': {
+      headline: 'a soft timer is armed for the {timer} of {vcpu}, which has fired already',
+      given: 'timer_emulate found that the {timer} of {vcpu} has fired',
+      must: 'a timer that has fired needs no soft timer',
+      but: 'one was armed',
+      therefore: 'it fires at once and reports again what is known',
+    },
+    'known-armed-while-pending': {
+      headline: 'a soft timer is armed for the {timer} of {vcpu}, which has fired already (4d74ecfa6458)',
+      given: 'timer_emulate found that the {timer} of {vcpu} has fired and that its level is high already',
+      must: 'a timer that has fired needs no soft timer',
+      but: 'one was armed',
+      therefore:
+        'it fires at once and reports again what is known: the known bug that 4d74ecfa6458 ("Don\'t arm a hrtimer for an already pending timer", 6.3) fixes',
+    },
+  },
+  examples: {
+    legal: [
+      {
+        title: 'armed at the load, cancelled at the put; then it fires and the level is raised',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nsoft_cancel,0,0,ptimer\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\nsoft_expire,0,0,ptimer\nupdate_irq,0,0,ptimer,1\nexit,0,0\nentry,0,0\n',
+      },
+      {
+        title: 'it fires too early and is armed again',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,level,dv,dp,ev,ep\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\nsoft_expire,0,0,ptimer\nsoft_arm,0,0,ptimer\nexit,0,0\nentry,0,0\n',
+      },
+      {
+        title: 'the guest disables its timer with the level high, and later enables it',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\n',
+      },
+      {
+        title: 'the callback of 4.19 raises the level',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,level\nload,0,0\nsoft_arm,0,0,ptimer\nentry,0,0\nsoft_expire,0,0,ptimer\nupdate_irq,0,0,ptimer,1\nexit,0,0\nput,0,0\nload,0,0\n',
+      },
+    ],
+    violating: [
+      {
+        title: 'the callback raises nothing',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\nsoft_expire,0,0,ptimer\nexit,0,0\nentry,0,0\n',
+        message: 'not-raised',
+        line: 8,
+      },
+      {
+        title: 'the put cancels nothing',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\n',
+        message: 'left-armed',
+        line: 11,
+      },
+      {
+        title: 'a soft timer for the direct virtual timer (6bc210003dff)',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level\ntimer_map,0,0\nload,0,0\nrestore,0,0\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nemulate,0,0,vtimer,0\nsoft_arm,0,0,vtimer\nload,0,0\n',
+        message: 'direct',
+        line: 10,
+      },
+      {
+        title: 'an expired timer whose level is not reported',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nentry,0,0\n',
+        message: 'not-reported',
+        line: 13,
+      },
+      {
+        title: 'no soft timer, and the next load finds that the timer has fired',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,timer,level,dv,dp,ev,ep,ec\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,,,,,WFx\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
+        message: 'not-armed',
+        line: 5,
+      },
+      {
+        title: 'the early return after a level change (b450dcce93bc)',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,WFx\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
+        message: 'not-armed-after-level-change',
+        line: 9,
+      },
+      {
+        title: 'the same, told at once: only CVAL was written since the timer fired',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level,ec,register,write\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,cval,1\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\n',
+        message: 'not-armed-after-level-change',
+        line: 10,
+      },
+      {
+        title: 'a soft timer for a timer that has fired (4d74ecfa6458)',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nsoft_arm,0,0,ptimer\nentry,0,0\n',
+        message: 'known-armed-while-pending',
+        line: 14,
+      },
+      {
+        title: 'the same in a kernel that has the fix',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,level,dv,dp,ev,ep\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nsoft_arm,0,0,ptimer\nentry,0,0\n',
+        message: 'armed-while-pending',
+        line: 7,
+      },
+    ],
+  },
+  create(context) {
+    const { machine, model } = context;
+    const stateless = model.id === 'stateless-level';
+    /** By vcpu and context: whether the soft timer is armed. */
+    const armed: number[] = [];
+    /** By vcpu and context: the last timer_emulate, and what it left behind. */
+    const emulated = new Slots();
+    const left: Left[] = [];
+    /** By vcpu: the timer_emulate under way, its report of a level still to come. */
+    const current = new Slots();
+    const reporting: boolean[] = [];
+    /** By vcpu and context: the timer_emulate before the one under way, when it armed nothing. */
+    const before = new Slots();
+    const leftBefore: Left[] = [];
+    /** By CPU: the callback under way. */
+    const callbacks = new Slots();
+    /** By vcpu: its direct virtual timer by the last map. */
+    const maps: number[] = [];
+    /** By vcpu and context: an evaluation has shown that it is enabled and not masked, and CTL was not written since. */
+    const canFire: boolean[] = [];
+    /** By vcpu: the guest has trapped on a register access, and which it was is still to come. */
+    const trapped: boolean[] = [];
+
+    /** Before 5.1 only the physical timer was emulated. */
+    const keyOf = ({ vcpu, timer }: TimerEvent) => vcpu * contextCount + (timer >= 0 ? timer : Timer.ptimer);
+
+    function data(event: TimerEvent): Record<string, string | number> {
+      return {
+        vcpu: event.vcpu < 0 ? 'a vcpu' : vcpuName(machine, event.vcpu),
+        timer: timerText(event.timer >= 0 ? event.timer : Timer.ptimer),
+        cpu: event.cpu,
+      };
+    }
+
+    /** The registers of the vcpu's contexts may have changed: nothing follows from what they were. */
+    function changed(vcpu: number): void {
+      if (vcpu < 0) return;
+      for (let key = vcpu * contextCount; key < (vcpu + 1) * contextCount; key++) {
+        moved(key);
+        canFire[key] = false;
+      }
+    }
+
+    /** The deadline of a context may have changed. */
+    function moved(key: number): void {
+      emulated.clear(key);
+      before.clear(key);
+      left[key] = Left.nothing;
+    }
+
+    /** A trapped access of which no record says what it was. */
+    function settleTrap(vcpu: number): void {
+      if (trapped[vcpu] === true) changed(vcpu);
+      trapped[vcpu] = false;
+    }
+
+    /** The one before shows to have been wrong: it armed nothing although the timer could fire. */
+    function needed(event: TimerEvent, key: number, proof: string): void {
+      const earlier = before.take(key);
+      if (earlier !== undefined) unarmed(event, earlier, leftBefore[key] === Left.lowered, proof);
+    }
+
+    function unarmed(event: TimerEvent, emulate: TimerEvent, lowered: boolean, proof: string): void {
+      const known = lowered && !stateless;
+      context.violate(event, {
+        message: known ? 'not-armed-after-level-change' : 'not-armed',
+        data: { ...data(emulate), proof },
+        witness: [event],
+        at: emulate,
+        ...(known && { severity: 'info' }),
+      });
+    }
+
+    /** timer_emulate is over: the vcpu's thread goes on. */
+    function close(event: TimerEvent): void {
+      const emulate = event.vcpu < 0 ? undefined : current.take(event.vcpu);
+      if (emulate === undefined) return;
+      if (reporting[event.vcpu]) {
+        context.violate(event, {
+          message: 'not-reported',
+          data: { ...data(emulate), level: emulate.level },
+          witness: [machine.vcpu(event.vcpu).contexts[emulate.timer]?.update ?? emulate],
+          at: emulate,
+        });
+        reporting[event.vcpu] = false;
+      }
+      if (emulate.level !== 0) return;
+      const key = keyOf(emulate);
+      if (left[key] === Left.armed) return context.hold(emulate);
+      if (left[key] === Left.nothing || canFire[key] !== true) return context.undecided(emulate, because.emulated);
+      unarmed(event, emulate, left[key] === Left.lowered, 'CTL has not been written since it could');
+      moved(key);
+    }
+
+    /** A CPU has gone on with something else: the callback is over. */
+    function returned(event: TimerEvent): void {
+      const fire = callbacks.take(event.cpu);
+      if (fire === undefined) return;
+      context.violate(event, { message: 'not-raised', data: data(fire), witness: [], at: fire, ofCpu: true });
+    }
+
+    const goesOn = (event: TimerEvent) => {
+      returned(event);
+      close(event);
+    };
+
+    function report(emulate: TimerEvent): boolean {
+      const level = machine.vcpu(emulate.vcpu).contexts[emulate.timer]?.level ?? unknown;
+      return stateless || (level !== unknown && level !== emulate.level);
+    }
+
+    function armedInEmulate(event: TimerEvent, emulate: TimerEvent, key: number): void {
+      if (emulate.level === 1) {
+        // The model of 5.1 to 6.3 is that of the kernels before the fix.
+        const known = model.id === 'timer-map';
+        context.violate(event, {
+          message: known ? 'known-armed-while-pending' : 'armed-while-pending',
+          data: data(event),
+          witness: [emulate],
+          ...(known && { severity: 'info' }),
+        });
+        return;
+      }
+      left[key] = Left.armed;
+      canFire[key] = true;
+      needed(event, key, 'the next evaluation arms its soft timer, with no write to it in between');
+    }
+
+    return {
+      before: {
+        timer_map(event) {
+          // The handler of a guest timer prints one as well, whatever it has interrupted.
+          if (event.vcpu < 0 || event.context === Context.hardirq) return;
+          goesOn(event);
+          // Under nested virtualisation a context is direct or emulated by turns: the guest writes it unseen.
+          if (maps[event.vcpu] !== event.directVtimer) changed(event.vcpu);
+          maps[event.vcpu] = event.directVtimer;
+        },
+        emulate(event) {
+          goesOn(event);
+          if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+          settleTrap(event.vcpu);
+          const key = keyOf(event);
+          const earlier = emulated.take(key);
+          before.clear(key);
+          if (earlier !== undefined && (left[key] === Left.unarmed || left[key] === Left.lowered)) {
+            before.set(key, earlier);
+            leftBefore[key] = left[key];
+          }
+          if (event.level === 1) {
+            needed(event, key, 'it has fired at the next evaluation, with no write to it in between');
+            canFire[key] = true;
+          }
+          emulated.set(key, event);
+          current.set(event.vcpu, event);
+          reporting[event.vcpu] = report(event);
+          if (event.level !== 0) left[key] = Left.nothing;
+          else left[key] = armed[key] === no ? Left.unarmed : armed[key] === yes ? Left.armed : Left.nothing;
+        },
+        update_irq(event) {
+          const fire = callbacks.get(event.cpu);
+          if (fire !== undefined && event.level === 1 && (event.vcpu < 0 || event.vcpu === fire.vcpu)) {
+            callbacks.clear(event.cpu);
+            context.hold(fire);
+          }
+          const emulate = event.vcpu < 0 ? undefined : current.get(event.vcpu);
+          if (emulate === undefined || emulate.timer !== event.timer) return;
+          if (reporting[event.vcpu] && event.level === emulate.level) {
+            reporting[event.vcpu] = false;
+            context.hold(emulate);
+          }
+          const key = keyOf(event);
+          if (event.level === 0 && left[key] === Left.unarmed) left[key] = Left.lowered;
+        },
+        soft_arm(event) {
+          const { vcpu } = event;
+          if (vcpu < 0) return context.undecided(event, because.unattributed);
+          const key = keyOf(event);
+          armed[key] = yes;
+          const fire = callbacks.get(event.cpu);
+          if (fire !== undefined && fire.vcpu === vcpu && keyOf(fire) === key) {
+            callbacks.clear(event.cpu);
+            return context.hold(fire);
+          }
+          const { directVtimer, directPtimer } = machine.vcpu(vcpu);
+          if (event.timer >= 0 && (event.timer === directVtimer || event.timer === directPtimer)) {
+            return context.violate(event, {
+              message: 'direct',
+              data: data(event),
+              witness: [machine.vcpu(vcpu).last[Kind.emulate]],
+            });
+          }
+          const emulate = current.get(vcpu);
+          if (emulate !== undefined && keyOf(emulate) === key) armedInEmulate(event, emulate, key);
+        },
+        soft_cancel(event) {
+          if (event.vcpu >= 0) armed[keyOf(event)] = no;
+        },
+        soft_expire(event) {
+          returned(event);
+          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          armed[keyOf(event)] = no;
+          callbacks.set(event.cpu, event);
+        },
+        put_end(event) {
+          goesOn(event);
+          for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) {
+            if (armed[key] !== yes) continue;
+            armed[key] = no;
+            if (!context.records(Kind.soft_cancel)) {
+              context.undecided(event, 'the trace records no cancelling of soft timers');
+              continue;
+            }
+            context.violate(event, {
+              message: 'left-armed',
+              data: { ...data(event), timer: timerText(key % contextCount) },
+              witness: [machine.vcpu(event.vcpu).last[Kind.put]],
+              severity: 'warning',
+            });
+          }
+        },
+        exit(event) {
+          goesOn(event);
+          if (event.vcpu < 0) return;
+          if (accessClasses.includes(event.exceptionClass)) trapped[event.vcpu] = true;
+          else if (event.exitCode !== 0 && event.exceptionClass < 0) changed(event.vcpu);
+        },
+        trapped_access(event) {
+          if (event.vcpu < 0) return;
+          trapped[event.vcpu] = false;
+          const { timer, register } = event;
+          if (event.write === 0 || timer === Timer.none) return;
+          if (timer < 0) changed(event.vcpu);
+          else {
+            moved(keyOf(event));
+            if (register !== Register.cval && register !== Register.tval) canFire[keyOf(event)] = false;
+          }
+        },
+        entry(event) {
+          goesOn(event);
+          if (event.vcpu >= 0) settleTrap(event.vcpu);
+        },
+        save: goesOn,
+        restore: goesOn,
+        sched_switch: goesOn,
+        wfx: goesOn,
+        halt_end: goesOn,
+        load(event) {
+          goesOn(event);
+          // The put before it has cancelled them; where it had not, that has been told.
+          for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) armed[key] = no;
+        },
+        put: goesOn,
+        vtimer_irq: returned,
+        bg_expire: returned,
+        userspace_exit(event) {
+          goesOn(event);
+          changed(event.vcpu);
+        },
+        user_write: (event) => changed(event.vcpu),
+        reset: (event) => changed(event.vcpu),
+        lost(event) {
+          armed.fill(unknown);
+          left.fill(Left.nothing);
+          canFire.fill(false);
+          emulated.each((_, key) => emulated.clear(key));
+          before.each((_, key) => before.clear(key));
+          current.each((_, vcpu) => current.clear(vcpu));
+          const fire = callbacks.take(event.cpu);
+          if (fire !== undefined) context.undecided(fire, because.initial);
+        },
+      },
+      end() {
+        callbacks.each((fire) => context.undecided(fire, because.ends));
+      },
+    };
+  },
+});
