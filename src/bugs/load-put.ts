@@ -58,7 +58,7 @@ export const loadPutBugs: readonly KnownBug[] = [
     wrong:
       'A reset did not touch the state of the timer interrupt in the vgic: the guest booted with an interrupt active or pending from its former life.',
     models: ['load-put-4.16'],
-    signs: [],
+    signs: [{ rule: 'reset-clears-timer', diagnoses: ['active-survives'] }],
   },
   {
     id: 'bug-14',
@@ -117,6 +117,6 @@ export const loadPutBugs: readonly KnownBug[] = [
     wrong:
       'A vcpu that waits was asked whether an interrupt is pending with the priority mask of an earlier time: it went to sleep with its timer interrupt deliverable.',
     models: ['world-switch', 'load-put-4.15', 'load-put-4.16', 'load-put-5.0', 'timer-map'],
-    signs: [],
+    signs: [{ rule: 'asserted-level-reaches-guest', diagnoses: ['sleeps-pending'] }],
   },
 ];

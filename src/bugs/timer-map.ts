@@ -35,7 +35,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'KVM_SET_ONE_REG armed a soft timer for the virtual timer, which the hardware drives: its callback raised the level behind the back of the registers.',
     models: ['timer-map'],
-    signs: [],
+    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['direct'], timer: 'vtimer' }],
   },
   {
     id: 'bug-22',
@@ -46,7 +46,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'A load with the interrupt of the timer pending left it inactive at the distributor: the host took an interrupt for nothing at every such load.',
     models: ['load-put-4.16', 'load-put-5.0', 'timer-map'],
-    signs: [],
+    signs: [{ rule: 'dist-active-at-load', diagnoses: ['pending-inactive'] }],
   },
   {
     id: 'bug-23',
@@ -69,7 +69,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'The soft timer of an emulated context was armed although its level was high already: it fired at once, for nothing, at every load.',
     models: ['timer-map'],
-    signs: [],
+    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['known-armed-while-pending'] }],
   },
   {
     id: 'bug-25',
@@ -80,7 +80,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'timer_emulate returned after it had changed the level, and armed nothing although the deadline had moved to the future: the interrupt came at the next load only.',
     models: ['timer-map', 'offset'],
-    signs: [],
+    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['not-armed-after-level-change'] }],
   },
   {
     id: 'bug-26',
