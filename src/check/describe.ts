@@ -52,7 +52,7 @@ export function describeEvent(event: TimerEvent): string {
         : `kvm_exit: ${code}`;
     }
     case Kind.vtimer_irq:
-      return `irq_handler_entry: irq=${event.irq} name=kvm guest ${event.timer === Timer.ptimer ? 'ptimer' : 'vtimer'}`;
+      return `irq_handler_entry: irq=${event.irq} name=kvm guest ${event.timer === Timer.ptimer || event.timer === Timer.hptimer ? 'ptimer' : 'vtimer'}`;
     case Kind.vtimer_irq_end:
       return `irq_handler_exit: irq=${event.irq}`;
     case Kind.bg_arm:

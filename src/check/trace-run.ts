@@ -40,7 +40,16 @@ const shownBy: Partial<Record<KindName, readonly (readonly KindName[])[]>> = {
  * Effects that a model implies: a native trace may leave them out. Of every other kind its silence means that it did
  * not happen, because what somebody writes by hand is meant to be the whole story.
  */
-const impliedKinds: readonly KindName[] = ['save', 'restore', 'set_active', 'set_affinity', 'mask_irq', 'set_cntvoff'];
+const impliedKinds: readonly KindName[] = [
+  'save',
+  'restore',
+  'set_active',
+  'set_affinity',
+  'mask_irq',
+  'set_cntvoff',
+  'set_cntpoff',
+  'set_traps',
+];
 
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
 const earlyEnd = 20_000_000;

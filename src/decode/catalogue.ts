@@ -231,6 +231,8 @@ const functions = [
   { name: 'irq_set_vcpu_affinity', fields: [number('irq', 'arg1='), pointer('vcpu', 'arg2=', 'vcpu_info=')] },
   { name: 'enable_percpu_irq', fields: [number('irq', 'arg1=')] },
   { name: 'disable_percpu_irq', fields: [number('irq', 'arg1=')] },
+  { name: 'enable_el1_phys_timer_access', fields: [] },
+  { name: 'disable_el1_phys_timer_access', fields: [] },
   {
     name: '__kvm_timer_set_cntvoff',
     fields: [number('off', 'arg1=', 'offset=', 'cntvoff=', 'val='), pointer('vcpu', 'kvm_vcpu=')],

@@ -137,6 +137,15 @@ function mask(masked: 0 | 1): Decode {
   };
 }
 
+/** enable_el1_phys_timer_access, for the host, and disable_el1_phys_timer_access, for the guest: up to 4.15. */
+function traps(guest: 0 | 1): Decode {
+  return (_record, event) => {
+    event.kind = Kind.set_traps;
+    event.level = guest;
+    return true;
+  };
+}
+
 /** How the entry of each wanted function becomes an event (specification §3.4). */
 export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_arch_vcpu_load: ofVcpu(Kind.load),
@@ -200,6 +209,8 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   },
   enable_percpu_irq: mask(0),
   disable_percpu_irq: mask(1),
+  enable_el1_phys_timer_access: traps(0),
+  disable_el1_phys_timer_access: traps(1),
   __kvm_timer_set_cntvoff(record, event) {
     // A function with a vcpu is another one of nearly that name: update_vtimer_cntvoff, which writes no register.
     if (record.has(1)) return false;

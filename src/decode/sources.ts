@@ -50,6 +50,10 @@ export const kindSources: Partial<Record<KindName, readonly KindSource[]>> = {
   user_write: [probe('kvm_arm_timer_set_reg', `${vcpu} reg=%x1:x64 val=%x2:x64`, { until: 6999 })],
   trapped_access: [kvm('kvm_sys_access', 5004)],
   set_cntvoff: [probe('__kvm_timer_set_cntvoff', 'off=%x0:x64', { since: 5008 })],
+  set_traps: [
+    probe('enable_el1_phys_timer_access', '', { until: 4015 }),
+    probe('disable_el1_phys_timer_access', '', { until: 4015 }),
+  ],
   timer_map: [kvm('kvm_get_timer_map', 5001)],
   emulate: [kvm('kvm_timer_emulate', 5001)],
   vtimer_irq: [tracepoint('irq', 'irq_handler_entry'), probe('kvm_arch_timer_handler', 'irq=%x0:s32 vcpu=%x1:x64')],

@@ -36,6 +36,11 @@ export enum Timer {
 /** Names of the timer contexts, indexed by `Timer`. */
 export const timerNames = ['ptimer', 'vtimer', 'hvtimer', 'hptimer'] as const;
 
+/** The contexts of CNTV: of the virtual timers, and not of the physical ones. */
+export function isVirtual(timer: number): boolean {
+  return timer === Timer.vtimer || timer === Timer.hvtimer;
+}
+
 /** Timer registers of a `user_write` or `trapped_access`. */
 export enum Register {
   unknown = -1,
@@ -56,7 +61,7 @@ export enum Ctl {
 }
 
 /** Guest INTIDs of the timers' PPIs unless userspace chose others (specification §1.2). */
-export const defaultPpi = { vtimer: 27, ptimer: 30 } as const;
+export const defaultPpi = { vtimer: 27, ptimer: 30, hvtimer: 28, hptimer: 26 } as const;
 
 /**
  * One canonical timer event: scalars only, so that a reader, the tracker and the derivation reuse one object

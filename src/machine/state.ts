@@ -200,6 +200,11 @@ export class VcpuState {
     return this.emulVtimer >= 0;
   }
 
+  /** Whether a context is emulated by its timer map: no hardware holds its registers. */
+  isEmulated(timer: number): boolean {
+    return timer >= 0 && (timer === this.emulPtimer || timer === this.emulVtimer);
+  }
+
   /** The direct virtual timer's context: the hvtimer under a nested hypervisor, the vtimer otherwise. */
   get vtimer(): TimerContext {
     return this.contexts[this.directVtimer >= 0 ? this.directVtimer : Timer.vtimer] as TimerContext;

@@ -101,10 +101,10 @@ export default defineRule({
     function show(event: TimerEvent): void {
       if (event.vcpu < 0) return;
       const { kind, vcpu } = event;
-      const entry = doubtful.take(vcpu);
+      const entry = event.hasValue ? doubtful.take(vcpu) : undefined;
       const before = shown.get(vcpu);
       if (entry !== undefined && before !== undefined) {
-        if (event.hasValue && isSameValue(event, before)) wrong(event, entry, before);
+        if (isSameValue(event, before)) wrong(event, entry, before);
         else context.undecided(entry, changed);
       }
       if (kind === Kind.load || kind === Kind.timer_load) {

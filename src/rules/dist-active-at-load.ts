@@ -181,7 +181,7 @@ export default defineRule({
         put_end: afresh,
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
-          if (machine.vcpu(event.vcpu).emulPtimer === event.timer) return;
+          if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;
           const loaded = state(event.vcpu, event.timer);
           if (loaded.restored) return;
           loaded.level = event.level;

@@ -24,6 +24,8 @@ const looked: readonly KindName[] = [
   'timer_put',
   'set_cntvoff',
   'set_affinity',
+  'restore',
+  'save',
   'entry',
   'exit',
   'sched_switch',
@@ -110,9 +112,11 @@ export default defineRule({
     const { machine } = context;
     /** By CPU: time of the last record that was looked at. */
     const last: number[] = [];
-    /** By CPU: the first record of a run that has one time, and whether an exit is in it whose entry is too. */
+    /** By CPU: the first record of a run that has one time, and the vcpu whose entry and exit both are in it, or -1. */
     const runs = new Slots();
-    const guestInRun: boolean[] = [];
+    const guestInRun: number[] = [];
+    /** By vcpu: serial of the first entry since its load. */
+    const firstEntry: number[] = [];
     /** By CPU: the write of 0 to CNTVOFF that was the last record. */
     const zeroed = new Slots();
     /** Shortest time by which a clock has advanced. */
@@ -133,7 +137,7 @@ export default defineRule({
       });
     }
 
-    /** The vcpu that is, or in this run was, loaded on a CPU. */
+    /** The vcpu that is loaded on a CPU, or was put there since the run began. */
     function loadedOn(cpu: number, run: TimerEvent): VcpuState | undefined {
       const { running } = machine.cpu(cpu);
       if (running >= 0) return machine.vcpu(running);
@@ -146,11 +150,15 @@ export default defineRule({
       if (event.certainty !== Certainty.recorded || cpu < 0) return;
       const before = last[cpu];
       last[cpu] = time;
+      if (kind === Kind.entry && event.vcpu >= 0) {
+        const vcpu = machine.vcpu(event.vcpu);
+        if (vcpu.last[Kind.entry].serial < vcpu.last[Kind.load].serial) firstEntry[event.vcpu] = event.serial;
+      }
       if (time === before) {
         if (kind === Kind.exit && event.vcpu >= 0) {
           const entry = machine.vcpu(event.vcpu).last[Kind.entry];
           const run = runs.get(cpu);
-          if (run !== undefined && entry.cpu === cpu && entry.serial >= run.serial) guestInRun[cpu] = true;
+          if (run !== undefined && entry.cpu === cpu && entry.serial >= run.serial) guestInRun[cpu] = event.vcpu;
         }
         return;
       }
@@ -163,21 +171,23 @@ export default defineRule({
           if (vcpu !== undefined && -step >= smallest) violate(event, vcpu, 'stepped-back', -step);
         } else {
           if (step < finest) finest = step;
-          if (guestInRun[cpu] === true && step >= shortest && finest < coarse) standsStill(event, run, step);
+          const guest = guestInRun[cpu] ?? -1;
+          if (guest >= 0 && step >= shortest && finest < coarse) standsStill(event, run, machine.vcpu(guest), step);
           if (write !== undefined && step >= longest && event.pid === write.pid) jump(event, write, step);
         }
       }
       if (kind === Kind.exit && event.vcpu >= 0 && before !== undefined && time > before) context.hold(event);
-      guestInRun[cpu] = false;
+      guestInRun[cpu] = -1;
       runs.set(cpu, event);
       if (write !== undefined) zeroed.clear(cpu);
       if (kind === Kind.set_cntvoff && event.hasValue && isZeroValue(event)) zeroed.set(cpu, event);
     };
 
     /** The clock goes on after a run that holds a stay in the guest: from the load to the put it stood still. */
-    function standsStill(event: TimerEvent, run: TimerEvent, step: number): void {
-      const vcpu = loadedOn(event.cpu, run);
-      if (vcpu === undefined || vcpu.last[Kind.load].serial < run.serial) return;
+    function standsStill(event: TimerEvent, run: TimerEvent, vcpu: VcpuState, step: number): void {
+      // The offset is written between the record of the load and the first entry.
+      const entry = firstEntry[vcpu.index] ?? 0;
+      if (vcpu.last[Kind.load].serial === 0 || entry < vcpu.last[Kind.load].serial || entry < run.serial) return;
       const left = leaves.has(event.kind) || vcpu.putting || vcpu.cpu !== event.cpu;
       if (left) violate(event, vcpu, 'stood-still', step);
     }
@@ -198,7 +208,7 @@ export default defineRule({
           runs.clear(event.cpu);
           zeroed.clear(event.cpu);
           delete last[event.cpu];
-          guestInRun[event.cpu] = false;
+          guestInRun[event.cpu] = -1;
         },
       },
     };

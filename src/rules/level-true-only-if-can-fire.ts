@@ -76,7 +76,7 @@ export default defineRule({
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           const state = vcpu.contexts[event.timer] as TimerContext;
-          if (vcpu.emulPtimer === event.timer) return context.undecided(event, because.emulated);
+          if (vcpu.isEmulated(event.timer)) return context.undecided(event, because.emulated);
           const key = event.vcpu * contextCount + event.timer;
           if (state.loaded === no) {
             // A callback of a soft timer is not part of the load that will show the memory copy.

@@ -1,4 +1,4 @@
-import { Timer, type TimerEvent } from '../events/event.js';
+import { isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, noEvent, yes } from '../machine/state.js';
 import { defineRule } from './rule.js';
@@ -125,15 +125,17 @@ export default defineRule({
         },
         vtimer_irq(event) {
           if (event.irq < 0 || event.timer < 0) return;
-          const first = hostIrqs[event.timer];
+          // The host has two: a hypervisor in the guest has its own timers in the registers of the same two.
+          const line = isVirtual(event.timer) ? Timer.vtimer : Timer.ptimer;
+          const first = hostIrqs[line];
           if (first === undefined) {
-            hostIrqs[event.timer] = event.retain();
+            hostIrqs[line] = event.retain();
             return;
           }
           if (first.irq === event.irq) return context.hold(event);
           context.violate(event, {
             message: 'host-irq-changed',
-            data: { timer: timerText(event.timer), irq: event.irq, before: first.irq },
+            data: { timer: timerText(line), irq: event.irq, before: first.irq },
             witness: [first],
           });
         },

@@ -1,4 +1,4 @@
-import { Certainty, Context, defaultPpi, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, defaultPpi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { formatU64, U64Map } from '../events/u64.js';
 import type { CpuTrack } from './cpu-track.js';
@@ -24,7 +24,8 @@ export class Attribution {
       thread.vcpu = vcpu;
     }
     this.attribute(event, vcpu, Certainty.recorded);
-    if (event.timer === Timer.unknown) this.#timerOf(event);
+    if (event.kind === Kind.timer_map) learnMap(vcpu, event);
+    if (event.timer === Timer.unknown) this.#timerOf(event, vcpu);
     this.#learnTimers(event, vcpu);
     return vcpu;
   }
@@ -101,6 +102,7 @@ export class Attribution {
       case Kind.mask_irq:
       case Kind.set_affinity:
         if (event.timer === Timer.unknown) event.timer = this.#timerIrqs.get(event.irq) ?? Timer.unknown;
+        event.timer = direct(event.timer, inTask ? thread.vcpu : cpu.running);
         return this.attribute(event, inTask ? thread.vcpu : cpu.running, Certainty.derived);
       case Kind.set_cntpoff:
       case Kind.set_traps:
@@ -142,7 +144,7 @@ export class Attribution {
     // A main thread prints maps of vcpus that it does not run; a vcpu thread prints its own.
     if (vcpu.id < 0) vcpu.id = event.vcpuId;
     if (vcpu.id !== event.vcpuId) return this.attribute(event, undefined, Certainty.unknown);
-    vcpu.hasDirectPhysical = event.directPtimer >= 0;
+    learnMap(vcpu, event);
     return this.attribute(event, vcpu, Certainty.derived);
   }
 
@@ -154,14 +156,15 @@ export class Attribution {
       if (thread.vcpu.id === event.vcpuId) vcpu = thread.vcpu;
     }
     if (vcpu !== undefined && vcpu.id >= 0 && vcpu.id !== event.vcpuId) vcpu = undefined;
-    if (cpu.timerIrq === Timer.vtimer && event.irq !== defaultPpi.vtimer && event.irq !== defaultPpi.ptimer)
-      this.#guestIrqs.set(event.irq, Timer.vtimer);
-    this.#timerOf(event);
+    const ppi = ppiOf(event.irq);
+    if (isVirtual(cpu.timerIrq) && ppi !== defaultPpi.vtimer && ppi !== defaultPpi.ptimer)
+      this.#guestIrqs.set(event.irq, vcpu?.directVtimer ?? Timer.vtimer);
+    this.#timerOf(event, vcpu);
     if (inTask && vcpu !== undefined) {
       // A load reports its direct timers in a fixed order, whatever interrupts userspace has chosen for them.
-      if (event.timer === Timer.unknown && vcpu.reports === 0) event.timer = Timer.vtimer;
+      if (event.timer === Timer.unknown && vcpu.reports === 0) event.timer = vcpu.directVtimer;
       else if (event.timer === Timer.unknown && vcpu.reports === 1 && vcpu.hasDirectPhysical)
-        event.timer = Timer.ptimer;
+        event.timer = vcpu.directPtimer;
       vcpu.reports++;
     }
     cpu.updated = vcpu;
@@ -170,10 +173,10 @@ export class Attribution {
   }
 
   #vgicInject(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
-    this.#timerOf(event);
-    if (cpu.updatedIrq === event.irq && cpu.updated !== undefined)
-      return this.attribute(event, cpu.updated, Certainty.derived);
-    const vcpu = inTask ? thread.vcpu : this.#byId(cpu, event.vcpuId);
+    const updated = cpu.updatedIrq === event.irq ? cpu.updated : undefined;
+    const vcpu = updated ?? (inTask ? thread.vcpu : this.#byId(cpu, event.vcpuId));
+    this.#timerOf(event, vcpu);
+    if (updated !== undefined) return this.attribute(event, updated, Certainty.derived);
     return this.attribute(event, vcpu?.id === event.vcpuId ? vcpu : undefined, Certainty.derived);
   }
 
@@ -219,8 +222,9 @@ export class Attribution {
         this.#timerIrqs.set(event.irq, Timer.vtimer);
       event.timer = this.#timerIrqs.get(event.irq) ?? Timer.vtimer;
     }
-    if (cpu.known) return this.attribute(event, cpu.running, Certainty.derived);
-    if (thread.vcpu?.inGuest === 1) return this.attribute(event, thread.vcpu, Certainty.derived);
+    const vcpu = cpu.known ? cpu.running : thread.vcpu?.inGuest === 1 ? thread.vcpu : undefined;
+    event.timer = direct(event.timer, vcpu);
+    if (cpu.known || vcpu !== undefined) return this.attribute(event, vcpu, Certainty.derived);
     return this.attribute(event, undefined, Certainty.unknown);
   }
 
@@ -232,13 +236,18 @@ export class Attribution {
     return vcpu.id === id ? vcpu : undefined;
   }
 
-  #timerOf(event: TimerEvent): void {
+  #timerOf(event: TimerEvent, vcpu: Vcpu | undefined): void {
     if (event.timer !== Timer.unknown && event.timer !== Timer.none) return;
     if (event.irq < 0 && (event.kind === Kind.vtimer_irq || event.kind === Kind.vtimer_irq_end))
       event.timer = Timer.vtimer;
-    else if (event.irq === defaultPpi.vtimer) event.timer = Timer.vtimer;
-    else if (event.irq === defaultPpi.ptimer) event.timer = Timer.ptimer;
-    else event.timer = this.#guestIrqs.get(event.irq) ?? Timer.unknown;
+    else {
+      const ppi = ppiOf(event.irq);
+      if (ppi === defaultPpi.vtimer) event.timer = Timer.vtimer;
+      else if (ppi === defaultPpi.ptimer) event.timer = Timer.ptimer;
+      else if (vcpu?.isNested && ppi === defaultPpi.hvtimer) event.timer = Timer.hvtimer;
+      else if (vcpu?.isNested && ppi === defaultPpi.hptimer) event.timer = Timer.hptimer;
+      else event.timer = this.#guestIrqs.get(event.irq) ?? Timer.unknown;
+    }
   }
 
   #learnTimers(event: TimerEvent, vcpu: Vcpu): void {
@@ -263,4 +272,23 @@ export class Attribution {
     event.attribution = certainty;
     return vcpu;
   }
+}
+
+/** What a timer map says of a vcpu. */
+function learnMap(vcpu: Vcpu, event: TimerEvent): void {
+  vcpu.hasDirectPhysical = event.directPtimer >= 0;
+  if (event.directVtimer >= 0) vcpu.directVtimer = event.directVtimer;
+  if (event.directPtimer >= 0) vcpu.directPtimer = event.directPtimer;
+  vcpu.isNested = event.emulVtimer >= 0;
+}
+
+/** The context that holds the registers of a hardware timer: for a hypervisor in the guest that of its own timer. */
+function direct(timer: number, vcpu: Vcpu | undefined): number {
+  if (vcpu?.isNested !== true || timer < 0) return timer;
+  return isVirtual(timer) ? vcpu.directVtimer : vcpu.directPtimer;
+}
+
+/** The number of a per-CPU interrupt: that of a GICv5 guest has its type in the upper three bits, and 1 is a PPI. */
+function ppiOf(irq: number): number {
+  return irq >>> 29 === 1 ? irq & 0x1fffffff : irq;
 }

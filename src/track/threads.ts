@@ -1,3 +1,4 @@
+import { Timer } from '../events/event.js';
 import { U64Map } from '../events/u64.js';
 
 /** Who a vcpu is (specification §3.5): the identity that every event of it is given. */
@@ -31,6 +32,10 @@ export class Vcpu {
   savedPhysical = false;
   /** Its timer map has a direct physical timer, which a put saves as well. */
   hasDirectPhysical = false;
+  /** Contexts that are direct by its timer map, and whether a hypervisor runs in it: its map has emulated virtual timers. */
+  directVtimer: number = Timer.vtimer;
+  directPtimer: number = Timer.ptimer;
+  isNested = false;
   /** Levels that the load under way has reported: the first is the virtual timer's. */
   reports = 0;
   /** In WFI or another wait of the vcpu, as derived. */

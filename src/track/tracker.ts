@@ -1,4 +1,4 @@
-import { Certainty, Context, Timer, TimerEvent } from '../events/event.js';
+import { Certainty, Context, isVirtual, TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { Attribution } from './attribution.js';
 import { CpuTrack } from './cpu-track.js';
@@ -441,9 +441,4 @@ export class Tracker {
     for (let i = this.#cpus.length; i <= index; i++) this.#cpus.push(new CpuTrack(i));
     return this.#cpus[index] as CpuTrack;
   }
-}
-
-/** The virtual timers: a put saves one of them, whatever else it saves. */
-function isVirtual(timer: number): boolean {
-  return timer === Timer.vtimer || timer === Timer.hvtimer;
 }

@@ -29,7 +29,7 @@ describe('timervet info', () => {
       '\nvcpus  4 in 2 VMs\n',
       '\nmodel  timer-map\n  - kvm_get_timer_map without ev:',
       '\nhost  nvhe\n  - ',
-      '\nrules  this trace can feed 21 of 29\n',
+      '\nrules  this trace can feed 22 of 35\n',
       '\n  no user_write is recorded: a probe on kvm_arm_timer_set_reg shows it\n    user-write-survives\n',
       "\n  echo 'p:timervet/kvm_timer_enable kvm_timer_enable vcpu=%x0:x64' >> /sys/kernel/tracing/kprobe_events\n",
       '\n  trace-cmd record -C mono -b 20000 -e kvm -e sched:',
@@ -94,7 +94,7 @@ describe('timervet info', () => {
     const { stdout: converted } = await timervet(['convert', recording, '--to', 'jsonl', '-q']);
     const { stdout } = await timervet(['info', '-'], { input: converted });
     expect(stdout).toMatch(/^standard input\n {2}format {5}native-jsonl, converted from ftrace\n/);
-    expect(stdout).toContain('\nrules  this trace can feed 21 of 29\n');
+    expect(stdout).toContain('\nrules  this trace can feed 22 of 35\n');
     expect(stdout).toContain('\n  trace-cmd record ');
   });
 
