@@ -92,7 +92,7 @@ export const loadPutBugs: readonly KnownBug[] = [
     wrong:
       'The level of the emulated physical timer was not evaluated again at the load after the background timer had woken the vcpu: its interrupt was lost, and the guest went back to sleep.',
     models: ['load-put-4.15', 'load-put-4.16'],
-    signs: [],
+    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['lost-at-load'] }],
   },
   {
     id: 'bug-17',

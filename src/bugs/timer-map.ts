@@ -13,7 +13,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'A trapped write of TVAL subtracted the counter from the value instead of adding it: the deadline was one that never comes, or had long passed.',
     models: ['timer-map'],
-    signs: [],
+    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['never-due'], timer: 'ptimer' }],
   },
   {
     id: 'bug-20',
@@ -104,7 +104,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       "The offset of the virtual counter was applied to the guest hypervisor's own virtual timer, and the emulated timers of EL1 were not evaluated at exits.",
     models: ['offset'],
-    signs: [],
+    signs: [{ rule: 'cntvoff-correct-in-guest', diagnoses: ['hypervisor-adjusted'] }],
   },
   {
     id: 'bug-28',
