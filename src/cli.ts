@@ -3,7 +3,10 @@ import { registerCheck } from './commands/check.js';
 import { registerConvert } from './commands/convert.js';
 import { registerExplain } from './commands/explain.js';
 import { registerInfo } from './commands/info.js';
+import { registerModels } from './commands/models.js';
+import { registerReplay } from './commands/replay.js';
 import { registerRules } from './commands/rules.js';
+import { registerStats } from './commands/stats.js';
 import { type CommandContext, processContext } from './commands/support/context.js';
 import { ExitCode } from './commands/support/exit-codes.js';
 import type { UsageError } from './commands/support/usage-error.js';
@@ -37,8 +40,11 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
     });
   registerCheck(program, context);
   registerInfo(program, context);
+  registerStats(program, context);
+  registerReplay(program, context);
   registerConvert(program, context);
   registerExplain(program, context);
+  registerModels(program, context);
   registerRules(program, context);
   return program;
 }

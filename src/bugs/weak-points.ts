@@ -61,7 +61,7 @@ const points: readonly WeakPoint[] = [
     title: 'the handler raises the level of a timer that has not expired',
     wrong:
       'The handler asks whether the timer can fire, not whether it has expired. The guest has moved its deadline in the meantime and takes an interrupt for nothing.',
-    signs: [{ rule: 'level-true-only-if-expired', diagnoses: ['not-expired'] }],
+    signs: [{ rule: 'level-true-only-if-expired', diagnoses: ['not-expired', 'read-unexpired'] }],
   },
   {
     id: 'W8',

@@ -123,6 +123,7 @@ const functionNames: Readonly<Record<string, string>> = {
   sync: 'kvm_timer_sync_hwstate',
   halt_end: 'kvm_vcpu_wakeup',
   userspace_exit: 'kvm_userspace_exit',
+  expiry_work: 'kvm_timer_inject_irq_work',
   timer_callback_end: 'hrtimer_expire_exit',
 };
 

@@ -1,6 +1,8 @@
 import type { ConditionKind, ConditionSeverity } from '../events/conditions.js';
 import type { KindName } from '../events/kinds.js';
 import type { Severity } from '../rules/rule.js';
+import type { Naming } from './findings.js';
+import type { Observer } from './observe.js';
 
 /** `clean`: checked, and it held. `inconclusive`: nothing was checked, or events were lost inside the trace. */
 export type Verdict = 'clean' | 'violations' | 'inconclusive';
@@ -314,6 +316,8 @@ export interface CheckOptions {
   readonly allowLoss?: boolean;
   /** Most distinct findings kept per trace; default 100. */
   readonly maxFindings?: number;
+  /** Makes an observer for each trace. */
+  readonly observe?: (naming: Naming) => Observer;
   /** Longest delay that is only late, nanoseconds: beyond it an interrupt or wakeup counts as missing; default 100 ms. */
   readonly maxLatency?: number;
 }

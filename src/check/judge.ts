@@ -12,6 +12,7 @@ import type { CheckOptions, Finding } from './facts.js';
 import { Findings, type Naming, snapshot } from './findings.js';
 import { Gaps } from './gaps.js';
 import { Needs } from './needs.js';
+import type { Observer } from './observe.js';
 
 /** Most distinct findings kept unless the user says otherwise. */
 const defaultMaxFindings = 100;
@@ -25,6 +26,7 @@ export interface JudgeSetup {
   readonly candidates: readonly ModelId[];
   readonly host: Host | undefined;
   readonly naming: Naming;
+  readonly observer: Observer | undefined;
   /** Whether the trace records a kind of event. */
   records(kind: Kind): boolean;
   /** How many kinds and sources the trace has shown so far: what it records changes only with this number. */
@@ -114,6 +116,7 @@ export class Judge {
     }
     if (kind === Kind.load) this.#hosts.add(cpu);
     machine.remember(event, vcpu);
+    this.#setup.observer?.event(event, machine);
     const after = this.#after[kind] as Handler[];
     for (let i = 0; i < after.length; i++) (after[i] as Handler)(event);
     if (this.#pending.length > 0) this.#report(event);

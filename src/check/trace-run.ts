@@ -15,6 +15,7 @@ import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummar
 import type { Naming } from './findings.js';
 import { Intake } from './intake.js';
 import { Judge } from './judge.js';
+import type { Observer } from './observe.js';
 import { summarise } from './summary.js';
 import { groupVms, type VmGrouping } from './vms.js';
 
@@ -86,12 +87,28 @@ export class TraceRun extends Intake {
   #lastPosition = 0;
   #grouping: VmGrouping | undefined;
   #contradicted = false;
+  readonly #observer: Observer | undefined;
+  readonly #naming: Naming = {
+    time: (relative) => this.time(relative),
+    position: (position) => this.position(position),
+    vcpu: (index) => this.#vcpuName(index),
+    comm: (pid) => this.comm(pid),
+    bugs: (rule, diagnosis, timer) =>
+      bugsBehind({
+        rule,
+        diagnosis,
+        ...(timer !== undefined && { timer }),
+        candidates: this.#choice?.candidates ?? [],
+        release: this.recording.kernel,
+      }).map(({ id, commits, title, kernels }) => ({ id, commits, title, kernels })),
+  };
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
     this.path = path;
     this.#options = options;
     this.#rules = rules;
+    this.#observer = options.observe?.(this.#naming);
   }
 
   // --- what the intake delivers -------------------------------------------
@@ -153,6 +170,7 @@ export class TraceRun extends Intake {
     this.#grouping =
       this.#tracker === undefined ? undefined : groupVms(this.#tracker.threads.vcpus, (pid) => this.comm(pid));
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
+    this.#observer?.end(this.lastTime);
     return summarise(this, this.#options);
   }
 
@@ -263,26 +281,13 @@ export class TraceRun extends Intake {
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
-    const naming: Naming = {
-      time: (relative) => this.time(relative),
-      position: (position) => this.position(position),
-      vcpu: (index) => this.#vcpuName(index),
-      comm: (pid) => this.comm(pid),
-      bugs: (rule, diagnosis, timer) =>
-        bugsBehind({
-          rule,
-          diagnosis,
-          ...(timer !== undefined && { timer }),
-          candidates: choice.candidates,
-          release: this.recording.kernel,
-        }).map(({ id, commits, title, kernels }) => ({ id, commits, title, kernels })),
-    };
     this.#judge = new Judge({
       rules: this.#rules,
       options: this.#options,
       candidates: choice.candidates,
       host: choice.host,
-      naming,
+      naming: this.#naming,
+      observer: this.#observer,
       records: (kind) => this.#records(kind),
       kindsSeen: () => this.#shown,
       cpus: () => this.recording.cpus ?? 0,

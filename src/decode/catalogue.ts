@@ -8,8 +8,9 @@ export const printedTrap = 0x102;
 const exitCodes = { IRQ: 0, SERROR: 1, EL1_SERROR: 1, TRAP: 2, '0x2': printedTrap, IL: 3, HYP_GONE: 4 } as const;
 
 /** Names of the guest timers' PPI handlers, in `irq_handler_entry` (specification §3.2). */
-export const IrqName = { guestTimer: 1, guestVtimer: 2, guestPtimer: 3 } as const;
+export const IrqName = { guestTimer: 1, guestVtimer: 2, guestPtimer: 3, archTimer: 4 } as const;
 const irqNames = {
+  arch_timer: IrqName.archTimer,
   'kvm guest timer': IrqName.guestTimer,
   'kvm guest vtimer': IrqName.guestVtimer,
   'kvm guest ptimer': IrqName.guestPtimer,
@@ -185,11 +186,17 @@ const tracepoints = [
   { name: 'kvm_nested_eret', fields: [], once: true },
 ] as const satisfies readonly EventSpec[];
 
+/** kvm_timer_update_irq the function, which has the name of its tracepoint. */
+const updateIrqEntry = 'kvm_timer_update_irq()';
+
 const functions = [
   { name: 'kvm_arch_vcpu_load', fields: vcpuProbe },
   { name: 'kvm_arch_vcpu_put', fields: vcpuProbe },
   { name: 'kvm_timer_vcpu_load', fields: registerProbe },
   { name: 'kvm_timer_vcpu_put', fields: registerProbe },
+  // Functions of the RFC; those of 5.1 and later take no vcpu, and have tracepoints.
+  { name: 'timer_save_state', fields: registerProbe },
+  { name: 'timer_restore_state', fields: registerProbe },
   { name: 'vtimer_save_state', fields: registerProbe },
   { name: 'vtimer_restore_state', fields: registerProbe },
   { name: 'kvm_timer_schedule', fields: vcpuProbe },
@@ -222,8 +229,9 @@ const functions = [
     name: 'kvm_arm_timer_set_reg',
     fields: [...vcpuProbe, number('reg', 'regid=', 'arg2='), number('val', 'value=', 'arg3=')],
   },
-  // Evidence only: the work item that wakes the vcpu, up to 4.20.
-  { name: 'kvm_timer_inject_irq_work', fields: [] },
+  // The entry of the function that the tracepoint of the same name is in: it shows the registers that it was called for.
+  { name: updateIrqEntry, fields: vcpuProbe },
+  { name: 'kvm_timer_inject_irq_work', fields: [pointer('work', 'arg1=')] },
   { name: 'kvm_bg_timer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
   { name: 'kvm_hrtimer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
   { name: 'kvm_timer_expire', fields: [pointer('hrt', 'arg1=', 'hrtimer=', 'timer=')] },
@@ -257,6 +265,8 @@ const aliases: Record<string, (typeof functions)[number]['name']> = {
   timer_put: 'kvm_timer_vcpu_put',
   timer_vcpu_put: 'kvm_timer_vcpu_put',
   f_timer_put: 'kvm_timer_vcpu_put',
+  timer_save: 'timer_save_state',
+  timer_restore: 'timer_restore_state',
   vtimer_save: 'vtimer_save_state',
   vtimer_restore: 'vtimer_restore_state',
   timer_schedule: 'kvm_timer_schedule',
@@ -284,6 +294,7 @@ const aliases: Record<string, (typeof functions)[number]['name']> = {
   bg_timer_expire: 'kvm_bg_timer_expire',
   hrtimer_expire: 'kvm_hrtimer_expire',
   timer_expire: 'kvm_timer_expire',
+  update_irq: updateIrqEntry,
   inject_work: 'kvm_timer_inject_irq_work',
   inject_irq_work: 'kvm_timer_inject_irq_work',
   irqchip_state: 'irq_set_irqchip_state',
@@ -294,7 +305,10 @@ const aliases: Record<string, (typeof functions)[number]['name']> = {
 };
 
 /** Functions that are the same place under another name. */
-const synonyms: Record<string, (typeof functions)[number]['name']> = { set_cntvoff: '__kvm_timer_set_cntvoff' };
+const synonyms: Record<string, (typeof functions)[number]['name']> = {
+  set_cntvoff: '__kvm_timer_set_cntvoff',
+  kvm_timer_update_irq: updateIrqEntry,
+};
 
 const specs: readonly EventSpec[] = [...tracepoints, ...functions];
 const byName = new Map(specs.map((spec, index) => [spec.name, index]));

@@ -20,6 +20,9 @@ const oneRegs = new Map<number, readonly [timer: number, register: number]>([
   [0xdf01, [Timer.ptimer, Register.cnt]],
 ]);
 
+/** Size of struct hrtimer on arm64 up to 4.20. */
+const sizeofHrtimer = 0x40;
+
 /** @returns false when the pointer is absent or NULL */
 function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean {
   if (!record.has(field)) return false;
@@ -78,13 +81,14 @@ function loadOrPut(kind: Kind): Decode {
 }
 
 /**
- * vtimer_save_state and vtimer_restore_state of 4.15 to 5.0. They return at once where the timer is not loaded, or is:
+ * timer_save_state and timer_restore_state of the RFC, vtimer_save_state and vtimer_restore_state of 4.15 to 5.0. They return at once where the timer is not loaded, or is:
  * a call is a save or a restore only if the probe shows that. A restore writes the memory copy that the probe has read;
  * what a save reads from hardware it does not show.
  */
 function registers(kind: Kind.save | Kind.restore): Decode {
   return (record, event) => {
-    if (!record.has(RegisterProbe.loaded) || record.int(RegisterProbe.enabled) === 0) return false;
+    if (!record.has(VcpuProbe.vcpu) || !record.has(RegisterProbe.loaded)) return false;
+    if (record.int(RegisterProbe.enabled) === 0) return false;
     if ((record.int(RegisterProbe.loaded) !== 0) !== (kind === Kind.save)) return false;
     event.kind = kind;
     event.timer = Timer.vtimer;
@@ -152,6 +156,8 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   kvm_arch_vcpu_put: ofVcpu(Kind.put),
   kvm_timer_vcpu_load: loadOrPut(Kind.timer_load),
   kvm_timer_vcpu_put: loadOrPut(Kind.timer_put),
+  timer_save_state: registers(Kind.save),
+  timer_restore_state: registers(Kind.restore),
   vtimer_save_state: registers(Kind.save),
   vtimer_restore_state: registers(Kind.restore),
   kvm_timer_schedule: ofVcpu(Kind.schedule),
@@ -187,8 +193,18 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
     value(record, 6, event);
     return true;
   },
-  kvm_timer_inject_irq_work(_record, _event, learned) {
+  kvm_timer_inject_irq_work(record, event, learned) {
     learned.names |= TimerName.kvm_timer_inject_irq_work;
+    event.kind = Kind.expiry_work;
+    timerPointer(record, 0, event);
+    // Up to 4.14 the work item follows the hrtimer in struct arch_timer_cpu, and that tells whose it is.
+    event.timerPointerLo -= sizeofHrtimer;
+    return true;
+  },
+  'kvm_timer_update_irq()'(record, event, learned) {
+    // The tracepoint inside the function makes the event; what is kept for it are the registers.
+    vcpuArguments(record, event);
+    learned.registers(event);
     return false;
   },
   kvm_bg_timer_expire: callback(Kind.bg_expire),

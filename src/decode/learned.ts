@@ -1,4 +1,15 @@
+import { defaultPpi, type TimerEvent } from '../events/event.js';
 import { U64Map } from '../events/u64.js';
+
+/** The registers of a virtual timer, and whose thread showed them. */
+interface Registers {
+  pid: number;
+  vcpuId: number;
+  ctl: number;
+  hasCval: boolean;
+  cvalHi: number;
+  cvalLo: number;
+}
 
 /**
  * What earlier records of a recording tell of later ones: an hrtimer is known by its callback only at its start, and an
@@ -14,6 +25,28 @@ export class Learned {
    * because it never sleeps.
    */
   statesShifted = -1;
+  /** By CPU: the memory copy of the registers that the last probed kvm_timer_update_irq was called for. */
+  readonly #registers: (Registers | undefined)[] = [];
+  /** Linux irq number of the host's own timer; -1 until it was seen. */
+  hostTimerIrq = -1;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
   names = 0;
+
+  /** Keeps the registers that the entry of kvm_timer_update_irq shows, for its tracepoint. */
+  registers({ cpu, pid, vcpuId, ctl, hasCval, cvalHi, cvalLo }: TimerEvent): void {
+    if (ctl >= 0) this.#registers[cpu] = { pid, vcpuId, ctl, hasCval, cvalHi, cvalLo };
+  }
+
+  /** Gives the tracepoint's event the registers that the entry of the function around it has shown. */
+  fillRegisters(event: TimerEvent): void {
+    const shown = this.#registers[event.cpu];
+    if (shown === undefined) return;
+    this.#registers[event.cpu] = undefined;
+    // The probe looks where the virtual timer's registers are, whichever timer the call is for.
+    if (shown.pid !== event.pid || shown.vcpuId !== event.vcpuId || event.irq === defaultPpi.ptimer) return;
+    event.ctl = shown.ctl;
+    event.hasCval = shown.hasCval;
+    event.cvalHi = shown.cvalHi;
+    event.cvalLo = shown.cvalLo;
+  }
 }

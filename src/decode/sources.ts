@@ -73,6 +73,7 @@ export const kindSources: Partial<Record<KindName, readonly KindSource[]>> = {
   soft_cancel: [tracepoint('timer', 'hrtimer_cancel')],
   soft_expire: [tracepoint('timer', 'hrtimer_expire_entry')],
   timer_callback_end: [tracepoint('timer', 'hrtimer_expire_exit')],
+  expiry_work: [probe('kvm_timer_inject_irq_work', 'work=%x0:x64', { until: 4020 })],
   wfx: [kvm('kvm_wfx_arm64')],
   wakeup: [tracepoint('sched', 'sched_waking')],
   halt_end: [kvm('kvm_vcpu_wakeup')],

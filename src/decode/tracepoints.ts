@@ -52,15 +52,27 @@ function bare(kind: Kind): Decode {
   };
 }
 
+/** The host's own timer interrupts: arch_timer. */
+function hostTimer(irq: number, learned: Learned): void {
+  if (irq === learned.hostTimerIrq) return;
+  learned.hostTimerIrq = irq;
+  for (const [guest, timer] of learned.timerIrqs) if (timer === Timer.vtimer) compareIrqs(irq, guest, learned);
+}
+
+/**
+ * The arch_timer driver maps its interrupts in the order of the device tree's binding: secure, non-secure, virtual,
+ * hypervisor (arch_timer_of_init, enum arch_timer_ppi_nr). The guest has the virtual one; the host uses the non-secure
+ * one before it, or on VHE the hypervisor's behind it.
+ */
+function compareIrqs(host: number, guest: number, learned: Learned): void {
+  learned.names |= host < guest ? TimerName.arch_timer_below : TimerName.arch_timer_above;
+}
+
 /** A level of a guest interrupt: vcpu id, INTID, level. */
-function guestLevel(kind: Kind): Decode {
-  return (record, event) => {
-    event.kind = kind;
-    event.vcpuId = record.int(0);
-    event.irq = record.int(1);
-    event.level = record.int(2) === 0 ? 0 : 1;
-    return true;
-  };
+function level(record: Record, event: TimerEvent): void {
+  event.vcpuId = record.int(0);
+  event.irq = record.int(1);
+  event.level = record.int(2) === 0 ? 0 : 1;
 }
 
 /** A save or restore of a context: CTL, CVAL, context. */
@@ -97,8 +109,17 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;
   },
-  kvm_timer_update_irq: guestLevel(Kind.update_irq),
-  vgic_update_irq_pending: guestLevel(Kind.vgic_inject),
+  kvm_timer_update_irq(record, event, learned) {
+    level(record, event);
+    event.kind = Kind.update_irq;
+    learned.fillRegisters(event);
+    return true;
+  },
+  vgic_update_irq_pending(record, event) {
+    level(record, event);
+    event.kind = Kind.vgic_inject;
+    return true;
+  },
   kvm_get_timer_map(record, event) {
     event.kind = Kind.timer_map;
     event.vcpuId = record.int(0);
@@ -154,11 +175,14 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     if (name === IrqName.guestTimer || name === IrqName.guestVtimer) event.timer = Timer.vtimer;
     else if (name === IrqName.guestPtimer) event.timer = Timer.ptimer;
     else {
+      if (name === IrqName.archTimer) hostTimer(event.irq, learned);
       event.kind = Kind.irq_begin;
       event.timer = Timer.none;
       return true;
     }
     event.kind = Kind.vtimer_irq;
+    if (event.timer === Timer.vtimer && learned.hostTimerIrq >= 0)
+      compareIrqs(learned.hostTimerIrq, event.irq, learned);
     learned.timerIrqs.set(event.irq, event.timer);
     return true;
   },

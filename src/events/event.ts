@@ -36,6 +36,11 @@ export enum Timer {
 /** Names of the timer contexts, indexed by `Timer`. */
 export const timerNames = ['ptimer', 'vtimer', 'hvtimer', 'hptimer'] as const;
 
+/** Whether an interrupt number is that of a GICv5 guest's PPI: the type is in the upper three bits, and 1 is a PPI. */
+export function isGicv5Ppi(irq: number): boolean {
+  return irq >>> 29 === 1;
+}
+
 /** The contexts of CNTV: of the virtual timers, and not of the physical ones. */
 export function isVirtual(timer: number): boolean {
   return timer === Timer.vtimer || timer === Timer.hvtimer;

@@ -46,6 +46,7 @@ export enum Kind {
   soft_cancel,
   soft_expire,
   timer_callback_end,
+  expiry_work,
   // scheduling and userspace
   wfx,
   wakeup,
@@ -101,6 +102,7 @@ const definitions: Readonly<Record<KindName, readonly [letter: string, meaning: 
   soft_cancel: ['k', 'emulation hrtimer of a context removed'],
   soft_expire: ['f', 'emulation hrtimer callback of a context runs'],
   timer_callback_end: ['fe', 'the hrtimer callback returns'],
+  expiry_work: ['Fw', 'kvm_timer_inject_irq_work: the work item of an expired background timer runs, up to 4.20'],
   wfx: ['wfx', 'the guest executed WFI or WFE'],
   wakeup: ['W', 'a vcpu thread is made runnable'],
   halt_end: ['hw', 'kvm_vcpu_wakeup: the vcpu leaves its halt'],

@@ -322,7 +322,7 @@ const line = ['irq', 'timer', 'level'] as const;
 const hrtimer = ['timer', 'hrtimer', 'expires'] as const;
 
 /** What matters of what a probe on a function of a vcpu may have fetched beside the vcpu: its counter offset. */
-const fetched = ['value'] as const;
+const fetched = ['value', 'ctl', 'cval', 'level'] as const;
 
 const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   load: fetched,
@@ -347,7 +347,7 @@ const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   emulate: ['timer', 'level'],
   vtimer_irq: ['irq', 'timer'],
   vtimer_irq_end: ['irq', 'timer'],
-  update_irq: line,
+  update_irq: [...line, 'ctl', 'cval'],
   vgic_inject: line,
   irq_line: ['irq', 'level'],
   set_active: line,
@@ -360,6 +360,7 @@ const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   soft_cancel: hrtimer,
   soft_expire: hrtimer,
   timer_callback_end: hrtimer,
+  expiry_work: hrtimer,
   wfx: ['wfe'],
   wakeup: ['next'],
   sched_switch: ['next', 'state'],

@@ -15,7 +15,19 @@ export enum TimerName {
   kvm_timer_inject_irq_work = 16,
   /** A trap that kvm_exit prints as its number: 4.19 or earlier. */
   exit_0x2 = 32,
+  /** The host's own timer interrupt has a lower number than the guest's: a non-VHE host. */
+  arch_timer_below = 64,
+  /** It has a higher number: a VHE host, which uses the hypervisor timer. */
+  arch_timer_above = 128,
 }
+
+/** Those of 5.0 and earlier alone. */
+export const oldTimerNames =
+  TimerName.guest_timer |
+  TimerName.kvm_timer_expire |
+  TimerName.kvm_phys_timer_expire |
+  TimerName.kvm_timer_inject_irq_work |
+  TimerName.exit_0x2;
 
 const names = Object.keys(TimerName).filter((name) => Number.isNaN(Number(name))) as (keyof typeof TimerName)[];
 

@@ -4,6 +4,7 @@ import {
   CpuState,
   contextCount,
   cpuRemembers,
+  hardwareOf,
   type Known,
   no,
   noEvent,
@@ -136,7 +137,7 @@ export class Machine {
     context.loaded = no;
     context.implied = event === undefined;
     context.forgetHardware();
-    cpu.owner[timer] = nowhere;
+    cpu.owner[hardwareOf(timer)] = nowhere;
   }
 
   /** timer_restore_state: hardware := memory (CVAL, isb, CTL), loaded := true. */
@@ -160,7 +161,7 @@ export class Machine {
     context.loaded = yes;
     context.implied = event === undefined;
     context.enteredSinceRestore = no;
-    cpu.owner[timer] = vcpu.index;
+    cpu.owner[hardwareOf(timer)] = vcpu.index;
   }
 
   /** The record of an operation that the model had already implied: it only supplies the values. */

@@ -14,6 +14,16 @@ export const somewhere = -2;
 /** Number of timer contexts a vcpu can have (NR_KVM_TIMERS). */
 export const contextCount = 4;
 
+/** The hardware timer of a context, CNTV or CNTP: those of a hypervisor in the guest share them with the plain ones. */
+export function hardwareOf(timer: number): number {
+  return timer === Timer.hvtimer ? Timer.vtimer : timer === Timer.hptimer ? Timer.ptimer : timer;
+}
+
+/** The other context of the same hardware timer. */
+export function twinOf(timer: number): number {
+  return contextCount - 1 - timer;
+}
+
 /** How many earlier saves of a context are remembered, to recognise a stale restore. */
 const remembered = 4;
 
@@ -216,7 +226,7 @@ export class CpuState {
   readonly index: number;
   /** kvm_get_running_vcpu: the vcpu loaded here, `nowhere`, or `somewhere`. */
   running = somewhere;
-  /** Owner of the CNTV and CNTP registers of this CPU: a vcpu, `nowhere` (CTL = 0), or `somewhere`; by context. */
+  /** Owner of the CNTV and CNTP registers of this CPU: a vcpu, `nowhere` (CTL = 0), or `somewhere`; see `hardwareOf`. */
   readonly owner = new Int32Array(contextCount).fill(somewhere);
   /** Physical active state of the timer PPIs, by context. */
   readonly active: Known[] = Array.from({ length: contextCount }, () => unknown as Known);

@@ -1,10 +1,11 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { TimerName } from '../events/timer-names.js';
+import { oldTimerNames, TimerName } from '../events/timer-names.js';
 import type { Host } from '../machine/machine.js';
 import { models } from './index.js';
 import { type ModelId, modelIds } from './model.js';
 import { OldShape } from './old-shape.js';
+import { RfcShape } from './rfc-shape.js';
 
 /** What sources of records a trace has shown; `has` takes the name of a tracepoint or function. */
 export interface SeenSources {
@@ -42,8 +43,7 @@ export class Evidence {
   #host: Host | undefined;
   #hostPosition = 0;
   #timerNames = 0;
-  #loadHooks = false;
-  #affinityByLoad = 0;
+  readonly #rfc = new RfcShape();
   #entries = 0;
   readonly #old = new OldShape();
   #chosen = false;
@@ -64,20 +64,16 @@ export class Evidence {
   }
 
   event(event: TimerEvent): void {
-    if (this.#shape === undefined && !this.#chosen) this.#old.event(event);
+    if (this.#shape === undefined && !this.#chosen) {
+      this.#old.event(event);
+      this.#rfc.event(event);
+    }
     switch (event.kind) {
       case Kind.timer_map:
         this.#timerMap(event);
         return;
       case Kind.entry:
         this.#entries++;
-        return;
-      case Kind.timer_load:
-      case Kind.load:
-        this.#loadHooks = true;
-        return;
-      case Kind.set_affinity:
-        this.#affinityByLoad++;
         return;
       default:
     }
@@ -94,7 +90,7 @@ export class Evidence {
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
   get #oldNames(): boolean {
-    return (this.#timerNames & ~TimerName.kvm_bg_timer_expire) !== 0;
+    return (this.#timerNames & oldTimerNames) !== 0;
   }
 
   /** Names of 4.15 to 5.0: before, the interrupt is never handled, and the callback is another. */
@@ -148,7 +144,11 @@ export class Evidence {
   /** Whether more records can hardly change the choice. */
   decisive(seen: SeenSources, model: ModelId | undefined): boolean {
     if (model === undefined && this.#named === undefined && this.#shape === undefined && !this.#oldNames) return false;
-    return this.choose(seen, model, undefined).candidates.length === 1;
+    const { candidates } = this.choose(seen, model, undefined);
+    if (candidates.length !== 1) return false;
+    // The RFC bears the names and the version of its base: what raises a level tells the two apart.
+    if (model !== undefined || this.#named !== undefined || candidates[0] !== 'world-switch') return true;
+    return this.#rfc.raisesElsewhere;
   }
 
   choose(seen: SeenSources, model: ModelId | undefined, host: Host | undefined): Choice {
@@ -179,8 +179,9 @@ export class Evidence {
       reasons.push(`kvm_get_timer_map with ev: (first at ${this.#shapePosition}): 6.4 or later`);
       return this.#offsetOrStateless(seen, reasons);
     }
-    if (this.#isRfc(seen)) {
-      reasons.push('load hooks, irq_set_vcpu_affinity at every load, and no timer map: the RFC of December 2016');
+    const rfc = this.#rfcReason(seen);
+    if (rfc !== undefined) {
+      reasons.push(`${rfc}: the RFC of December 2016`);
       return ['rfc-load-put'];
     }
     if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire')) {
@@ -228,8 +229,17 @@ export class Evidence {
     return ['offset', 'stateless-level'];
   }
 
-  #isRfc(seen: SeenSources): boolean {
-    return this.#loadHooks && this.#affinityByLoad >= 2 && (this.#oldNames || !seen.has('kvm_timer_save_state'));
+  /** Why it is the RFC on its old base, whatever version the kernel says; undefined when nothing tells. */
+  #rfcReason(seen: SeenSources): string | undefined {
+    if (this.#rfc.clearsAtPut)
+      return "loads set and puts clear the forwarded flag of the timer's interrupt (irq_set_vcpu_affinity), and there is no timer map";
+    if (!this.#rfc.handlerWorks) return undefined;
+    if (this.#hasName(TimerName.kvm_timer_expire) || seen.has('kvm_timer_expire'))
+      return 'the handler of the timer interrupt works beside the hrtimer callback kvm_timer_expire, whose world switch never lets it run';
+    const version = parseVersion(this.#kernel);
+    return version !== undefined && version <= 4014
+      ? `the handler of the timer interrupt works on ${this.#kernel}, whose world switch never lets it run`
+      : undefined;
   }
 
   #byKernel(reasons: string[]): readonly ModelId[] {
@@ -279,12 +289,26 @@ export class Evidence {
   /** Before 5.1 the host shows in nothing but the writes of CNTVOFF, from 4.16 on, where a probe records them. */
   #hostByOffset(candidates: readonly ModelId[], reasons: string[]): Host | undefined {
     const host = candidates.every((id) => keepingOffset.includes(id)) ? this.#old.host : undefined;
-    if (host !== undefined)
+    if (host !== undefined) {
       reasons.push(
         `CNTVOFF is ${host === 'vhe' ? 'not ' : ''}set to zero at puts, which 4.16 to 5.0 do on non-VHE only`,
       );
-    else reasons.push('no timer map was seen');
-    return host;
+      return host;
+    }
+    return this.#hostByIrq(reasons);
+  }
+
+  /** The host's own timer is the hypervisor's on VHE, whose interrupt is mapped behind the guest's, else one before it. */
+  #hostByIrq(reasons: string[]): Host | undefined {
+    const below = this.#hasName(TimerName.arch_timer_below);
+    if (below === this.#hasName(TimerName.arch_timer_above)) {
+      reasons.push('no timer map was seen');
+      return undefined;
+    }
+    reasons.push(
+      `the number of arch_timer's interrupt is ${below ? 'below' : 'above'} that of the guest timer: the host uses the ${below ? 'physical' : 'hypervisor'} timer`,
+    );
+    return below ? 'nvhe' : 'vhe';
   }
 
   #chooseHost(forced: Host | undefined, candidates: readonly ModelId[], reasons: string[]): Host | undefined {

@@ -46,7 +46,7 @@ const load: Step = (machine, cpu, vcpu, event) => {
 };
 
 /** kvm_timer_vcpu_load and _put where they are probed: the load has been applied, what is new is the memory copy. */
-const memoryShown: Step = (machine, _cpu, vcpu, event) => {
+export const memoryShown: Step = (machine, _cpu, vcpu, event) => {
   if (vcpu !== undefined && event.level === 0 && event.hasCval) machine.showMemory(vcpu, Timer.vtimer, event);
 };
 

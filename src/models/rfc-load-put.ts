@@ -3,6 +3,7 @@ import type { Machine } from '../machine/machine.js';
 import type { CpuState } from '../machine/state.js';
 import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { impliedSave, restore, save } from './implied.js';
+import { memoryShown } from './load-put.js';
 import type { Model, Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
 
@@ -83,6 +84,8 @@ export const rfcLoadPutModel: Model = {
     load,
     put,
     put_end: putEnd,
+    timer_load: memoryShown,
+    timer_put: memoryShown,
     schedule,
     unschedule,
     vtimer_irq: irq,

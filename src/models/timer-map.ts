@@ -1,5 +1,5 @@
 import { Certainty } from '../events/event.js';
-import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
+import { contextCount, no, nowhere, somewhere, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { Model, Step } from './model.js';
 
 // Source: arch_timer.c and arm.c of 5.4, 5.10, 5.15 and 6.1 (specification §2d). From 5.1 on the kernel traces
@@ -42,6 +42,10 @@ const entry: Step = (_machine, cpu, vcpu) => {
   if (vcpu.cpu === somewhere) vcpu.cpu = cpu.index;
   if (cpu.running === somewhere) cpu.running = vcpu.index;
   for (const context of vcpu.contexts) if (context.loaded !== no) context.enteredSinceRestore = yes;
+  // A hypervisor in the guest writes the timers of its own guest in memory (VNCR_EL2), which traps nowhere.
+  if (vcpu.isNested)
+    for (let timer = 0; timer < contextCount; timer++)
+      if (vcpu.isEmulated(timer)) (vcpu.contexts[timer] as TimerContext).writable = yes;
 };
 
 /** kvm_arch_vcpu_ioctl_run, at trace_kvm_exit: interrupts were on again for a moment (§0.5, point 1). */

@@ -7,3 +7,6 @@ export type ReportFormat = (typeof reportFormats)[number];
 export const nativeForms = ['csv', 'jsonl'] as const;
 
 export type NativeForm = (typeof nativeForms)[number];
+
+/** What a model can be printed as; the graphs show its lifecycle. */
+export const designFormats = ['text', 'json', 'dot', 'mermaid', 'rv'] as const;

@@ -11,9 +11,9 @@ import { createTheme } from './text/theme.js';
  * A consumer of the facts of one run. It knows nothing of how they were computed, so a recorded stream can be
  * replayed into it.
  */
-export interface Reporter {
+export interface Reporter<F extends { readonly type: string } = Fact> {
   /** Takes the next fact; the next one is not given before the promise has resolved. */
-  fact(fact: Fact): void | Promise<void>;
+  fact(fact: F): void | Promise<void>;
   /** No fact follows. Without a `run-end` before it the run was cut short. */
   end(): void | Promise<void>;
 }

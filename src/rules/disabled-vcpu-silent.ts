@@ -35,6 +35,14 @@ export default defineRule({
     ],
     violating: [
       {
+        title: 'the ioctls that set a vcpu up load it (W10)',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nset_active,0,0,27,0\nset_cntvoff,0,0\nput,0,0\nset_cntvoff,0,0\nload,0,0\nenable,0,0\n',
+        message: 'noise',
+        line: 3,
+      },
+      {
         title: 'restored before the enable',
         model: 'timer-map',
         trace:

@@ -1,4 +1,4 @@
-import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, replaceEvent, type TimerContext, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
@@ -35,6 +35,14 @@ export default defineRule({
       must: 'the physical interrupt is set active',
       but: 'its active state was cleared',
       therefore: 'the interrupt fires as soon as the timer is restored: one useless exit at every load',
+    },
+    'inactive-direct': {
+      headline:
+        'the load of {vcpu} clears the active state of its {timer} interrupt on CPU {cpu}, and its guest has a GICv5',
+      given: 'the guest of {vcpu} takes the {timer} interrupt directly',
+      must: 'the load sets the physical interrupt active, whatever the level',
+      but: 'its active state was cleared',
+      therefore: 'the host takes the interrupts that are meant for the guest',
     },
     'not-written': {
       headline:
@@ -90,6 +98,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'a GICv5 guest: cleared, though the interrupt is that of the guest from the load to the put',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,0\nrestore,0,0,vtimer,1,0x1000\n',
+        message: 'inactive-direct',
+        line: 4,
+      },
       {
         title: 'cleared although the level is high',
         model: 'timer-map',
@@ -199,6 +215,9 @@ export default defineRule({
           // The RFC and 4.15 report no level in their load: they use the one that is cached.
           const cached = cachesLine(model) && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
           if (loaded.level < 0 && !cached) return;
+          // A GICv5 guest owns the interrupt while it is loaded, whatever the level.
+          if (event.level === 0 && isGicv5Ppi(loaded.report.irq))
+            return violate(event, 'inactive-direct', event.vcpu, timer, [loaded.report]);
           // With the level low the state is that of the virtual interrupt, which leaves no record: both are right.
           if (event.level === 1 || (loaded.level === 0 && !cached)) context.hold(event);
           else violate(event, 'inactive', event.vcpu, timer, loaded.level === 1 ? [loaded.report] : []);

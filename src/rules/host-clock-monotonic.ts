@@ -112,8 +112,8 @@ export default defineRule({
     const { machine } = context;
     /** By CPU: time of the last record that was looked at. */
     const last: number[] = [];
-    /** By CPU: the first record of a run that has one time, and the vcpu whose entry and exit both are in it, or -1. */
-    const runs = new Slots();
+    /** By CPU: serial of the first record of a run that has one time, and the vcpu whose entry and exit both are in it, or -1. */
+    const runs: number[] = [];
     const guestInRun: number[] = [];
     /** By vcpu: serial of the first entry since its load. */
     const firstEntry: number[] = [];
@@ -138,11 +138,11 @@ export default defineRule({
     }
 
     /** The vcpu that is loaded on a CPU, or was put there since the run began. */
-    function loadedOn(cpu: number, run: TimerEvent): VcpuState | undefined {
+    function loadedOn(cpu: number, run: number): VcpuState | undefined {
       const { running } = machine.cpu(cpu);
       if (running >= 0) return machine.vcpu(running);
       const put = machine.cpu(cpu).last[Kind.put];
-      return put.serial >= run.serial && put.vcpu >= 0 ? machine.vcpu(put.vcpu) : undefined;
+      return put.serial >= run && put.vcpu >= 0 ? machine.vcpu(put.vcpu) : undefined;
     }
 
     const look: Handler = (event) => {
@@ -157,13 +157,13 @@ export default defineRule({
       if (time === before) {
         if (kind === Kind.exit && event.vcpu >= 0) {
           const entry = machine.vcpu(event.vcpu).last[Kind.entry];
-          const run = runs.get(cpu);
-          if (run !== undefined && entry.cpu === cpu && entry.serial >= run.serial) guestInRun[cpu] = event.vcpu;
+          const run = runs[cpu];
+          if (run !== undefined && entry.cpu === cpu && entry.serial >= run) guestInRun[cpu] = event.vcpu;
         }
         return;
       }
       const write = zeroed.get(cpu);
-      const run = runs.get(cpu);
+      const run = runs[cpu];
       if (before !== undefined && run !== undefined) {
         const step = time - before;
         if (step < 0) {
@@ -178,16 +178,16 @@ export default defineRule({
       }
       if (kind === Kind.exit && event.vcpu >= 0 && before !== undefined && time > before) context.hold(event);
       guestInRun[cpu] = -1;
-      runs.set(cpu, event);
+      runs[cpu] = event.serial;
       if (write !== undefined) zeroed.clear(cpu);
       if (kind === Kind.set_cntvoff && event.hasValue && isZeroValue(event)) zeroed.set(cpu, event);
     };
 
     /** The clock goes on after a run that holds a stay in the guest: from the load to the put it stood still. */
-    function standsStill(event: TimerEvent, run: TimerEvent, vcpu: VcpuState, step: number): void {
+    function standsStill(event: TimerEvent, run: number, vcpu: VcpuState, step: number): void {
       // The offset is written between the record of the load and the first entry.
       const entry = firstEntry[vcpu.index] ?? 0;
-      if (vcpu.last[Kind.load].serial === 0 || entry < vcpu.last[Kind.load].serial || entry < run.serial) return;
+      if (vcpu.last[Kind.load].serial === 0 || entry < vcpu.last[Kind.load].serial || entry < run) return;
       const left = leaves.has(event.kind) || vcpu.putting || vcpu.cpu !== event.cpu;
       if (left) violate(event, vcpu, 'stood-still', step);
     }
@@ -205,7 +205,7 @@ export default defineRule({
         ...(Object.fromEntries(looked.map((kind) => [kind, look])) as Record<(typeof looked)[number], Handler>),
         lost(event) {
           if (event.cpu < 0) return;
-          runs.clear(event.cpu);
+          delete runs[event.cpu];
           zeroed.clear(event.cpu);
           delete last[event.cpu];
           guestInRun[event.cpu] = -1;

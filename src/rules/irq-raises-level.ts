@@ -1,6 +1,6 @@
-import type { TimerEvent } from '../events/event.js';
+import { canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { no, nowhere, somewhere, unknown, yes } from '../machine/state.js';
+import { no, nowhere, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, Slots, timerText, vcpuName } from './support.js';
@@ -64,6 +64,7 @@ export default defineRule({
       if (loaded === unknown && context.records(Kind.restore)) return context.undecided(irq, because.initial);
       // The handler asks the memory copy of a timer that is not loaded.
       if (loaded === no) return;
+      if (model.id === 'rfc-load-put' && raised[event.cpu] !== true) return ofRfc(event, irq, machine.vcpu(running));
       const total = (totals[running] ?? 0) + 1;
       totals[running] = total;
       if (raised[event.cpu] === true) return context.hold(irq);
@@ -75,6 +76,32 @@ export default defineRule({
         message: 'ignored',
         data: { timer: timerText(irq.timer), vcpu: vcpuName(machine, running), cpu: event.cpu, misses: missed, total },
         witness: [],
+        at: irq,
+      });
+    }
+
+    /**
+     * The RFC's handler raises the level of whatever can fire, expired or not (W7): it is right to ignore an interrupt
+     * only of a timer that cannot, or whose registers the load has not written yet.
+     */
+    function ofRfc(event: TimerEvent, irq: TimerEvent, vcpu: VcpuState): void {
+      const state = vcpu.contexts[irq.timer];
+      if (state === undefined || (state.implied && context.records(Kind.restore))) return;
+      if (state.enteredSinceRestore !== no) return context.undecided(irq, because.entered);
+      if (state.restoredCtl < 0) return context.undecided(irq, because.initial);
+      if (!canFire(state.restoredCtl)) return context.hold(irq);
+      const missed = (misses[vcpu.index] ?? 0) + 1;
+      misses[vcpu.index] = missed;
+      context.violate(irq, {
+        message: 'ignored',
+        data: {
+          timer: timerText(irq.timer),
+          vcpu: vcpuName(machine, vcpu.index),
+          cpu: event.cpu,
+          misses: missed,
+          total: totals[vcpu.index] ?? missed,
+        },
+        witness: [state.restore],
         at: irq,
       });
     }

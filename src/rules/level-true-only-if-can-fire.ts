@@ -1,4 +1,5 @@
 import { Context, canFire, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -78,6 +79,9 @@ export default defineRule({
           const state = vcpu.contexts[event.timer] as TimerContext;
           if (vcpu.isEmulated(event.timer)) return context.undecided(event, because.emulated);
           const key = event.vcpu * contextCount + event.timer;
+          // Where kvm_timer_update_irq is probed, the RFC's handler shows the CTL that it has just read.
+          if (context.model.id === 'rfc-load-put' && event.ctl >= 0)
+            return judge(event, event.ctl, machine.cpu(event.cpu).last[Kind.vtimer_irq], 'handler', event);
           if (state.loaded === no) {
             // A callback of a soft timer is not part of the load that will show the memory copy.
             if (event.context === Context.hardirq) return context.undecided(event, because.initial);

@@ -1,6 +1,6 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { no, nowhere, somewhere, type TimerContext, yes } from '../machine/state.js';
+import { hardwareOf, no, nowhere, somewhere, type TimerContext, twinOf, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
@@ -17,6 +17,13 @@ export default defineRule({
   needs: ['restore', 'save'],
   source: 'timer_save_state and timer_restore_state, field `loaded` (RFC hunk of arch_timer.c); specification §4.1',
   messages: {
+    'map-without-save': {
+      headline: 'the {timer} of {vcpu} is restored on CPU {cpu} into the registers that its {twin} holds',
+      given: 'the {twin} of {vcpu} was restored there, and not saved',
+      must: 'it is saved before the {timer} takes the same registers',
+      but: 'the {timer} was restored',
+      therefore: 'what the guest had programmed into its {twin} is lost',
+    },
     'restore-over-another': {
       headline: 'the {timer} of {vcpu} is restored on CPU {cpu} over that of {other}, which was not saved',
       given: 'the {timer} of {other} was restored on CPU {cpu} and not saved since',
@@ -42,6 +49,13 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: 'the map of a hypervisor in the guest turns between a put and a load',
+        model: 'offset',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,dv,dp,ev,ep\nload,0,0\ntimer_map,0,0,,,,2,3,1,0\nrestore,0,0,hvtimer,1,0x1000\nrestore,0,0,hptimer,0,0\nput,0,0\nsave,0,0,hvtimer,1,0x1000\nsave,0,0,hptimer,0,0\nload,0,0\ntimer_map,0,0,,,,1,0,2,3\nrestore,0,0,vtimer,1,0x2000\nrestore,0,0,ptimer,0,0\n',
+      },
+      {
         title: 'saved before the other vcpu is restored',
         model: 'timer-map',
         trace:
@@ -55,6 +69,15 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the map turns without a save',
+        model: 'offset',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,dv,dp,ev,ep\nload,0,0\ntimer_map,0,0,,,,2,3,1,0\nrestore,0,0,hvtimer,1,0x1000\nentry,0,0\nexit,0,0\ntimer_map,0,0,,,,1,0,2,3\nrestore,0,0,vtimer,1,0x2000\n',
+        message: 'map-without-save',
+        line: 8,
+      },
       {
         title: 'the put of vcpu 0 saves nothing',
         model: 'timer-map',
@@ -77,9 +100,22 @@ export default defineRule({
 
     function register(event: TimerEvent, mine: boolean, message: string): void {
       if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
-      const owner = machine.cpu(event.cpu).owner[event.timer] as number;
+      const owner = machine.cpu(event.cpu).owner[hardwareOf(event.timer)] as number;
       if (owner === somewhere) return context.undecided(event, because.initial);
       if (owner === event.vcpu || owner === nowhere) {
+        const twin = machine.vcpu(event.vcpu).contexts[twinOf(event.timer)] as TimerContext;
+        if (owner === event.vcpu && !mine && twin.loaded === yes)
+          return context.violate(event, {
+            message: 'map-without-save',
+            data: {
+              timer: timerText(event.timer),
+              vcpu: vcpuName(machine, event.vcpu),
+              twin: timerText(twinOf(event.timer)),
+              cpu: event.cpu,
+            },
+            witness: [twin.restore],
+            distrustRegisters: twinOf(event.timer),
+          });
         // Saving what is not loaded, restoring what is: save-requires-restore judges that.
         // What the model has implied its record only confirms.
         const { implied } = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
@@ -112,7 +148,7 @@ export default defineRule({
           for (const timer of inOrder) {
             const state = vcpu.contexts[timer] as TimerContext;
             if (state.loaded === no && state.save.serial > put.serial) context.hold(event);
-            if (state.loaded !== yes || machine.cpu(event.cpu).owner[timer] !== vcpu.index) continue;
+            if (state.loaded !== yes || machine.cpu(event.cpu).owner[hardwareOf(timer)] !== vcpu.index) continue;
             context.violate(event, {
               message: 'put-without-save',
               data: { timer: timerText(timer), vcpu: vcpuName(machine, vcpu.index), cpu: event.cpu },

@@ -1,4 +1,4 @@
-import { writableCtl } from '../events/event.js';
+import { Timer, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -6,6 +6,8 @@ import { defineRule } from './rule.js';
 import { accessClasses, ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
 
 const trapped = 'a trapped access may have written the register in between';
+
+const hypervisor = 'the hypervisor in the guest may have written the register in between, which leaves no record';
 
 export default defineRule({
   id: 'restore-equals-last-save',
@@ -133,6 +135,10 @@ export default defineRule({
           const cvalDiffers = !cvalWritten && (event.cvalHi !== save.cvalHi || event.cvalLo !== save.cvalLo);
           if (!ctlDiffers && !cvalDiffers) return context.hold(event);
 
+          // Its timers are emulated while that hypervisor runs, which then writes them without a trap (FEAT_NV2).
+          const ofItsGuest = event.timer === Timer.vtimer || event.timer === Timer.ptimer;
+          if (vcpu.isNested && ofItsGuest && vcpu.last[Kind.entry].serial > save.serial)
+            return context.undecided(event, hypervisor);
           const writable = userspaceMayHaveWritten(vcpu, state);
           if (writable === yes) return context.undecided(event, because.userspace);
           if (writable === unknown) return context.undecided(event, because.initial);

@@ -11,7 +11,7 @@ export default defineRule({
     'Code that reads or writes the hardware timer for a vcpu runs on the CPU on which the vcpu is loaded, or while it is not loaded.',
   why: "On another CPU the registers are another vcpu's: its deadline ends up in this vcpu's memory.",
   models: everyModel('error'),
-  needs: [['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq'], 'load', 'put'],
+  needs: [['save', 'restore', 'sync', 'reset', 'user_write', 'update_irq', 'expiry_work'], 'load', 'put'],
   source: 'RFC weak point W8 (should_fire reads the current CPU); fixed for reset by e761a927bc9a; specification §4.1',
   messages: {
     elsewhere: {
@@ -36,6 +36,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the work item of an expired background timer runs while the vcpu is loaded elsewhere already',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,time\nload,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nbg_expire,0,1,1ms\nload,0,0,2ms\nexpiry_work,0,1,3ms\n',
+        message: 'elsewhere',
+        line: 8,
+      },
       {
         title: 'vcpu 0 resets vcpu 1, which is still loaded on CPU 1',
         model: 'rfc-load-put',
@@ -65,13 +73,18 @@ export default defineRule({
         },
         witness: [vcpu.last[Kind.load]],
         explainedBy: endsOfLoad,
-        distrustOwnership: true,
+        // What runs elsewhere by its nature says nothing about who is loaded where.
+        distrustOwnership: event.kind !== Kind.expiry_work,
       });
     }
     const kinds = ['save', 'restore', 'sync', 'reset', 'user_write'] as const;
     return {
       before: {
         ...(Object.fromEntries(kinds.map((kind) => [kind, judge])) as Record<(typeof kinds)[number], Handler>),
+        expiry_work(event) {
+          // kvm_timer_should_fire in the work item, gone since 63e41226afc3, refreshes what is loaded, wherever it runs.
+          if (context.model.id === 'rfc-load-put') judge(event);
+        },
         update_irq(event) {
           // An interrupt handler or a soft timer's callback takes the level from the running vcpu or from memory.
           if (event.context !== Context.hardirq && event.context !== Context.softirq) judge(event);

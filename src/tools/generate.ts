@@ -7,7 +7,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
 import { infoJsonSchema } from '../report/json/info.js';
+import { modelsJsonSchema } from '../report/json/models.js';
 import { reportJsonSchema } from '../report/json/schema.js';
+import { statsJsonSchema } from '../report/json/stats.js';
 import { withGeneratedParts } from './readme.js';
 
 /** The project's root, seen from `src/tools` as from `dist/tools`. */
@@ -29,6 +31,8 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/native-csv.schema.json', content: () => json(csvJsonSchema()) },
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
   { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
+  { file: 'schemas/stats.schema.json', content: () => json(statsJsonSchema()) },
+  { file: 'schemas/models.schema.json', content: () => json(modelsJsonSchema()) },
   {
     file: 'README.md',
     content: async () => withGeneratedParts(await readFile(join(projectRoot, 'README.md'), 'utf8')),

@@ -1,4 +1,4 @@
-import { Certainty, Context, defaultPpi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, defaultPpi, isGicv5Ppi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { formatU64, U64Map } from '../events/u64.js';
 import type { CpuTrack } from './cpu-track.js';
@@ -81,6 +81,7 @@ export class Attribution {
       case Kind.bg_arm:
       case Kind.bg_cancel:
       case Kind.bg_expire:
+      case Kind.expiry_work:
         return this.#background(thread, event, inTask);
       case Kind.soft_arm:
       case Kind.soft_cancel:
@@ -102,6 +103,8 @@ export class Attribution {
       case Kind.mask_irq:
       case Kind.set_affinity:
         if (event.timer === Timer.unknown) event.timer = this.#timerIrqs.get(event.irq) ?? Timer.unknown;
+        if (event.kind === Kind.set_affinity && event.timer === Timer.unknown && inTask)
+          this.#clearedInPut(thread, event);
         event.timer = direct(event.timer, inTask ? thread.vcpu : cpu.running);
         return this.attribute(event, inTask ? thread.vcpu : cpu.running, Certainty.derived);
       case Kind.set_cntpoff:
@@ -228,6 +231,14 @@ export class Attribution {
     return this.attribute(event, undefined, Certainty.unknown);
   }
 
+  /** Only the RFC takes an interrupt from the vcpu in its put, and only the virtual timer's. */
+  #clearedInPut(thread: Thread, event: TimerEvent): void {
+    if (event.level !== 0 || event.irq < 0 || thread.vcpu === undefined || thread.vcpu.putCpu !== event.cpu) return;
+    if (this.#timerIrqs.size > 0) return;
+    this.#timerIrqs.set(event.irq, Timer.vtimer);
+    event.timer = Timer.vtimer;
+  }
+
   /** In interrupt context an id means the vcpu that is loaded on the CPU, if it has that id. */
   #byId(cpu: CpuTrack, id: number): Vcpu | undefined {
     const vcpu = cpu.running;
@@ -288,7 +299,7 @@ function direct(timer: number, vcpu: Vcpu | undefined): number {
   return isVirtual(timer) ? vcpu.directVtimer : vcpu.directPtimer;
 }
 
-/** The number of a per-CPU interrupt: that of a GICv5 guest has its type in the upper three bits, and 1 is a PPI. */
+/** The number of a per-CPU interrupt, without the type that a GICv5 guest's has. */
 function ppiOf(irq: number): number {
-  return irq >>> 29 === 1 ? irq & 0x1fffffff : irq;
+  return isGicv5Ppi(irq) ? irq & 0x1fffffff : irq;
 }

@@ -19,7 +19,7 @@ describe('the command line', () => {
     expect(timervet('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  test.each([[[]], [['check']], [['convert']], [['explain']], [['info']], [['rules']]])(
+  test.each([[[]], [['check']], [['convert']], [['explain']], [['info']], [['models']], [['rules']]])(
     'prints help with examples for %j',
     (command) => {
       const { status, stdout, stderr } = timervet(...command, '--help');

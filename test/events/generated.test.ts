@@ -15,5 +15,5 @@ it('generates what is missing, once', async () => {
   expect(await generate(root)).toEqual(files);
   expect(await generate(root)).toEqual([]);
   const schema = JSON.parse(await readFile(join(root, 'schemas/native-event.schema.json'), 'utf8'));
-  expect(schema.anyOf[0].properties.ctl.description).toMatch(/For: save, restore/);
+  expect(schema.anyOf[0].properties.ctl.description).toMatch(/ save, restore, /);
 });

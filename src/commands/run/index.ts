@@ -6,4 +6,7 @@ export { runCheck } from './check.js';
 export { runConvert } from './convert.js';
 export { runExplain } from './explain.js';
 export { runInfo } from './info.js';
+export { runModels } from './models.js';
+export { runReplay } from './replay.js';
 export { runRules } from './rules.js';
+export { runStats } from './stats.js';

@@ -14,6 +14,7 @@ import { ExitCode } from '../support/exit-codes.js';
 import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
 import { endingAt, interruptible } from '../support/interrupt.js';
 import { runReporters } from '../support/run-reporters.js';
+import { withoutVerdict } from './without-verdict.js';
 
 /** The schema library comes with the JSON report, so that is loaded only where it is asked for. */
 async function createReporter(
@@ -28,16 +29,9 @@ async function createReporter(
   return infoTextReporter(output, await createTheme(output.color));
 }
 
-/** The facts of a check of which only the reading counts: what the rules found is no matter of this command. */
+/** What the rules found is no matter of this command. */
 async function* readingOf(facts: AsyncIterable<Fact>): AsyncGenerator<Fact> {
-  for await (const fact of facts) {
-    if (fact.type === 'finding') continue;
-    if (fact.type !== 'run-end') yield fact;
-    else {
-      const exitCode = fact.run.failures.length > 0 ? ExitCode.unreadable : ExitCode.clean;
-      yield { ...fact, run: { ...fact.run, exitCode } };
-    }
-  }
+  for await (const fact of facts) if (fact.type !== 'finding') yield fact;
 }
 
 /** `timervet info`. @returns the exit code */
@@ -52,7 +46,7 @@ export async function runInfo(
   const reporter = await createReporter(options.format, output, context.version);
   const code = await interruptible((signal) => {
     const settings = { ...(options.inputFormat !== undefined && { inputFormat: options.inputFormat }) };
-    return runReporters(readingOf(check(endingAt(signal, paths.map(fileInput)), settings)), {
+    return runReporters(withoutVerdict(readingOf(check(endingAt(signal, paths.map(fileInput)), settings))), {
       reports: [{ reporter, output }],
       companions: [
         lateOptimisation(paths),

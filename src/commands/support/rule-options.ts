@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
-import { nearest } from '../../events/nearest.js';
 import { type Rule, type Severity, severities } from '../../rules/rule.js';
+import { didYouMean } from './did-you-mean.js';
 import { UsageError } from './usage-error.js';
 
 /** Severities by rule id, as `--rule` gives them. */
@@ -20,12 +20,6 @@ export function addRuleOverride(text: string, earlier: RuleOverrides = {}): Rule
   return { ...earlier, [text.slice(0, separator)]: severity };
 }
 
-/** What a misspelt or shortened id may have meant, at most three ids. */
-function meantIds(id: string, ids: readonly string[]): string[] {
-  const spelling = nearest(id, ids);
-  return spelling === undefined ? ids.filter((candidate) => candidate.includes(id)).slice(0, 3) : [spelling];
-}
-
 /**
  * The rule with an id.
  * @throws UsageError when there is none
@@ -33,13 +27,6 @@ function meantIds(id: string, ids: readonly string[]): string[] {
 export function findRule(rules: readonly Rule[], id: string): Rule {
   const rule = rules.find((candidate) => candidate.id === id);
   if (rule !== undefined) return rule;
-  const list = "'timervet rules' lists all rules";
-  const meant = meantIds(
-    id,
-    rules.map((candidate) => candidate.id),
-  ).map((candidate) => `'${candidate}'`);
-  throw new UsageError(
-    `unknown rule '${id}'`,
-    meant.length === 0 ? list : `did you mean ${meant.join(' or ')}? ${list}`,
-  );
+  const ids = rules.map((candidate) => candidate.id);
+  throw new UsageError(`unknown rule '${id}'`, didYouMean(id, ids, "'timervet rules' lists all rules"));
 }

@@ -4,17 +4,20 @@ import type { Reporter } from '../../report/reporter.js';
 import { type Severity, severities } from '../../rules/rule.js';
 import { ExitCode } from './exit-codes.js';
 
+/** A fact of any run: those of a check, and what a command shows beside them. */
+type AnyFact = Fact | { readonly type: 'moment' };
+
 /** A reporter and where it writes. */
-export interface OpenReporter {
-  readonly reporter: Reporter;
+export interface OpenReporter<F extends AnyFact = Fact> {
+  readonly reporter: Reporter<F>;
   readonly output: Output;
 }
 
-export interface RunOptions {
+export interface RunOptions<F extends AnyFact = Fact> {
   /** The reports that were asked for: when the readers of all of them have gone away, the run ends. */
-  readonly reports: readonly OpenReporter[];
+  readonly reports: readonly OpenReporter<F>[];
   /** Reporters beside them that keep no run alive (progress, failures). They get each fact first. */
-  readonly companions: readonly Reporter[];
+  readonly companions: readonly Reporter<F>[];
   /** How many inputs the run has. */
   readonly inputs: number;
   readonly failOn: Severity;
@@ -31,21 +34,27 @@ function codeOfUnfinishedRun(violated: boolean, failed: boolean): number {
   return failed ? ExitCode.unreadable : ExitCode.inconclusive;
 }
 
+/** The end of a run that the user has cut short has an exit code of its own. */
+function asInterrupted<F extends AnyFact>(fact: F): F {
+  return fact.type === 'run-end' ? { ...fact, run: { ...fact.run, exitCode: ExitCode.interrupted } } : fact;
+}
+
 /**
  * Gives every fact of a run to the reporters, one after the other.
  * @returns the exit code of the run
  */
-export async function runReporters(facts: AsyncIterable<Fact>, options: RunOptions): Promise<number> {
+export async function runReporters<F extends AnyFact>(
+  facts: AsyncIterable<F>,
+  options: RunOptions<F>,
+): Promise<number> {
   const { reports, companions, interrupted } = options;
   let finished: number | undefined;
   let unread = options.inputs;
   let violated = false;
   let failed = false;
-  for await (let fact of facts) {
-    if (fact.type === 'run-end') {
-      if (interrupted.aborted) fact = { ...fact, run: { ...fact.run, exitCode: ExitCode.interrupted } };
-      finished = fact.run.exitCode;
-    }
+  for await (const given of facts) {
+    const fact = interrupted.aborted ? asInterrupted(given) : given;
+    if (fact.type === 'run-end') finished = fact.run.exitCode;
     if (fact.type === 'trace-end' || fact.type === 'trace-failed') unread -= 1;
     failed ||= fact.type === 'trace-failed';
     violated ||=

@@ -21,7 +21,7 @@ const position = z
   .object({ line: count.optional(), offset: count.optional() })
   .describe('Line of a text input (from 1) or byte offset in a binary one.');
 
-const vcpu = z
+export const vcpu = z
   .object({
     vm: count.describe('Number of the VM, made up by the tool, from 0.'),
     id: z.int().min(-1).describe('vcpu_id; -1 when no record named it.'),

@@ -1,0 +1,58 @@
+import { fileInput, stats } from '../../index.js';
+import { inputFormats } from '../../input/index.js';
+import { failureLines } from '../../report/failures.js';
+import type { Output } from '../../report/output.js';
+import { progressLine } from '../../report/progress.js';
+import type { Reporter } from '../../report/reporter.js';
+import { statsTextReporter } from '../../report/text/stats.js';
+import { createTheme } from '../../report/text/theme.js';
+import type { StatsFact } from '../../stats/facts.js';
+import type { StatsCommandOptions } from '../stats.js';
+import { lateOptimisation } from '../support/compiler.js';
+import type { CommandContext } from '../support/context.js';
+import { ExitCode } from '../support/exit-codes.js';
+import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
+import { endingAt, interruptible } from '../support/interrupt.js';
+import { runReporters } from '../support/run-reporters.js';
+import { withoutVerdict } from './without-verdict.js';
+
+/** The schema library comes with the JSON report, so that is loaded only where it is asked for. */
+async function createReporter(
+  format: StatsCommandOptions['format'],
+  output: Output,
+  version: string,
+): Promise<Reporter<StatsFact>> {
+  if (format === 'json') {
+    const { statsJsonReporter } = await import('../../report/json/stats.js');
+    return statsJsonReporter(output, version);
+  }
+  return statsTextReporter(output, await createTheme(output.color));
+}
+
+/** `timervet stats`. @returns the exit code */
+export async function runStats(
+  paths: readonly string[],
+  options: StatsCommandOptions,
+  context: CommandContext,
+): Promise<number> {
+  refuseStandardInputTwice(paths);
+  refuseUnknownFormat(options.inputFormat, inputFormats);
+  const output = context.stdout();
+  const { format, ...settings } = options;
+  const reporter = await createReporter(format, output, context.version);
+  const code = await interruptible((signal) => {
+    return runReporters(withoutVerdict(stats(endingAt(signal, paths.map(fileInput)), settings)), {
+      reports: [{ reporter, output }],
+      companions: [
+        lateOptimisation(paths),
+        ...(context.interactive ? [progressLine(context.stderr())] : []),
+        ...(format === 'text' ? [] : [failureLines(context.stderr())]),
+      ],
+      inputs: paths.length,
+      failOn: 'error',
+      interrupted: signal,
+    });
+  });
+  // A reader of the output that goes away is no verdict here.
+  return code === ExitCode.unreadable || code === ExitCode.interrupted ? code : ExitCode.clean;
+}

@@ -1,0 +1,121 @@
+import { check } from '../check/check.js';
+import { describeCertainty, describeEvent } from '../check/describe.js';
+import type { CheckOptions, Fact } from '../check/facts.js';
+import type { Naming } from '../check/findings.js';
+import type { Observer } from '../check/observe.js';
+import type { Input } from '../check/read.js';
+import { Timer, type TimerEvent, timerNames } from '../events/event.js';
+import { Kind, type KindName, kindNames } from '../events/kinds.js';
+import type { Machine } from '../machine/machine.js';
+import { rules } from '../rules/index.js';
+import { changes, type Moment, stateOf, type TimerState } from './moment.js';
+
+/** Which events are shown; each condition narrows the choice. */
+export interface Selection {
+  /** A vcpu_id, of any VM or of that one. */
+  readonly vcpu?: { readonly id: number; readonly vm?: number };
+  readonly cpu?: number;
+  readonly kinds?: readonly KindName[];
+  /** Seconds in the trace's clock, both inclusive. */
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** Options of `replay`. */
+export interface ReplayOptions extends Pick<CheckOptions, 'model' | 'host' | 'inputFormat'> {
+  readonly select?: Selection;
+}
+
+/** A fact of a replay. */
+export type ReplayFact = Fact | { readonly type: 'moment'; readonly path: string; readonly moment: Moment };
+
+/** Makes moments of the events that were selected. */
+class Recorder implements Observer {
+  /** Those that wait to be yielded. */
+  readonly moments: Moment[] = [];
+  readonly #naming: Naming;
+  readonly #select: Selection;
+  readonly #kinds: ReadonlySet<number> | undefined;
+  /** By vcpu, the state after its last event, selected or not. */
+  readonly #states: (TimerState | undefined)[] = [];
+
+  constructor(naming: Naming, select: Selection) {
+    this.#naming = naming;
+    this.#select = select;
+    this.#kinds = select.kinds === undefined ? undefined : new Set(select.kinds.map((name) => Kind[name]));
+  }
+
+  event(event: TimerEvent, machine: Machine): void {
+    const isShown = this.#isSelected(event);
+    if (event.vcpu < 0) {
+      if (isShown) this.#show(event, null, []);
+      return;
+    }
+    const before = this.#states[event.vcpu];
+    const state = stateOf(machine.vcpu(event.vcpu));
+    this.#states[event.vcpu] = state;
+    if (isShown) this.#show(event, state, changes(before, state));
+  }
+
+  end(): void {}
+
+  #isSelected(event: TimerEvent): boolean {
+    const { cpu, from, to, vcpu } = this.#select;
+    if (cpu !== undefined && event.cpu !== cpu) return false;
+    if (this.#kinds !== undefined && !this.#kinds.has(event.kind)) return false;
+    if (vcpu !== undefined && !this.#isOf(event, vcpu)) return false;
+    if (from === undefined && to === undefined) return true;
+    const time = Number(this.#naming.time(event.time));
+    return (from === undefined || time >= from) && (to === undefined || time <= to);
+  }
+
+  /** Losses concern whoever may have been there. */
+  #isOf(event: TimerEvent, { id, vm }: { readonly id: number; readonly vm?: number }): boolean {
+    if (event.kind === Kind.lost) return true;
+    const name = event.vcpu < 0 ? null : this.#naming.vcpu(event.vcpu);
+    return name !== null && name.id === id && (vm === undefined || name.vm === vm);
+  }
+
+  #show(event: TimerEvent, state: TimerState | null, changed: Moment['changed']): void {
+    const naming = this.#naming;
+    this.moments.push({
+      time: naming.time(event.time),
+      position: naming.position(event.position),
+      cpu: event.cpu,
+      pid: event.pid,
+      comm: naming.comm(event.pid),
+      vcpu: event.vcpu < 0 ? null : naming.vcpu(event.vcpu),
+      event: kindNames[event.kind]!,
+      timer: event.timer === Timer.vtimer ? '' : (timerNames[event.timer] ?? ''),
+      text: describeEvent(event),
+      certainty: describeCertainty(event),
+      state,
+      changed,
+    });
+  }
+}
+
+/**
+ * Replays traces, one after the other: each event as it comes, with what the machine knows of its vcpu after it. No rule
+ * is checked. Memory does not grow with a trace.
+ *
+ * @throws RangeError for an option whose value does not exist
+ */
+export async function* replay(
+  inputs: readonly Input[],
+  options: ReplayOptions = {},
+): AsyncGenerator<ReplayFact, void, undefined> {
+  const { select = {}, ...others } = options;
+  let recorder: Recorder | undefined;
+  const observe = (naming: Naming) => {
+    recorder = new Recorder(naming, select);
+    return recorder;
+  };
+  const off = Object.fromEntries(rules.map(({ id }) => [id, 'off' as const]));
+  let path = '';
+  for await (const fact of check(inputs, { ...others, rules: off, observe })) {
+    if (fact.type === 'trace-start') path = fact.path;
+    for (const moment of recorder?.moments.splice(0) ?? []) yield { type: 'moment', path, moment };
+    yield fact;
+  }
+}

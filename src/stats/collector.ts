@@ -1,0 +1,254 @@
+import type { VcpuName } from '../check/facts.js';
+import type { Naming } from '../check/findings.js';
+import type { Observer } from '../check/observe.js';
+import type { TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import type { Machine } from '../machine/machine.js';
+import { nowhere, type VcpuState, yes } from '../machine/state.js';
+import { Cell, Count, Latency, Where } from './cell.js';
+
+/** No such time. */
+const never = Number.NaN;
+
+/** Classes of exceptions are below this (ESR_ELx.EC has six bits). */
+const classes = 64;
+
+/** Why the guest was left, as one number. @param exitClass -1 where the exit has none */
+export function exitReason(exitCode: number, exitClass: number): number {
+  return (exitCode + 1) * (classes + 1) + exitClass + 1;
+}
+
+/** The exit code and class of an `exitReason`. */
+export function reasonParts(reason: number): readonly [exitCode: number, exitClass: number] {
+  return [Math.floor(reason / (classes + 1)) - 1, (reason % (classes + 1)) - 1];
+}
+
+/** What is remembered of a vcpu until the event that ends it. */
+class Clocks {
+  where = Where.unknown;
+  /** Since when it is there, and on which CPU it was last. */
+  since = never;
+  cpu = -1;
+  inUserspace = false;
+  /** Reason of the exit that is being handled, -1 none. */
+  reason = -1;
+  exitAt = never;
+  interruptAt = never;
+  expiryAt = never;
+  wakeupAt = never;
+  loadAt = never;
+  waitAt = never;
+  slept = false;
+  /** CLOCK_MONOTONIC deadline of the background timer. */
+  deadline = never;
+  /** The interrupt at hand raised the level. */
+  raised = false;
+
+  forget(): void {
+    this.reason = -1;
+    this.exitAt = this.interruptAt = this.expiryAt = this.wakeupAt = this.loadAt = this.waitAt = this.deadline = never;
+  }
+}
+
+/** Counts and measures what the vcpus of a trace do, by vcpu and CPU, in memory that does not grow with the trace. */
+export class Collector implements Observer {
+  /** By vcpu and CPU. */
+  readonly cells: Cell[][] = [];
+  /** By vcpu, who it is; known at the end. */
+  names: readonly (VcpuName | null)[] = [];
+  readonly #clocks: Clocks[] = [];
+  readonly #naming: Naming;
+
+  constructor(naming: Naming) {
+    this.#naming = naming;
+  }
+
+  event(event: TimerEvent, machine: Machine): void {
+    const { kind } = event;
+    if (kind === Kind.lost) return this.#lost(event.time, machine);
+    if (event.vcpu < 0 || event.cpu < 0) return;
+    const vcpu = machine.vcpu(event.vcpu);
+    const clocks = this.#clocksOf(event.vcpu);
+    const cell = this.#cell(event.vcpu, event.cpu);
+    this.#measure(event, vcpu, clocks, cell);
+    const where = placeOf(vcpu, clocks);
+    if (where === clocks.where) return;
+    // KVM_RUN puts the vcpu before it says that it ends: that was no preemption.
+    const isEnd = clocks.where === Where.preempted && where === Where.userspace;
+    if (isEnd) {
+      clocks.where = where;
+      return;
+    }
+    this.#leave(event.vcpu, clocks, event.time);
+    if (where === Where.asleep) {
+      cell.counts[Count.sleeps]!++;
+      clocks.slept = true;
+    }
+    clocks.where = where;
+    clocks.since = event.time;
+    clocks.cpu = event.cpu;
+  }
+
+  end(time: number): void {
+    this.#clocks.forEach((clocks, vcpu) => {
+      if (time > clocks.since) this.#leave(vcpu, clocks, time);
+    });
+    this.names = this.cells.map((_, vcpu) => this.#naming.vcpu(vcpu));
+  }
+
+  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, cell: Cell): void {
+    const { counts } = cell;
+    const { time } = event;
+    switch (event.kind) {
+      case Kind.entry:
+        counts[Count.entries]!++;
+        if (clocks.reason >= 0) cell.exit(clocks.reason, time - clocks.exitAt);
+        measure(cell, Latency.loadToEntry, clocks.loadAt, time);
+        measure(cell, Latency.interruptToEntry, clocks.interruptAt, time);
+        measure(cell, Latency.expiryToEntry, clocks.expiryAt, time);
+        clocks.reason = -1;
+        clocks.loadAt = clocks.interruptAt = clocks.expiryAt = clocks.wakeupAt = never;
+        clocks.inUserspace = false;
+        return;
+      case Kind.exit:
+        counts[Count.exits]!++;
+        clocks.reason = exitReason(event.exitCode, event.exceptionClass);
+        clocks.exitAt = time;
+        return;
+      case Kind.load:
+        counts[Count.loads]!++;
+        if (clocks.cpu >= 0 && clocks.cpu !== event.cpu && clocks.where !== Where.unknown) counts[Count.migrations]!++;
+        measure(cell, Latency.wakeupToLoad, clocks.wakeupAt, time);
+        clocks.wakeupAt = never;
+        clocks.loadAt = time;
+        clocks.inUserspace = false;
+        return;
+      case Kind.put:
+        counts[Count.puts]!++;
+        clocks.loadAt = never;
+        return;
+      case Kind.wfx:
+        if (event.level !== 1) counts[Count.wfi]!++;
+        return;
+      case Kind.schedule:
+        if (Number.isNaN(clocks.waitAt)) clocks.waitAt = time;
+        clocks.slept = false;
+        return;
+      case Kind.unschedule:
+      case Kind.halt_end:
+        if (!Number.isNaN(clocks.waitAt) && !clocks.slept) counts[Count.polls]!++;
+        measure(cell, Latency.wait, clocks.waitAt, time);
+        clocks.waitAt = never;
+        return;
+      case Kind.userspace_exit:
+        counts[Count.userspaceExits]!++;
+        if (clocks.reason >= 0) cell.exit(clocks.reason, time - clocks.exitAt);
+        clocks.reason = -1;
+        clocks.waitAt = never;
+        clocks.inUserspace = true;
+        return;
+      case Kind.wakeup:
+        counts[Count.wakeups]!++;
+        measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
+        if (clocks.where === Where.asleep) clocks.wakeupAt = time;
+        return;
+      case Kind.save:
+        counts[Count.saves]!++;
+        return;
+      case Kind.restore:
+        counts[Count.restores]!++;
+        return;
+      case Kind.vtimer_irq:
+        counts[
+          vcpu.inGuest === yes ? Count.interruptsInGuest : vcpu.cpu >= 0 ? Count.interruptsLoaded : Count.interruptsLate
+        ]!++;
+        if (Number.isNaN(clocks.interruptAt)) clocks.interruptAt = time;
+        clocks.raised = false;
+        return;
+      case Kind.vtimer_irq_end:
+        if (!clocks.raised) counts[Count.interruptsSpurious]!++;
+        return;
+      case Kind.update_irq:
+        counts[event.level === 1 ? Count.levelRaised : Count.levelLowered]!++;
+        clocks.raised ||= event.level === 1;
+        return;
+      case Kind.set_active:
+        counts[Count.activeWrites]!++;
+        return;
+      case Kind.set_cntvoff:
+        counts[Count.offsetWrites]!++;
+        return;
+      case Kind.set_affinity:
+        counts[Count.affinityChanges]!++;
+        return;
+      case Kind.bg_arm:
+        counts[Count.backgroundArmed]!++;
+        clocks.deadline = event.expires;
+        return;
+      case Kind.bg_cancel:
+        counts[Count.backgroundCancelled]!++;
+        return;
+      case Kind.bg_expire:
+        counts[Count.backgroundFired]!++;
+        clocks.expiryAt = time;
+        if (event.expires >= 0 && clocks.deadline >= 0)
+          cell.latency(Latency.deadlineToExpiry, event.expires - clocks.deadline);
+        clocks.deadline = never;
+        return;
+      case Kind.soft_arm:
+        counts[Count.softArmed]!++;
+        return;
+      case Kind.soft_cancel:
+        counts[Count.softCancelled]!++;
+        return;
+      case Kind.soft_expire:
+        counts[Count.softFired]!++;
+        return;
+      default:
+    }
+  }
+
+  /** What was under way when records were lost is not measured. */
+  #lost(time: number, machine: Machine): void {
+    this.#clocks.forEach((clocks, index) => {
+      const where = placeOf(machine.vcpu(index), clocks);
+      if (where !== Where.unknown) return;
+      this.#leave(index, clocks, time);
+      clocks.forget();
+      clocks.where = Where.unknown;
+      clocks.since = time;
+    });
+  }
+
+  #leave(vcpu: number, clocks: Clocks, time: number): void {
+    if (clocks.cpu < 0 || Number.isNaN(clocks.since)) return;
+    const cell = this.#cell(vcpu, clocks.cpu);
+    cell.stay(clocks.where, time - clocks.since);
+    if (clocks.where === Where.preempted) cell.counts[Count.preemptions]!++;
+  }
+
+  #clocksOf(vcpu: number): Clocks {
+    while (this.#clocks.length <= vcpu) this.#clocks.push(new Clocks());
+    return this.#clocks[vcpu]!;
+  }
+
+  #cell(vcpu: number, cpu: number): Cell {
+    while (this.cells.length <= vcpu) this.cells.push([]);
+    const cells = this.cells[vcpu]!;
+    cells[cpu] ??= new Cell();
+    return cells[cpu];
+  }
+}
+
+function measure(cell: Cell, which: Latency, from: number, to: number): void {
+  if (!Number.isNaN(from)) cell.latency(which, to - from);
+}
+
+/** Where the machine says that a vcpu is. */
+function placeOf(vcpu: VcpuState, clocks: Clocks): Where {
+  if (vcpu.inGuest === yes) return Where.guest;
+  if (vcpu.cpu >= 0) return vcpu.blocked === yes ? Where.waiting : Where.host;
+  if (vcpu.cpu !== nowhere) return Where.unknown;
+  if (clocks.inUserspace) return Where.userspace;
+  return vcpu.blocked === yes ? Where.asleep : Where.preempted;
+}

@@ -1,0 +1,104 @@
+/** Buckets to a doubling: a quantile is off by at most one part in 64. */
+const perDoubling = 32;
+const bits = 5;
+
+/** What a distribution is told by. Durations in nanoseconds. */
+export interface Distribution {
+  readonly count: number;
+  readonly total: number;
+  readonly min: number;
+  readonly mean: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/**
+ * A distribution of durations in memory that does not grow with their number: exact below 32 ns, above it in buckets of
+ * 1/32 of a power of two.
+ */
+export class Histogram {
+  count = 0;
+  total = 0;
+  min = Number.POSITIVE_INFINITY;
+  max = 0;
+  /** By bucket; only as long as the largest value needs. */
+  #buckets = new Float64Array(perDoubling);
+
+  /** @param value nanoseconds; what is negative counts as 0 */
+  add(value: number): void {
+    const duration = value > 0 ? Math.round(value) : 0;
+    this.count++;
+    this.total += duration;
+    if (duration < this.min) this.min = duration;
+    if (duration > this.max) this.max = duration;
+    const bucket = bucketOf(duration);
+    if (bucket >= this.#buckets.length) this.#grow(bucket + 1);
+    this.#buckets[bucket]!++;
+  }
+
+  /** Adds all that another one holds. */
+  merge(other: Histogram): void {
+    this.count += other.count;
+    this.total += other.total;
+    this.min = Math.min(this.min, other.min);
+    this.max = Math.max(this.max, other.max);
+    if (other.#buckets.length > this.#buckets.length) this.#grow(other.#buckets.length);
+    for (let bucket = 0; bucket < other.#buckets.length; bucket++) this.#buckets[bucket]! += other.#buckets[bucket]!;
+  }
+
+  /** The value below which a share of all values lies: the middle of its bucket. @param share 0 to 1 */
+  quantile(share: number): number {
+    if (this.count === 0) return Number.NaN;
+    let left = Math.max(1, Math.ceil(share * this.count));
+    for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
+      left -= this.#buckets[bucket]!;
+      if (left <= 0) return Math.min(this.max, Math.max(this.min, middleOf(bucket)));
+    }
+    return this.max;
+  }
+
+  /** Numbers of values by lower bound of their power of two, the empty ones between them included. */
+  doublings(): { readonly from: number; readonly count: number }[] {
+    const sums = new Map<number, number>();
+    this.#buckets.forEach((count, bucket) => {
+      const from = bucket < perDoubling ? 0 : perDoubling * 2 ** (Math.floor(bucket / perDoubling) - 1);
+      sums.set(from, (sums.get(from) ?? 0) + count);
+    });
+    const all = [...sums].map(([from, count]) => ({ from, count }));
+    const first = all.findIndex(({ count }) => count > 0);
+    const last = all.findLastIndex(({ count }) => count > 0);
+    return first < 0 ? [] : all.slice(first, last + 1);
+  }
+
+  /** Undefined when it is empty. */
+  summary(): Distribution | undefined {
+    if (this.count === 0) return undefined;
+    const { count, total, min, max } = this;
+    const quantile = (share: number) => Math.round(this.quantile(share));
+    return { count, total, min, mean: total / count, p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max };
+  }
+
+  #grow(length: number): void {
+    const buckets = new Float64Array(Math.ceil(length / perDoubling) * perDoubling);
+    buckets.set(this.#buckets);
+    this.#buckets = buckets;
+  }
+}
+
+/** Values below 64 have a bucket each. */
+function bucketOf(value: number): number {
+  if (value < perDoubling) return value;
+  const exponent = Math.floor(Math.log2(value));
+  // The logarithm of a number just below a power of two may be rounded up to it.
+  const doubling = 2 ** exponent > value ? exponent - 1 : exponent;
+  return (doubling - bits + 1) * perDoubling + Math.floor(value / 2 ** (doubling - bits)) - perDoubling;
+}
+
+function middleOf(bucket: number): number {
+  if (bucket < perDoubling) return bucket;
+  const doubling = Math.floor(bucket / perDoubling) - 1 + bits;
+  const width = 2 ** (doubling - bits);
+  return (perDoubling + (bucket % perDoubling)) * width + (width - 1) / 2;
+}

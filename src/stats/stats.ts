@@ -1,0 +1,91 @@
+import { check } from '../check/check.js';
+import type { CheckOptions, VcpuName } from '../check/facts.js';
+import type { Naming } from '../check/findings.js';
+import type { Input } from '../check/read.js';
+import { exceptionClassNames, exitCodeNames } from '../events/exceptions.js';
+import { rules } from '../rules/index.js';
+import { Cell, Count, countNames, latencyNames, whereNames } from './cell.js';
+import { Collector, reasonParts } from './collector.js';
+import type { Grouping, GroupStats, Measured, StatsFact, TraceStats } from './facts.js';
+import type { Histogram } from './histogram.js';
+
+/** Options of `stats`. */
+export interface StatsOptions extends Pick<CheckOptions, 'model' | 'host' | 'inputFormat'> {
+  /** Default: by vcpu. */
+  readonly by?: Grouping;
+}
+
+/**
+ * Takes statistics of traces, one after the other: what `perf kvm stat` tells, and the timer's part in it. No rule is
+ * checked. Memory does not grow with a trace.
+ *
+ * @throws RangeError for an option whose value does not exist
+ */
+export async function* stats(
+  inputs: readonly Input[],
+  options: StatsOptions = {},
+): AsyncGenerator<StatsFact, void, undefined> {
+  const { by = 'vcpu', ...others } = options;
+  let collector: Collector | undefined;
+  const observe = (naming: Naming) => {
+    collector = new Collector(naming);
+    return collector;
+  };
+  const off = Object.fromEntries(rules.map(({ id }) => [id, 'off' as const]));
+  for await (const fact of check(inputs, { ...others, rules: off, observe })) {
+    yield fact.type === 'trace-end' ? { ...fact, stats: traceStats(collector as Collector, by) } : fact;
+  }
+}
+
+/** Adds up the cells of each group. */
+function traceStats({ cells, names }: Collector, by: Grouping): TraceStats {
+  const groups = new Map<string, { vcpu: VcpuName | null; vm: number | null; cpu: number | null; cell: Cell }>();
+  cells.forEach((ofVcpu, index) => {
+    const vcpu = names[index];
+    if (vcpu === undefined || vcpu === null) return;
+    ofVcpu.forEach((cell, cpu) => {
+      const key = by === 'vcpu' ? `${index}` : by === 'vm' ? `${vcpu.vm}` : `${cpu}`;
+      let group = groups.get(key);
+      if (group === undefined) {
+        group = {
+          vcpu: by === 'vcpu' ? vcpu : null,
+          vm: by === 'cpu' ? null : vcpu.vm,
+          cpu: by === 'cpu' ? cpu : null,
+          cell: new Cell(),
+        };
+        groups.set(key, group);
+      }
+      group.cell.merge(cell);
+    });
+  });
+  const sorted = [...groups.values()].sort(
+    (a, b) => (a.cpu ?? 0) - (b.cpu ?? 0) || (a.vm ?? 0) - (b.vm ?? 0) || (a.vcpu?.id ?? 0) - (b.vcpu?.id ?? 0),
+  );
+  return { by, groups: sorted.map(({ cell, ...who }) => ({ ...who, ...groupStats(cell) })) };
+}
+
+function groupStats(cell: Cell): Pick<GroupStats, 'counts' | 'places' | 'exits' | 'latencies'> {
+  const counts = Object.fromEntries(countNames.map((name) => [name, cell.counts[Count[name]]!]));
+  const exits = [...cell.exits].map(([reason, histogram]) => [reasonName(reason), histogram] as const);
+  return {
+    counts: counts as GroupStats['counts'],
+    places: measured(whereNames.map((name, index) => [name, cell.stays[index]])),
+    exits: measured(exits).sort((a, b) => b.times.total - a.times.total),
+    latencies: measured(latencyNames.map((name, index) => [name, cell.latencies[index]])),
+  };
+}
+
+function measured(rows: readonly (readonly [string, Histogram | undefined])[]): Measured[] {
+  return rows.flatMap(([name, histogram]) => {
+    const times = histogram?.summary();
+    return times === undefined ? [] : [{ name, times }];
+  });
+}
+
+/** `IRQ`, or the exception class of a trap. */
+function reasonName(reason: number): string {
+  const [code, exitClass] = reasonParts(reason);
+  const name = code < 0 ? 'unknown' : (exitCodeNames[code] ?? `0x${code.toString(16)}`);
+  if (exitClass < 0) return name;
+  return `${name} ${exceptionClassNames.get(exitClass) ?? `0x${exitClass.toString(16)}`}`;
+}
