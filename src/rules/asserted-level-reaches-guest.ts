@@ -87,11 +87,11 @@ export default defineRule({
       headline:
         '{vcpu} is loaded and put {times} in {duration} with its {timer} level asserted, and does not enter the guest',
       given:
-        'level 1 of interrupt {irq} was reported in a load, and again in every load after it; each time it is injected into a line that is high already',
+        'level 1 of interrupt {irq} was reported, and again in the loads after it; each time it is injected into a line that is high already',
       must: 'the pending interrupt makes the waiting vcpu runnable, and the guest is entered',
       but: 'the vcpu did not become runnable: it was put asleep with its level high, its background timer fired at once, and it was woken and loaded anew',
       therefore:
-        'the interrupt is never queued: asserted before the guest enabled its distributor or the interrupt, it was not queued then, and the vgic drops every later injection as unchanged; the guest waits for ever while its thread burns the CPU',
+        'the interrupt is pending and never queued: so it goes when it was asserted before the guest enabled its distributor, since it is not queued then and the vgic drops every later injection as unchanged, or when the guest has it disabled; the guest waits for ever while its thread burns the CPU',
       ends: {
         entered: '{vcpu} enters the guest',
         lowered: 'the level is lowered',
@@ -140,9 +140,9 @@ export default defineRule({
         title: 'the level was reported but not injected, and the vcpu sleeps on',
         model: 'timer-map',
         trace:
-          'time,event,vcpu,cpu,level,timer,next,state,ec\n0,load,0,0\n,restore,0,0\n,entry,0,0\n,exit,0,0,,,,,WFx\n,wfx,0,0\n,update_irq,0,0,1,vtimer\n,sched_switch,0,0,,,0,S\n,put,0,0\n,save,0,0\n3,load,1,1\n',
+          'time,event,vcpu,cpu,level,timer,next,state,ec\n0,load,0,0\n,restore,0,0\n,entry,0,0\n,exit,0,0,,,,,WFx\n,update_irq,0,0,0,vtimer\n,vgic_inject,0,0,0,vtimer\n,wfx,0,0\n,update_irq,0,0,1,vtimer\n,sched_switch,0,0,,,0,S\n,put,0,0\n,save,0,0\n3,load,1,1\n',
         message: 'sleeps-pending',
-        line: 7,
+        line: 9,
       },
       {
         title: 'the emulated timer fires while the vcpu sleeps, and nobody wakes it',
@@ -166,6 +166,8 @@ export default defineRule({
     const { machine, maxLatency } = context;
     const threads = new Whereabouts(context);
     const vcpus: Asserted[] = [];
+    /** By vcpu: its levels go to the vgic, not to userspace. */
+    const injected: boolean[] = [];
     /** Number of vcpus with an asserted level, and a time before which none of them can be overdue. */
     let open = 0;
     let earliest = Number.POSITIVE_INFINITY;
@@ -288,6 +290,9 @@ export default defineRule({
       // Seen twice, so that a host that stood still is not taken for one that went on.
       if (Number.isNaN(own.overdue)) own.overdue = now.time;
       if (!final && now.time - own.overdue <= maxLatency / 10) return;
+      // A level wakes only where the vgic takes it: what userspace does with its interrupts is its own affair.
+      const waits = own.sleeps >= fewSleeps || threads.of(vcpu) === Place.waiting;
+      if (waits && injected[vcpu] !== true) return drop(vcpu, because.irqchip, 'lost');
       if (own.sleeps >= fewSleeps) {
         // Not at a load after a preemption: the round that is shown is a typical one.
         const round =
@@ -333,7 +338,8 @@ export default defineRule({
           threads.seen(event);
           if (event.vcpu < 0) return;
           moved(event.vcpu, event);
-          judge(event);
+          const own = vcpus[event.vcpu];
+          if (own !== undefined && own.levels !== 0 && !own.told) judgeOne(own, event.vcpu, event, false);
         },
         entry(event) {
           threads.seen(event);
@@ -365,6 +371,9 @@ export default defineRule({
         wakeup(event) {
           threads.woken(event);
           if (event.vcpu >= 0) moved(event.vcpu, event);
+        },
+        vgic_inject(event) {
+          if (event.vcpu >= 0) injected[event.vcpu] = true;
         },
         // A storm of interrupts starves the thread: what is wrong then is the storm.
         vtimer_irq(event) {

@@ -116,5 +116,6 @@ export const because = {
   userspace: 'userspace may have written the registers in between, which leaves no record',
   ends: 'the trace ends before it shows',
   blind: 'the vcpu may have been loaded on a CPU that has recorded nothing so far',
+  irqchip: 'no injection of this vcpu was seen: it may have a userspace irqchip',
   order: 'two CPUs recorded it closer in time than their clocks are certain',
 } as const;

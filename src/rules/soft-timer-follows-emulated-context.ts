@@ -1,4 +1,4 @@
-import { Context, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -370,7 +370,7 @@ export default defineRule({
 
     function report(emulate: TimerEvent): boolean {
       const level = machine.vcpu(emulate.vcpu).contexts[emulate.timer]?.level ?? unknown;
-      return stateless || (level !== unknown && level !== emulate.level);
+      return emulate.level >= 0 && (stateless || (level !== unknown && level !== emulate.level));
     }
 
     function armedInEmulate(event: TimerEvent, emulate: TimerEvent, key: number): void {
@@ -476,9 +476,14 @@ export default defineRule({
         },
         put_end(event) {
           goesOn(event);
+          const vcpu = machine.vcpu(event.vcpu);
+          const put = vcpu.last[Kind.put];
+          // That the thread was switched out shows no put by itself.
+          const shown = put.certainty === Certainty.recorded || vcpu.vtimer.save.serial > put.serial;
           for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) {
             if (armed[key] !== yes) continue;
-            armed[key] = no;
+            armed[key] = shown ? no : unknown;
+            if (!shown) continue;
             if (!context.records(Kind.soft_cancel)) {
               context.undecided(event, 'the trace records no cancelling of soft timers');
               continue;
@@ -486,7 +491,7 @@ export default defineRule({
             context.violate(event, {
               message: 'left-armed',
               data: { ...data(event), timer: timerText(key % contextCount) },
-              witness: [machine.vcpu(event.vcpu).last[Kind.put]],
+              witness: [put],
               severity: 'warning',
             });
           }

@@ -1,5 +1,6 @@
 import { Context, defaultPpi, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, vcpuName } from './support.js';
@@ -70,7 +71,7 @@ export default defineRule({
      */
     const waiting = new Slots();
     const slot = (event: TimerEvent) => event.cpu * 2 + (event.context === Context.hardirq ? 1 : 0);
-    /** By vcpu (last: none): whether an injection of it was ever seen; a userspace irqchip has none. */
+    /** Lines whose injection was ever seen; a vcpu with a userspace irqchip has none. */
     const injected = new Set<number>();
     /** By CPU: whether a report was seen since the start or the last gap. */
     const reported: boolean[] = [];
@@ -93,11 +94,14 @@ export default defineRule({
       return fits(own, false) ? own : fits(own ^ 1, false) ? own ^ 1 : -1;
     }
 
+    /** A GICv5 guest (7.x) gets its direct timers from the hardware: only an emulated one is injected. */
+    const line = ({ vcpu, timer }: TimerEvent) =>
+      model.id === 'stateless-level' ? vcpu * contextCount + Math.max(0, timer) : vcpu;
+
     function missing(key: number, event: TimerEvent): void {
       const report = waiting.take(key);
       if (report === undefined) return;
-      if (report.vcpu < 0 || !injected.has(report.vcpu))
-        return context.undecided(report, 'no injection of this vcpu was seen: it may have a userspace irqchip');
+      if (report.vcpu < 0 || !injected.has(line(report))) return context.undecided(report, because.irqchip);
       context.violate(event, {
         message: 'not-injected',
         data: {
@@ -132,7 +136,7 @@ export default defineRule({
           const report = key < 0 ? undefined : waiting.get(key);
           if (report !== undefined) {
             waiting.clear(key);
-            injected.add(report.vcpu);
+            injected.add(line(report));
             if (report.level === event.level) return context.hold(report);
             return context.violate(event, {
               message: 'other-level',

@@ -18,7 +18,7 @@ const texts = textFiles(
 const reported = [
   ...['5.10-nvhe-kp-mixed', '5.10-nvhe-ptimer', '5.10-vhe-kp-mixed', '5.10-vhe-tickwfi', '5.10-nvhe-mixed'],
   ...['6.1-nvhe-mixed', '6.1-nvhe-ptimer', '6.1-nvhe-overcommit', '6.1-nvhe-kp-overcommit', '6.1-nvhe-mask'],
-  ...['6.1-vhe-mixed', '6.1-vhe-ptimer', '6.1-vhe-kp-mixed', '6.1-vhe-overcommit'],
+  ...['6.1-vhe-mixed', '6.1-vhe-ptimer', '6.1-vhe-overcommit'],
   ...['7.2-vhe-mixed', '7.2-vhe-ptimer', '7.2-vhe-kp-tickwfi'],
   ...['broken/clean-mask-kp', 'broken/clean-watch', 'broken/clean-wvms'],
 ].map((name) => `${folder}${name}.dat`);

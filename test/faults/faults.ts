@@ -3,6 +3,7 @@ import { backgroundFaults, identityFaults } from './identity-faults.js';
 import { interruptFaults } from './interrupt-faults.js';
 import { levelFaults } from './level-faults.js';
 import { lifecycleFaults } from './lifecycle-faults.js';
+import { livenessFaults } from './liveness-faults.js';
 import { offsetFaults } from './offset-faults.js';
 import { registerFaults } from './register-faults.js';
 
@@ -15,4 +16,5 @@ export const faults: readonly Fault[] = [
   ...levelFaults,
   ...identityFaults,
   ...backgroundFaults,
+  ...livenessFaults,
 ];
