@@ -259,7 +259,10 @@ export class Evidence {
     const lowered = this.#old.lowersAtSync;
     if (lowered !== undefined) {
       reasons.push(lowered);
-      return ['load-put-4.15'];
+      if ((this.#timerNames & (TimerName.kvm_bg_timer_expire | TimerName.kvm_phys_timer_expire)) !== 0)
+        return ['load-put-4.15'];
+      reasons.push('so does the RFC of December 2016, from which only names of hrtimer callbacks tell it');
+      return ['rfc-load-put', 'load-put-4.15'];
     }
     const work = this.#hasName(TimerName.kvm_timer_inject_irq_work);
     const number = this.#hasName(TimerName.exit_0x2);

@@ -1,4 +1,4 @@
-import { Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because } from './context.js';
@@ -46,6 +46,7 @@ export default defineRule({
 
     function cleared(event: TimerEvent): void {
       let known = true;
+      let approximate = false;
       for (const cpu of machine.cpus) {
         if (cpu.index === event.cpu || cpu.running === nowhere) continue;
         if (cpu.running === somewhere || machine.vcpu(cpu.running).putting) {
@@ -53,6 +54,10 @@ export default defineRule({
           continue;
         }
         const other = machine.vcpu(cpu.running);
+        if (other.cpuApproximate || event.certainty >= Certainty.approximate) {
+          approximate = true;
+          continue;
+        }
         return context.violate(event, {
           message: 'cleared',
           data: {
@@ -64,7 +69,8 @@ export default defineRule({
           witness: [other.last[Kind.load]],
         });
       }
-      if (known) context.hold(event);
+      if (approximate) context.undecided(event, because.approximate);
+      else if (known) context.hold(event);
       else context.undecided(event, because.initial);
     }
 

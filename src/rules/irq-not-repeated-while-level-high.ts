@@ -1,6 +1,6 @@
-import { Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no, noEvent, replaceEvent, yes } from '../machine/state.js';
+import { contextCount, no, noEvent, nowhere, replaceEvent, yes } from '../machine/state.js';
 import { because, type Ending, type Ongoing } from './context.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
@@ -41,7 +41,7 @@ export default defineRule({
     'After a timer interrupt has raised the level, the same line does not interrupt that CPU again until the guest ran, the vcpu was put, or the active state was cleared.',
   why: 'The line stays high and the interrupt must stay active: handled again and again it starves the CPU.',
   models: everyModel('error'),
-  needs: ['vtimer_irq', 'entry', ['put', 'load']],
+  needs: ['vtimer_irq', 'entry', ['put', 'load', 'sched_switch']],
   source: 'the RFC message ("stays active after firing"), weak point W1; specification §1.2, §4.5',
   messages: {
     repeated: {
@@ -53,7 +53,7 @@ export default defineRule({
     },
     storm: {
       headline:
-        'an interrupt storm on CPU {cpu}: the {timer} interrupt of {vcpu} is handled {times} more in {duration} while its level is high',
+        'an interrupt storm on CPU {cpu}: the {timer} interrupt of {vcpu} is handled {times} more in {duration}{after}',
       given: 'the interrupt was handled, and neither the guest ran nor was the vcpu put since',
       must: 'the interrupt stays active at the distributor, and is not signalled again, until the guest deactivates it',
       but: 'the handler ran again {times} within {duration}',
@@ -127,10 +127,13 @@ export default defineRule({
     function conclude(current: Burst, event: TimerEvent, how: string): void {
       if (current.storm !== undefined) {
         const { cause } = current;
-        const late: Ending = cause.serial > current.repeat.serial ? { cause, data: { cause: causeText(cause) } } : {};
+        const late: Ending =
+          cause.serial > current.repeat.serial
+            ? { cause, data: { cause: causeText(cause), after: afterText(cause) } }
+            : {};
         const forwarded = set.serial > cause.serial && current.count - current.countAtSet <= inFlight;
         if (set.serial > current.first.serial && forwarded) {
-          const data = { ...late.data, setter: vcpuName(machine, set.vcpu), setterCpu: set.cpu };
+          const data = { ...late.data, setter: nameOf(set), setterCpu: set.cpu };
           current.storm.end('forwarded', { ...late, by: set, data });
         } else current.storm.end(how, { ...late, by: event });
         current.storm = undefined;
@@ -141,16 +144,26 @@ export default defineRule({
 
     function causeText(cause: TimerEvent): string {
       if (cause.serial === 0) return 'somebody deactivates the interrupt';
-      const who = cause.vcpu < 0 ? 'a vcpu' : vcpuName(machine, cause.vcpu);
-      return `the put of ${who} on CPU ${cause.cpu} cleared the forwarded flag for all CPUs, so that the host deactivates the interrupt`;
+      return `the put of ${nameOf(cause)} on CPU ${cause.cpu} cleared the forwarded flag for all CPUs, so that the host deactivates the interrupt`;
+    }
+
+    /** The same for the headline. */
+    function afterText(cause: TimerEvent): string {
+      if (cause.serial === 0) return '';
+      return `, after the put of ${nameOf(cause)} on CPU ${cause.cpu} cleared its forwarded flag`;
+    }
+
+    function nameOf(event: TimerEvent): string {
+      return event.vcpu < 0 ? 'a vcpu' : vcpuName(machine, event.vcpu);
     }
 
     function dataOf(current: Burst): Record<string, string | number> {
       return {
         timer: timerText(current.repeat.timer),
-        vcpu: vcpuName(machine, current.vcpu),
+        vcpu: current.vcpu < 0 ? 'whichever vcpu is loaded' : vcpuName(machine, current.vcpu),
         cpu: current.repeat.cpu,
         cause: causeText(current.cause),
+        after: afterText(current.cause),
       };
     }
 
@@ -187,8 +200,8 @@ export default defineRule({
     function start(current: Burst, event: TimerEvent, vcpu: number): void {
       if (current.count > 0) conclude(current, event, 'unloaded');
       current.count = 1;
-      current.vcpu = vcpu;
-      current.raised = machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(model);
+      current.vcpu = Math.max(vcpu, -1);
+      current.raised = vcpu >= 0 && machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(model);
       current.deactivated = false;
       current.first = replaceEvent(current.first, event);
       current.countAtSet = 0;
@@ -200,8 +213,10 @@ export default defineRule({
       current.count++;
       if (current.storm !== undefined) return current.storm.again(event);
       const fast = current.count >= stormCount && event.time - current.beforePrevious <= stormWindow;
-      const repeated = current.raised && !current.deactivated;
-      if (!fast && !repeated) return context.hold(event);
+      // A put and load that nothing shows may lie between two interrupts, but not between those of a storm.
+      const shown = current.vcpu >= 0 && (context.records(Kind.put) || context.records(Kind.load));
+      const repeated = shown && current.raised && !current.deactivated;
+      if (!fast && !repeated) return current.vcpu < 0 ? context.undecided(event, because.initial) : context.hold(event);
       if (!current.single) {
         current.repeat = replaceEvent(current.repeat, event);
         if (machine.forwarded === no) current.cause = replaceEvent(current.cause, clear);
@@ -254,12 +269,17 @@ export default defineRule({
         },
         vtimer_irq(event) {
           const vcpu = machine.cpu(event.cpu).running;
-          if (vcpu < 0) return context.undecided(event, because.initial);
+          // With nobody loaded it is irq-only-when-loaded's matter.
+          const put = machine.cpu(event.cpu).last[Kind.put];
+          if (vcpu === nowhere && put.certainty < Certainty.approximate)
+            return context.undecided(event, because.initial);
           const current = burst(event.cpu, event.timer);
           open[event.cpu] = true;
-          if (current.count === 0 || current.vcpu !== vcpu) {
+          // A trace that begins inside a storm does not say whose it is: whoever is loaded has not been put meanwhile.
+          if (current.vcpu < 0 && current.count > 0) current.vcpu = Math.max(vcpu, -1);
+          if (current.count === 0 || (current.vcpu !== vcpu && current.vcpu >= 0)) {
             start(current, event, vcpu);
-            return context.hold(event);
+            return vcpu < 0 ? context.undecided(event, because.initial) : context.hold(event);
           }
           again(current, event);
           current.beforePrevious = current.previous;

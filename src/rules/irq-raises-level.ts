@@ -51,6 +51,8 @@ export default defineRule({
     /** The interrupt whose handler runs, by CPU. */
     const open = new Slots();
     const raised: boolean[] = [];
+    /** By CPU: whether the level may have been high already. */
+    const unsure: boolean[] = [];
     const totals: number[] = [];
     const misses: number[] = [];
 
@@ -64,6 +66,7 @@ export default defineRule({
       if (loaded === unknown && context.records(Kind.restore)) return context.undecided(irq, because.initial);
       // The handler asks the memory copy of a timer that is not loaded.
       if (loaded === no) return;
+      if (raised[event.cpu] !== true && unsure[event.cpu] === true) return context.undecided(irq, because.initial);
       if (model.id === 'rfc-load-put' && raised[event.cpu] !== true) return ofRfc(event, irq, machine.vcpu(running));
       const total = (totals[running] ?? 0) + 1;
       totals[running] = total;
@@ -113,8 +116,9 @@ export default defineRule({
           open.set(event.cpu, event);
           const running = machine.cpu(event.cpu).running;
           // The handler of the RFC and of 4.15 leaves a high level alone.
-          const high = running >= 0 && machine.vcpu(running).contexts[event.timer]?.level === yes;
-          raised[event.cpu] = high && cachesLine(model);
+          const level = running >= 0 && cachesLine(model) ? machine.vcpu(running).contexts[event.timer]?.level : no;
+          raised[event.cpu] = level === yes;
+          unsure[event.cpu] = level === unknown;
         },
         update_irq(event) {
           if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;

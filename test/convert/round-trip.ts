@@ -1,4 +1,4 @@
-import type { TraceFailure, TraceSummary } from '../../src/check/facts.js';
+import type { Episode, TraceFailure, TraceSummary } from '../../src/check/facts.js';
 import { check, convert, type Input, openSource } from '../../src/index.js';
 import type { NativeForm } from '../../src/report/formats.js';
 import { NativeWriter } from '../../src/report/native/writer.js';
@@ -32,6 +32,11 @@ async function checked(input: Input): Promise<TraceSummary | TraceFailure> {
   throw new Error('neither a summary nor a failure');
 }
 
+/** An episode apart from where in the file it stands. */
+function saidOf({ position: _, cause, end, ...episode }: Episode): object {
+  return { ...episode, cause: cause && { ...cause, position: 0 }, end: end && { ...end, position: 0 } };
+}
+
 /** What a check says of a trace, apart from where in the file it stands. */
 function said(summary: TraceSummary | TraceFailure): object {
   if ('error' in summary) return summary;
@@ -42,8 +47,11 @@ function said(summary: TraceSummary | TraceFailure): object {
     model: { ...summary.model, reasons: anywhere(summary.model.reasons) },
     host: { ...summary.host, reasons: anywhere(summary.host.reasons) },
     conditions: summary.conditions.map(({ position, ...condition }) => condition),
-    findings: summary.findings.map(({ position, occurrences, witness, ...finding }) => ({
+    findings: summary.findings.map(({ position, occurrences, witness, episodes, ...finding }) => ({
       ...finding,
+      ...(episodes !== undefined && {
+        episodes: { ...episodes, first: saidOf(episodes.first), longest: saidOf(episodes.longest) },
+      }),
       occurrences: occurrences.map(({ position: _, ...occurrence }) => occurrence),
       witness: witness.map(({ position: _, ...event }) => event),
     })),

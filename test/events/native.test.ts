@@ -159,7 +159,7 @@ describe('what a row says', () => {
 });
 
 const wrong: [Record<string, unknown>, string][] = [
-  [{ event: 'load', ctl: 5 }, 'field "ctl": expected nothing, because event "load" has no such field, found 5'],
+  [{ event: 'entry', ctl: 5 }, 'field "ctl": expected nothing, because event "entry" has no such field, found 5'],
   [{ event: 'update_irq' }, 'field "level": expected a value, which event "update_irq" needs, found nothing'],
   [
     { event: 'wakeup' },
