@@ -1,7 +1,8 @@
 import type { KnownBug } from './bug.js';
 
 // Source: specification §5, entries 1 to 8: kernels up to 4.9, before save and restore moved to load and put. The first
-// three are older than every model: their traces are shown under the nearest one.
+// three are older than every model, and the seventh needs deadlines, which no kernel of its time records: their traces are
+// shown under the nearest model.
 
 export const earlyBugs: readonly KnownBug[] = [
   {
@@ -34,7 +35,7 @@ export const earlyBugs: readonly KnownBug[] = [
     wrong:
       'The interrupt was an edge: a guest that disabled its timer with interrupts off got it all the same, because nothing lowered the level.',
     models: ['world-switch'],
-    signs: [],
+    signs: [{ rule: 'level-lowered-at-sync', diagnoses: ['not-lowered'] }],
   },
   {
     id: 'bug-04',
@@ -46,7 +47,7 @@ export const earlyBugs: readonly KnownBug[] = [
     wrong:
       'The flush wrote the active state of the interrupt while preemption was on. The thread could move in between and enter on another CPU, whose active state was never written.',
     models: ['world-switch'],
-    signs: [],
+    signs: [{ rule: 'flush-entry-sync-order', diagnoses: ['switched-after-flush'] }],
   },
   {
     id: 'bug-05',
@@ -70,7 +71,7 @@ export const earlyBugs: readonly KnownBug[] = [
     span: [4004, 4005],
     wrong: 'The flush went on to ask the vgic about the interrupt before the vgic was initialised.',
     models: ['world-switch'],
-    signs: [],
+    signs: [{ rule: 'disabled-vcpu-silent', diagnoses: ['noise'] }],
   },
   {
     id: 'bug-07',
@@ -80,8 +81,8 @@ export const earlyBugs: readonly KnownBug[] = [
     span: [4004, 4009],
     wrong:
       'The background timer runs a little before the deadline that the guest sees, because its clock is slewed. The work item woke the vcpu too early, and warned, instead of arming it again.',
-    models: ['world-switch'],
-    signs: [],
+    models: ['timer-map'],
+    signs: [{ rule: 'timer-not-early', diagnoses: ['woken-early'] }],
   },
   {
     id: 'bug-08',

@@ -46,8 +46,8 @@ export const loadPutBugs: readonly KnownBug[] = [
     span: [4015, 4016],
     wrong:
       'On a host without an interrupt controller that the guest can use, the timer interrupt was left to the guest to deactivate, which cannot: it stayed active after the first one and never came again on that CPU.',
-    models: ['load-put-4.15', 'load-put-4.16'],
-    signs: [],
+    models: ['load-put-4.15', 'load-put-4.16', 'timer-map'],
+    signs: [{ rule: 'expired-timer-asserted', diagnoses: ['never-raised'] }],
   },
   {
     id: 'bug-13',
