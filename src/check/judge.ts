@@ -157,6 +157,7 @@ export class Judge {
     const context: RuleContext = {
       machine: this.machine,
       model,
+      candidates: this.#setup.candidates,
       host: this.#setup.host,
       maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
       records: (kind) => this.#setup.records(kind),

@@ -64,7 +64,7 @@ function verdictOf(
 /** Everything that is known of a trace at its end. */
 export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
   const all = run.tracker?.threads.vcpus ?? [];
-  const real = all.filter((vcpu) => vcpu.pid >= 0 && vcpu.events > 0);
+  const real = all.filter((vcpu) => vcpu.thread >= 0 && vcpu.events > 0);
   const grouping = run.grouping;
   const vm = (index: number) => grouping?.vmOf[index] ?? 0;
   const sorted = [...real].sort((a, b) => vm(a.index) - vm(b.index) || a.id - b.id);
@@ -72,8 +72,8 @@ export function summarise(run: TraceRun, options: CheckOptions): TraceSummary {
     (vcpu): VcpuSummary => ({
       vm: vm(vcpu.index),
       id: vcpu.id,
-      pid: vcpu.pid,
-      comm: run.comm(vcpu.pid),
+      pid: vcpu.thread,
+      comm: run.comm(vcpu.thread),
       vmCertainty: grouping?.certainty[vcpu.index] ?? 'assumed',
       knownSince: vcpu.knownSince < 0 ? null : run.time(vcpu.knownSince),
       events: vcpu.events,

@@ -341,6 +341,6 @@ export class TraceRun extends Intake {
     const vcpu = this.#tracker?.threads.vcpus[index];
     if (vcpu === undefined) return null;
     const grouping = this.#grouping ?? groupVms(this.#tracker?.threads.vcpus ?? [], (pid) => this.comm(pid));
-    return { vm: grouping.vmOf[index] ?? 0, id: vcpu.id, pid: vcpu.pid, comm: this.comm(vcpu.pid) };
+    return { vm: grouping.vmOf[index] ?? 0, id: vcpu.id, pid: vcpu.thread, comm: this.comm(vcpu.thread) };
   }
 }

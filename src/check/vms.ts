@@ -17,7 +17,7 @@ export interface VmGrouping {
  * after the other.
  */
 export function groupVms(vcpus: readonly Vcpu[], comm: (pid: number) => string): VmGrouping {
-  const real = vcpus.filter((vcpu) => vcpu.pid >= 0);
+  const real = vcpus.filter((vcpu) => vcpu.thread >= 0);
   const certainty: ('recorded' | 'derived' | 'assumed')[] = vcpus.map(() => 'assumed');
   const keys = new Map<number, string>();
   for (const vcpu of real) {
@@ -38,7 +38,7 @@ export function groupVms(vcpus: readonly Vcpu[], comm: (pid: number) => string):
   );
   const numbers = new Map<string, number>();
   const vmOf = vcpus.map(() => 0);
-  for (const vcpu of [...real].sort((a, b) => a.pid - b.pid)) {
+  for (const vcpu of [...real].sort((a, b) => a.thread - b.thread)) {
     const key = keys.get(vcpu.index) as string;
     if (!numbers.has(key)) numbers.set(key, numbers.size);
     vmOf[vcpu.index] = numbers.get(key) as number;
@@ -82,8 +82,8 @@ function family(name: string): string {
 
 function groupByName(vcpus: readonly Vcpu[], keys: Map<number, string>, comm: (pid: number) => string): void {
   const families = new Map<string, Vcpu[]>();
-  for (const vcpu of [...vcpus].sort((a, b) => a.pid - b.pid)) {
-    const name = family(comm(vcpu.pid));
+  for (const vcpu of [...vcpus].sort((a, b) => a.thread - b.thread)) {
+    const name = family(comm(vcpu.thread));
     families.set(name, [...(families.get(name) ?? []), vcpu]);
   }
   for (const [name, members] of families) {

@@ -1,11 +1,22 @@
 import type { KindName } from '../events/kinds.js';
 import { type Catalogue, type EventSpec, type FieldSpec, notWanted } from '../input/catalogue.js';
 
-/** A trap where its number is printed: the table of 4.9 to 4.19 has no name for it (specification §3.1). */
-export const printedTrap = 0x102;
+/**
+ * A trap as text prints it: by its number on 4.9 to 4.19, whose table has no name for it, later by name (specification
+ * §3.1).
+ */
+export const PrintedTrap = { number: 0x102, name: 0x202 } as const;
 
 /** Exit codes of kvm_exit (ARM_EXCEPTION_*). */
-const exitCodes = { IRQ: 0, SERROR: 1, EL1_SERROR: 1, TRAP: 2, '0x2': printedTrap, IL: 3, HYP_GONE: 4 } as const;
+const exitCodes = {
+  IRQ: 0,
+  SERROR: 1,
+  EL1_SERROR: 1,
+  TRAP: PrintedTrap.name,
+  '0x2': PrintedTrap.number,
+  IL: 3,
+  HYP_GONE: 4,
+} as const;
 
 /** Names of the guest timers' PPI handlers, in `irq_handler_entry` (specification §3.2). */
 export const IrqName = { guestTimer: 1, guestVtimer: 2, guestPtimer: 3, archTimer: 4 } as const;

@@ -72,12 +72,16 @@ function loadOrPut(kind: Kind): Decode {
     event.kind = kind;
     vcpuArguments(record, event);
     event.level = record.int(RegisterProbe.loaded);
-    if (event.level === 1) {
-      event.ctl = -1;
-      event.hasCval = false;
-    }
+    if (event.level !== 0) forgetRegisters(event);
     return true;
   };
+}
+
+function forgetRegisters(event: TimerEvent): void {
+  event.ctl = -1;
+  event.hasCval = false;
+  event.cvalHi = 0;
+  event.cvalLo = 0;
 }
 
 /**
@@ -93,10 +97,7 @@ function registers(kind: Kind.save | Kind.restore): Decode {
     event.kind = kind;
     event.timer = Timer.vtimer;
     vcpuArguments(record, event);
-    if (kind === Kind.save) {
-      event.ctl = -1;
-      event.hasCval = false;
-    }
+    if (kind === Kind.save) forgetRegisters(event);
     return true;
   };
 }

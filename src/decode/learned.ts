@@ -20,11 +20,6 @@ export class Learned {
   readonly hrtimers = new U64Map<number>();
   /** Linux irq number of the guest timers' PPIs, once their name was seen: irq to context. */
   readonly timerIrqs = new Map<number, number>();
-  /**
-   * Whether sched_switch records prev_state one letter too far: 1 yes, 0 no, -1 not known yet. The idle thread tells,
-   * because it never sleeps.
-   */
-  statesShifted = -1;
   /** By CPU: the memory copy of the registers that the last probed kvm_timer_update_irq was called for. */
   readonly #registers: (Registers | undefined)[] = [];
   /** Linux irq number of the host's own timer; -1 until it was seen. */

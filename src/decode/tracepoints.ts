@@ -1,9 +1,9 @@
 import { Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { TimerName } from '../events/timer-names.js';
-import { otherSymbol, PrevState } from '../input/catalogue.js';
+import { otherSymbol } from '../input/catalogue.js';
 import type { Record } from '../input/record.js';
-import { IrqName, printedTrap, type TracepointName } from './catalogue.js';
+import { IrqName, PrintedTrap, type TracepointName } from './catalogue.js';
 import { hrtimerCancel, hrtimerExpireEntry, hrtimerExpireExit, hrtimerStart } from './hrtimers.js';
 import type { Learned } from './learned.js';
 
@@ -14,7 +14,8 @@ import type { Learned } from './learned.js';
  */
 export type Decode = (record: Record, event: TimerEvent, learned: Learned) => boolean;
 
-/** Exit code of a trap (ARM_EXCEPTION_TRAP). */
+/** Exit codes of an SError and of a trap (ARM_EXCEPTION_EL1_SERROR, ARM_EXCEPTION_TRAP). */
+const serror = 1;
 const trap = 2;
 
 /** ARM_EXCEPTION_HYP_GONE as records hold it (HVC_STUB_ERR); printed, it is a name, here number 4. */
@@ -26,21 +27,21 @@ function symbol(record: Record, field: number): number {
   return value === otherSymbol ? -1 : value;
 }
 
-/** Names of the kernels whose prev_state may be shifted. */
-const mayBeShifted = TimerName.guest_timer | TimerName.kvm_timer_expire | TimerName.kvm_phys_timer_expire;
-
-/** Whether the thread that is switched away goes to sleep: 1, 0, or -1 where it is not known what `S` means. */
-function sleeping(pid: number, state: number, learned: Learned): number {
-  if (pid === 0 && state === PrevState.interruptible) learned.statesShifted = 1;
-  else if (pid === 0 && state === PrevState.runnable) learned.statesShifted = 0;
-  switch (state) {
-    case PrevState.deeper:
-      return 1;
-    case PrevState.interruptible:
-      if (learned.statesShifted < 0 && (learned.names & mayBeShifted) !== 0) return -1;
-      return learned.statesShifted === 1 ? 0 : 1;
+/** Exit code by its symbol; how a trap is printed tells the kernel's generation. */
+function exitCode(code: number, learned: Learned): number {
+  switch (code) {
+    case hypGone:
+      return 4;
+    case PrintedTrap.number:
+      learned.names |= TimerName.exit_0x2;
+      return trap;
+    case PrintedTrap.name:
+      // Where a trap is a number the name is that of an SError.
+      if ((learned.names & TimerName.exit_0x2) !== 0) return serror;
+      learned.names |= TimerName.exit_TRAP;
+      return trap;
     default:
-      return 0;
+      return code;
   }
 }
 
@@ -99,12 +100,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   kvm_entry: bare(Kind.entry),
   kvm_exit(record, event, learned) {
     event.kind = Kind.exit;
-    event.exitCode = symbol(record, 0);
-    if (event.exitCode === hypGone) event.exitCode = 4;
-    else if (event.exitCode === printedTrap) {
-      learned.names |= TimerName.exit_0x2;
-      event.exitCode = trap;
-    }
+    event.exitCode = exitCode(symbol(record, 0), learned);
     // The class is stale unless the exit is a trap (specification §3.1).
     event.exceptionClass = event.exitCode === trap ? record.int(1) : -1;
     return true;
@@ -197,10 +193,10 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   hrtimer_cancel: hrtimerCancel,
   hrtimer_expire_entry: hrtimerExpireEntry,
   hrtimer_expire_exit: hrtimerExpireExit,
-  sched_switch(record, event, learned) {
+  sched_switch(record, event) {
     event.kind = Kind.sched_switch;
     event.otherPid = record.int(1);
-    if (record.has(2)) event.sleeping = sleeping(record.int(0), record.int(2), learned);
+    event.sleeping = record.int(2);
     return true;
   },
   sched_waking: wakeup,

@@ -206,7 +206,7 @@ const definitions = {
   ),
   level: boolean(
     'level',
-    'Level of the line, what set_active, mask_irq, set_affinity or emulate (should_fire) say, or for set_traps whether CNTHCTL_EL2 is set for the guest (1) or the host (0).',
+    'Level of the line, what set_active, mask_irq, set_affinity or emulate (should_fire) say, for set_traps whether CNTHCTL_EL2 is set for the guest (1) or the host (0), for timer_load and timer_put whether the timer was loaded.',
   ),
   ctl: number(
     'ctl',
@@ -322,13 +322,16 @@ const line = ['irq', 'timer', 'level'] as const;
 const hrtimer = ['timer', 'hrtimer', 'expires'] as const;
 
 /** What matters of what a probe on a function of a vcpu may have fetched beside the vcpu: its counter offset. */
-const fetched = ['value', 'ctl', 'cval', 'level'] as const;
+const fetched = ['value'] as const;
+
+/** On 4.15 to 5.0 whether the timer is loaded (level), and if it is not, what its memory copy holds. */
+const memory = ['value', 'level', 'ctl', 'cval'] as const;
 
 const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   load: fetched,
   put: fetched,
-  timer_load: fetched,
-  timer_put: fetched,
+  timer_load: memory,
+  timer_put: memory,
   schedule: fetched,
   unschedule: fetched,
   enable: fetched,

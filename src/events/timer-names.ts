@@ -19,6 +19,8 @@ export enum TimerName {
   arch_timer_below = 64,
   /** It has a higher number: a VHE host, which uses the hypervisor timer. */
   arch_timer_above = 128,
+  /** A trap that kvm_exit prints by name: 5.0 or later. (Up to 4.19 that is what an SError prints.) */
+  exit_TRAP = 256,
 }
 
 /** Those of 5.0 and earlier alone. */

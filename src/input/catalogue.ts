@@ -13,17 +13,6 @@ export type FieldType =
   /** a word looked up in `symbols`; stored as the number found there, or as `otherSymbol` */
   | 'symbol';
 
-/**
- * What prev_state says in a record. `S` is kept apart from the deeper sleeps, and `R` from `R+`, because the kernels
- * from 4.14 to 4.19 that lack 3f5fe9fef5b2 record every state one letter too far: `S` is a runnable thread there.
- */
-export enum PrevState {
-  runnable,
-  interruptible,
-  deeper,
-  preempted,
-}
-
 /** Value of a `symbol` field whose text is not in its table. */
 export const otherSymbol = 0x7fffffff;
 

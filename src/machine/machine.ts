@@ -273,6 +273,8 @@ export class Machine {
     cpu.active.fill(unknown);
     cpu.inTimerIrq = unknown;
     cpu.forgetLast();
+    // One flag for all CPUs: the lost records may have set or cleared it.
+    this.forwarded = unknown;
     for (const vcpu of this.vcpus) {
       // An idle CPU's hrtimers move to another (get_nohz_timer_target): any armed one may have fired in the gap.
       if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;

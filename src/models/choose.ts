@@ -275,6 +275,11 @@ export class Evidence {
       reasons.push('kvm_bg_timer_expire wakes the vcpu itself: 5.0');
       return ['load-put-5.0'];
     }
+    // An SError prints the same on 4.19, beside traps that print as 0x2.
+    if (this.#hasName(TimerName.exit_TRAP) && !number && !work && this.#entries >= enoughEntries) {
+      reasons.push('kvm_exit prints a trap by name, and none as 0x2: 5.0 or later');
+      return ['load-put-5.0'];
+    }
     return loadPutModels.filter(
       (id) => !(repeats !== undefined && id === 'load-put-4.15') && !((work || number) && id === 'load-put-5.0'),
     );
@@ -298,14 +303,18 @@ export class Evidence {
       );
       return host;
     }
-    return this.#hostByIrq(reasons);
+    return this.#hostByIrq(reasons, candidates);
   }
 
   /** The host's own timer is the hypervisor's on VHE, whose interrupt is mapped behind the guest's, else one before it. */
-  #hostByIrq(reasons: string[]): Host | undefined {
+  #hostByIrq(reasons: string[], candidates: readonly ModelId[]): Host | undefined {
     const below = this.#hasName(TimerName.arch_timer_below);
     if (below === this.#hasName(TimerName.arch_timer_above)) {
-      reasons.push('no timer map was seen');
+      reasons.push(
+        candidates.length > 0 && candidates.every((id) => loadPutModels.some((other) => other === id))
+          ? 'up to 5.0 VHE shows only in the number of the host timer interrupt and in writes of CNTVOFF, of which the trace has none'
+          : 'no timer map was seen',
+      );
       return undefined;
     }
     reasons.push(

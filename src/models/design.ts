@@ -13,6 +13,10 @@ export interface Design {
   /** What a trace of it can show, and what not. */
   readonly visible: string;
   readonly lifecycle: Lifecycle;
+  /** What should_fire goes by for a timer that is loaded: its copy in memory, or the hardware's ISTATUS. */
+  readonly shouldFire: 'memory' | 'hardware';
+  /** The vgic samples the line of a mapped interrupt instead of keeping the level that was reported last. */
+  readonly vgicSamplesLine: boolean;
   /** In the order in which a vcpu meets them. */
   readonly functions: readonly KernelFunction[];
 }
@@ -105,6 +109,8 @@ export interface KernelFunction {
   readonly note?: string;
   /** The canonical event that a probe on it records. */
   readonly event?: KindName;
+  /** Interrupts are off while it runs. */
+  readonly irqsOff?: true;
   /** Runs at EL2, where neither tracepoints nor probes of the host reach. */
   readonly hyp?: true;
   readonly body: readonly Statement[];

@@ -57,6 +57,7 @@ interface Properties {
   readonly event?: KindName;
   readonly note?: string;
   readonly hyp?: true;
+  readonly irqsOff?: true;
   readonly basis?: Basis;
 }
 

@@ -1,7 +1,7 @@
 import type { TimerEvent } from '../events/event.js';
 import type { Kind, KindName } from '../events/kinds.js';
 import type { Host, Machine } from '../machine/machine.js';
-import type { Model } from '../models/model.js';
+import type { Model, ModelId } from '../models/model.js';
 import type { Severity } from './rule.js';
 
 /** What a rule reports when its invariant does not hold. */
@@ -67,6 +67,8 @@ export interface RuleContext {
   /** State before the event in `before` handlers, after it in `after` handlers. */
   readonly machine: Machine;
   readonly model: Model;
+  /** Every model that the evidence leaves, `model` among them: a violation has to be one under each. */
+  readonly candidates: readonly ModelId[];
   readonly host: Host | undefined;
   /** Longest delay that is only late, nanoseconds: what has not come by then counts as never (`--max-latency`). */
   readonly maxLatency: number;

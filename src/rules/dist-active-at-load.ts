@@ -141,8 +141,8 @@ export default defineRule({
     ],
   },
   create(context) {
-    if (ignoringLevel.includes(context.model.id)) return createIgnoringLevel(context);
-    const { machine, model } = context;
+    if (context.candidates.some((id) => ignoringLevel.includes(id))) return createIgnoringLevel(context);
+    const { machine } = context;
     const timers: LoadedTimer[] = [];
     /** By CPU: the context whose level was reported last in a load, for an active-state write of unknown irq. */
     const latest: number[] = [];
@@ -213,7 +213,7 @@ export default defineRule({
           if (loaded.restored) return;
           loaded.written = true;
           // The RFC and 4.15 report no level in their load: they use the one that is cached.
-          const cached = cachesLine(model) && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
+          const cached = cachesLine(context) && machine.vcpu(event.vcpu).contexts[timer]?.level === yes;
           if (loaded.level < 0 && !cached) return;
           // A GICv5 guest owns the interrupt while it is loaded, whatever the level.
           if (event.level === 0 && isGicv5Ppi(loaded.report.irq))
@@ -309,7 +309,7 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         const load = vcpu < 0 ? undefined : loads[vcpu];
         if (load === undefined || !load.open || load.interrupted || event.timer !== Timer.vtimer) return;
         load.interrupted = true;
-        if (!load.pending) return;
+        if (!load.pending || !context.candidates.every((id) => ignoringLevel.includes(id))) return;
         const { last, contexts } = machine.vcpu(vcpu);
         context.violate(event, {
           message: 'pending-inactive',

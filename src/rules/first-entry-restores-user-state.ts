@@ -1,3 +1,4 @@
+import { Certainty } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { unknown, yes } from '../machine/state.js';
 import { because, type RuleContext } from './context.js';
@@ -72,6 +73,9 @@ export default defineRule({
           if (event.vcpu < 0 || expected[event.vcpu] !== true) return;
           expected[event.vcpu] = false;
           const vcpu = machine.vcpu(event.vcpu);
+          const load = vcpu.last[Kind.load];
+          if (!context.model.recordsSaveRestore && (load.serial === 0 || load.certainty >= Certainty.approximate))
+            return context.undecided(event, because.approximate);
           // Up to 5.0 a load implies its restore; where restores are probed it has to show.
           const missing = shows(context) && vcpu.vtimer.restore.serial < vcpu.last[Kind.enable].serial;
           if (vcpu.restoredSinceEnable === yes && !missing) return context.hold(event);

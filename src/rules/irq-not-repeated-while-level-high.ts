@@ -201,7 +201,7 @@ export default defineRule({
       if (current.count > 0) conclude(current, event, 'unloaded');
       current.count = 1;
       current.vcpu = Math.max(vcpu, -1);
-      current.raised = vcpu >= 0 && machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(model);
+      current.raised = vcpu >= 0 && machine.vcpu(vcpu).contexts[event.timer]?.level === yes && cachesLine(context);
       current.deactivated = false;
       current.first = replaceEvent(current.first, event);
       current.countAtSet = 0;

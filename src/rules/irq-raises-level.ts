@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { cachesLine, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { cachingModels, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 /** Interrupts without a level that are no accident any more. */
 const tooMany = 3;
@@ -47,7 +47,9 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine, model } = context;
+    const { machine } = context;
+    const isRfc = context.candidates.every((id) => id === 'rfc-load-put');
+    const mayLeaveHigh = context.candidates.some((id) => cachingModels.includes(id));
     /** The interrupt whose handler runs, by CPU. */
     const open = new Slots();
     const raised: boolean[] = [];
@@ -67,7 +69,7 @@ export default defineRule({
       // The handler asks the memory copy of a timer that is not loaded.
       if (loaded === no) return;
       if (raised[event.cpu] !== true && unsure[event.cpu] === true) return context.undecided(irq, because.initial);
-      if (model.id === 'rfc-load-put' && raised[event.cpu] !== true) return ofRfc(event, irq, machine.vcpu(running));
+      if (isRfc && raised[event.cpu] !== true) return ofRfc(event, irq, machine.vcpu(running));
       const total = (totals[running] ?? 0) + 1;
       totals[running] = total;
       if (raised[event.cpu] === true) return context.hold(irq);
@@ -116,7 +118,7 @@ export default defineRule({
           open.set(event.cpu, event);
           const running = machine.cpu(event.cpu).running;
           // The handler of the RFC and of 4.15 leaves a high level alone.
-          const level = running >= 0 && cachesLine(model) ? machine.vcpu(running).contexts[event.timer]?.level : no;
+          const level = running >= 0 && mayLeaveHigh ? machine.vcpu(running).contexts[event.timer]?.level : no;
           raised[event.cpu] = level === yes;
           unsure[event.cpu] = level === unknown;
         },

@@ -77,7 +77,7 @@ export default defineRule({
       if (model.recordsSaveRestore) return emulated;
       if (!isLoadPut) return true;
       // The soft timer's callback raises the physical timer's level whatever it was.
-      return event.timer === Timer.vtimer ? cachesLine(model) : event.context !== Context.hardirq;
+      return event.timer === Timer.vtimer ? cachesLine(context) : event.context !== Context.hardirq;
     }
 
     /** By vcpu: the last event was timer_emulate of this context; -1 otherwise. */
@@ -104,6 +104,9 @@ export default defineRule({
           // The callback of the soft timer changes the level as well.
           if (model.recordsSaveRestore && !context.records(Kind.soft_expire))
             return context.undecided(event, 'the trace records no expiry of soft timers');
+          // Where neither loads nor switches are recorded, a handler's report may be another vcpu's.
+          if (machine.vcpu(event.vcpu).cpuApproximate && !context.records(Kind.sched_switch))
+            return context.undecided(event, because.approximate);
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
           if (state.level === unknown) return context.undecided(event, because.initial);
           if (state.level !== event.level) return context.hold(event);

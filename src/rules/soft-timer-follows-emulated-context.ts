@@ -1,4 +1,4 @@
-import { Certainty, Context, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -193,7 +193,7 @@ export default defineRule({
         title: 'no soft timer, and the next load finds that the timer has fired',
         model: 'stateless-level',
         trace:
-          'event,vcpu,cpu,timer,level,dv,dp,ev,ep,ec\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,,,,,WFx\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
+          'event,vcpu,cpu,timer,level,dv,dp,ev,ep,ec\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,,,,,WFx\nsched_switch,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
         message: 'not-armed',
         line: 5,
       },
@@ -201,7 +201,7 @@ export default defineRule({
         title: 'the early return after a level change (b450dcce93bc)',
         model: 'timer-map',
         trace:
-          'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,WFx\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
+          'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,WFx\nsched_switch,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
         message: 'not-armed-after-level-change',
         line: 9,
       },
@@ -312,9 +312,16 @@ export default defineRule({
       left[key] = Left.nothing;
     }
 
+    /** Somebody's soft timer, and it is not known whose. */
+    function anybodys(): void {
+      armed.fill(unknown);
+      left.fill(Left.nothing);
+    }
+
     /** A trapped access of which no record says what it was. */
     function settleTrap(vcpu: number): void {
-      if (trapped[vcpu] === true) changed(vcpu);
+      const recorded = context.records(Kind.exit) || context.records(Kind.trapped_access);
+      if (trapped[vcpu] === true || !recorded) changed(vcpu);
       trapped[vcpu] = false;
     }
 
@@ -393,9 +400,7 @@ export default defineRule({
     return {
       before: {
         timer_map(event) {
-          // The handler of a guest timer prints one as well, whatever it has interrupted.
-          if (event.vcpu < 0 || event.context === Context.hardirq) return;
-          goesOn(event);
+          if (event.vcpu < 0) return;
           // Under nested virtualisation a context is direct or emulated by turns: the guest writes it unseen.
           if (maps[event.vcpu] !== event.directVtimer) changed(event.vcpu);
           maps[event.vcpu] = event.directVtimer;
@@ -418,7 +423,7 @@ export default defineRule({
           emulated.set(key, event);
           current.set(event.vcpu, event);
           reporting[event.vcpu] = report(event);
-          if (event.level !== 0) left[key] = Left.nothing;
+          if (event.level !== 0 || !context.records(Kind.soft_arm)) left[key] = Left.nothing;
           else left[key] = armed[key] === no ? Left.unarmed : armed[key] === yes ? Left.armed : Left.nothing;
         },
         update_irq(event) {
@@ -442,7 +447,10 @@ export default defineRule({
         },
         soft_arm(event) {
           const { vcpu } = event;
-          if (vcpu < 0) return context.undecided(event, because.unattributed);
+          if (vcpu < 0) {
+            anybodys();
+            return context.undecided(event, because.unattributed);
+          }
           const key = keyOf(event);
           armed[key] = yes;
           const fire = callbacks.get(event.cpu);
@@ -466,11 +474,15 @@ export default defineRule({
         },
         soft_cancel(event) {
           if (event.vcpu >= 0) armed[keyOf(event)] = no;
+          else anybodys();
         },
         soft_expire(event) {
           returned(event);
           if (event.expires >= 0) clockOffset = event.expires - event.time;
-          if (event.vcpu < 0) return context.undecided(event, because.unattributed);
+          if (event.vcpu < 0) {
+            anybodys();
+            return context.undecided(event, because.unattributed);
+          }
           armed[keyOf(event)] = no;
           callbacks.set(event.cpu, event);
         },
@@ -484,8 +496,8 @@ export default defineRule({
             if (armed[key] !== yes) continue;
             armed[key] = shown ? no : unknown;
             if (!shown) continue;
-            if (!context.records(Kind.soft_cancel)) {
-              context.undecided(event, 'the trace records no cancelling of soft timers');
+            if (!context.records(Kind.soft_cancel) || !context.records(Kind.soft_expire)) {
+              context.undecided(event, 'the trace does not record how soft timers end');
               continue;
             }
             context.violate(event, {
@@ -526,12 +538,19 @@ export default defineRule({
         halt_end: goesOn,
         load(event) {
           goesOn(event);
+          const { last } = machine.vcpu(event.vcpu);
+          // Where it was since then is in no record.
+          if (last[Kind.put].serial <= last[Kind.load].serial) changed(event.vcpu);
           // The put before it has cancelled them; where it had not, that has been told.
           for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) armed[key] = no;
         },
         put(event) {
           goesOn(event);
           reported(event);
+          const { last, exitClass } = machine.vcpu(event.vcpu);
+          // Neither the scheduler's nor that of a trapped access up to 6.2: userspace may write registers next.
+          const switched = last[Kind.sched_switch].serial > Math.max(last[Kind.load].serial, last[Kind.exit].serial);
+          if (!switched && !accessClasses.includes(exitClass)) changed(event.vcpu);
         },
         vtimer_irq: returned,
         bg_expire(event) {

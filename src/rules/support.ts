@@ -2,7 +2,7 @@ import { type TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { contextCount } from '../machine/state.js';
-import { type Model, type ModelId, modelIds } from '../models/model.js';
+import { type ModelId, modelIds } from '../models/model.js';
 import type { RuleContext } from './context.js';
 import type { Severity } from './rule.js';
 
@@ -27,9 +27,12 @@ export function everyLoadPutModel(severity: Severity): Record<(typeof loadPutMod
   return { 'load-put-4.15': severity, 'load-put-4.16': severity, 'load-put-5.0': severity };
 }
 
-/** Whether irq.level is the line as the timer last saw it, and the handler leaves a high one alone: until the vgic samples it. */
-export function cachesLine(model: Model): boolean {
-  return model.id === 'rfc-load-put' || model.id === 'load-put-4.15';
+/** The models whose irq.level is the line as the timer last saw it, and whose handler leaves a high one alone. */
+export const cachingModels: readonly ModelId[] = ['rfc-load-put', 'load-put-4.15'];
+
+/** Whether the model is one of them, whichever of the candidates it is. */
+export function cachesLine({ candidates }: RuleContext): boolean {
+  return candidates.every((id) => cachingModels.includes(id));
 }
 
 /** A vcpu as messages name it. */

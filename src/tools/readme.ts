@@ -1,4 +1,5 @@
 /** The parts of README.md that are made from the code: each between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type KnownBug, traceName } from '../bugs/bug.js';
 import { knownBugs } from '../bugs/index.js';
@@ -59,6 +60,38 @@ async function coveragePart(): Promise<string> {
   ].join('\n');
 }
 
+/** What became of each model's mutants, as the mutation test has written it. */
+interface Fates {
+  readonly mutants: number;
+  readonly rules: Readonly<Record<string, number>>;
+  readonly kernel: number;
+  readonly explained: Readonly<Record<string, readonly string[]>>;
+  readonly open: readonly string[];
+}
+
+const fatesFile = fileURLToPath(new URL('../../test/mutation/fates.json', import.meta.url));
+
+function mutationTable(): string {
+  const fates = JSON.parse(readFileSync(fatesFile, 'utf8')) as Record<string, Fates>;
+  const rows = modelIds.map((id) => {
+    const { mutants, rules: named, kernel, explained, open } = fates[id]!;
+    const byRule = Object.values(named).reduce((sum, count) => sum + count, 0);
+    const excused = Object.values(explained).reduce((sum, names) => sum + names.length, 0);
+    const rate = `${((100 * (byRule + kernel)) / (mutants - excused)).toFixed(0)} %`;
+    return [`\`${id}\``, ...[mutants, byRule, kernel, excused, open.length].map(String), rate];
+  });
+  const head = [
+    'model',
+    'mutants',
+    'a rule names it',
+    'the kernel stops',
+    'cannot be seen, or does no harm',
+    'open',
+    'kill rate',
+  ];
+  return table(head, rows);
+}
+
 const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   events: () =>
     table(
@@ -80,6 +113,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
         ...modelIds.map((model) => severities[model] ?? '–'),
       ]),
     ),
+  mutation: mutationTable,
   models: () =>
     table(
       ['model', 'kernels', 'what distinguishes it'],

@@ -51,6 +51,7 @@ export class Attribution {
       case Kind.emulate: {
         const vcpu = this.threads.ofThread(thread);
         if (vcpu.id < 0) vcpu.id = thread.mapId;
+        if (event.kind === Kind.entry) vcpu.entrant = event.pid;
         if (event.kind === Kind.emulate) thread.emulated = event.timer;
         return this.attribute(event, vcpu, event.kind === Kind.entry ? Certainty.recorded : Certainty.derived);
       }

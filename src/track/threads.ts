@@ -10,6 +10,8 @@ export class Vcpu {
   /** Thread that runs it. */
   pid: number;
   tgid = -1;
+  /** Thread that entered the guest last: up to 4.16 other threads load the vcpu as well, for an ioctl. */
+  entrant = -1;
   /** VM number that the notation or the recorder names, -1 elsewhere. */
   vm = -1;
   /** A record has shown its `struct kvm_vcpu` pointer. */
@@ -46,6 +48,11 @@ export class Vcpu {
   constructor(index: number, pid: number) {
     this.index = index;
     this.pid = pid;
+  }
+
+  /** The thread that it is known by. */
+  get thread(): number {
+    return this.entrant >= 0 ? this.entrant : this.pid;
   }
 }
 
@@ -146,9 +153,14 @@ export class Threads {
   bind(thread: Thread, hi: number, lo: number): Vcpu {
     const known = this.#byPointer.get(hi, lo);
     if (known !== undefined) {
-      if (thread.vcpu !== known && known.pid === -1 && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
-        // Known by its thread before its pointer was seen: the thread's identity stays.
+      const idle = known.pid === -1 || known.cpu < 0;
+      if (thread.vcpu !== known && idle && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
+        // Known by its thread before its pointer was seen there: the thread's identity stays, and whoever loaded it before
+        // (up to 4.16 any thread of the VMM, for an ioctl) runs it no longer.
         const kept = thread.vcpu;
+        const before = this.find(known.pid);
+        if (before?.vcpu === known) before.vcpu = undefined;
+        known.pid = -1;
         kept.hasPointer = true;
         if (kept.id < 0) kept.id = known.id;
         this.#byPointer.set(hi, lo, kept);

@@ -15,6 +15,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   track: ['events'],
   machine: ['events'],
   models: ['events', 'machine'],
+  simulate: ['events', 'machine', 'models'],
   rules: ['events', 'machine', 'models'],
   bugs: ['models'],
   check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'rules', 'bugs'],

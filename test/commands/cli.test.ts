@@ -43,7 +43,7 @@ describe('the command line', () => {
     ['a format without its file', ['check', '--format', 'json=', 'x'], 'A file name must follow'],
     ['two reports on stdout', ['check', '--format', 'json', '--format', 'ktap', 'x'], 'cannot both go to stdout'],
     ['two reports in a file', ['check', '--format', 'json=a', '--format', 'ktap=a', 'x'], 'cannot both go to a'],
-    ['an unknown model', ['check', '--model', 'new', 'x'], 'Allowed choices are rfc-load-put'],
+    ['an unknown model', ['check', '--model', 'new', 'x'], 'Allowed choices are world-switch, rfc-load-put'],
     ['an unknown host', ['check', '--host', 'hvhe', 'x'], 'Allowed choices are vhe, nvhe'],
     ['an unknown severity', ['check', '--fail-on', 'fatal', 'x'], 'Allowed choices are info, warning, error'],
     ['a rule without severity', ['check', '--rule', 'ctl-bits-valid', 'x'], 'Expected ID=off'],

@@ -21,6 +21,8 @@ const reported = [
   ...['6.1-nvhe-mixed', '6.1-nvhe-ptimer', '6.1-nvhe-overcommit', '6.1-nvhe-kp-overcommit', '6.1-nvhe-mask'],
   ...['6.1-vhe-mixed', '6.1-vhe-ptimer', '6.1-vhe-overcommit'],
   ...['7.2-vhe-mixed', '7.2-vhe-ptimer', '7.2-vhe-kp-tickwfi'],
+  ...['4.15-nvhe-mixed', '4.15-nvhe-tickwfi', '4.15-vhe-busy', '4.19-nvhe-mixed', '4.19-nvhe-tickwfi', '4.19-vhe-busy'],
+  ...['5.0-nvhe-mixed', '5.0-nvhe-tickwfi', '5.0-vhe-busy'],
   ...['broken/clean-mask-kp', 'broken/clean-watch', 'broken/clean-wvms'],
 ].map((name) => `${folder}${name}.dat`);
 

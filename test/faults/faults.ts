@@ -4,6 +4,7 @@ import { interruptFaults } from './interrupt-faults.js';
 import { levelFaults } from './level-faults.js';
 import { lifecycleFaults } from './lifecycle-faults.js';
 import { livenessFaults } from './liveness-faults.js';
+import { loadPutFaults } from './load-put-faults.js';
 import { offsetFaults } from './offset-faults.js';
 import { registerFaults } from './register-faults.js';
 
@@ -16,5 +17,6 @@ export const faults: readonly Fault[] = [
   ...levelFaults,
   ...identityFaults,
   ...backgroundFaults,
+  ...loadPutFaults,
   ...livenessFaults,
 ];

@@ -92,22 +92,32 @@ export const identityFaults: readonly Fault[] = [
   },
 ];
 
+function armedAfterExit(recording: Recording): Site[] {
+  return inRounds(recording, (round) => {
+    const start = startOf(recording, round.exit.thread);
+    const exit = first(round.exit);
+    if (start === undefined || round.exit.cpu !== round.load.cpu) return undefined;
+    return {
+      place: exit,
+      inject: (edit) => edit.after(exit, recordLike(exit, 'hrtimer_start', start.args))[0] as Line,
+    };
+  });
+}
+
 export const backgroundFaults: readonly Fault[] = [
   {
     id: 'bg-armed-while-loaded',
     does: 'the background timer is started after an exit, with the vcpu loaded',
     rules: ['bg-armed-only-when-blocked'],
     diagnosis: 'loaded',
-    sites: (recording) =>
-      inRounds(recording, (round) => {
-        const start = startOf(recording, round.exit.thread);
-        const exit = first(round.exit);
-        if (start === undefined || round.exit.cpu !== round.load.cpu) return undefined;
-        return {
-          place: exit,
-          inject: (edit) => edit.after(exit, recordLike(exit, 'hrtimer_start', start.args))[0] as Line,
-        };
-      }),
+    sites: (recording) => (recording.isTraced ? armedAfterExit(recording) : []),
+  },
+  {
+    id: 'bg-armed-outside-schedule',
+    does: 'up to 5.0 the background timer is started after an exit, outside schedule and unschedule',
+    rules: ['bg-armed-only-when-blocked'],
+    diagnosis: 'not-waiting',
+    sites: (recording) => (recording.isTraced ? [] : armedAfterExit(recording)),
   },
   {
     id: 'bg-armed-while-preempted',

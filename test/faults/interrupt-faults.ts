@@ -1,5 +1,6 @@
 import type { Fault, Site } from './fault.js';
 import { copy, interruptLike, type Line } from './inject.js';
+import { lowersAtSync } from './load-put-faults.js';
 import { interrupt, raising, sequences } from './sites.js';
 import { first, type Interrupt, last, type Recording, type Round, registersOf } from './structure.js';
 
@@ -46,6 +47,15 @@ function lateInterrupts(count: number): Fault['sites'] {
 function ioctlSaves(recording: Recording): Line[] {
   return sequences(recording, 'put', 'user').flatMap(([put]) => registersOf(put!, 1) ?? []);
 }
+
+/** Interrupts that raise a level which nothing in the recording lowers: 4.15 reports that, of a level that was raised. */
+function unlowered(recording: Recording): Interrupt[] {
+  return lowersAtSync(recording) ? [] : raising(recording);
+}
+
+/** What only a thread writes on a CPU. */
+const goesOn = (cpu: number) => (line: Line) =>
+  line.cpu === cpu && ['kvm_entry', 'kvm_exit', 'sched_switch'].includes(line.event);
 
 export const interruptFaults: readonly Fault[] = [
   {
@@ -149,7 +159,7 @@ export const interruptFaults: readonly Fault[] = [
     does: 'one handler does not raise the level: the timer may have been cancelled before it looked',
     rules: [],
     sites: (recording) =>
-      raising(recording).map((irq) => ({
+      unlowered(recording).map((irq) => ({
         place: irq.begin,
         inject(edit) {
           edit.remove(...reportsOf(irq));
@@ -162,7 +172,7 @@ export const interruptFaults: readonly Fault[] = [
     does: 'four handlers in a row of one vcpu do not raise the level',
     rules: ['irq-raises-level'],
     sites: (recording) =>
-      raising(recording).flatMap((irq, i, all) => {
+      unlowered(recording).flatMap((irq, i, all) => {
         const own = all.slice(i).filter(({ begin }) => begin.pid === irq.begin.pid);
         const four = own.slice(0, 4);
         if (four.length < 4) return [];
@@ -181,12 +191,15 @@ export const interruptFaults: readonly Fault[] = [
     does: 'the end of a vtimer interrupt is missing',
     rules: ['irq-handler-returns'],
     sites: (recording) =>
-      raising(recording).map(({ begin, end }) => ({
-        place: begin,
-        inject(edit) {
-          edit.remove(end);
-          return begin;
-        },
-      })),
+      raising(recording)
+        // Something has to be recorded on the CPU after it.
+        .filter(({ end }) => recording.next(recording.at(end), goesOn(end.cpu)) !== undefined)
+        .map(({ begin, end }) => ({
+          place: begin,
+          inject(edit) {
+            edit.remove(end);
+            return begin;
+          },
+        })),
   },
 ];

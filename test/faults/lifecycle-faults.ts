@@ -194,6 +194,7 @@ export const lifecycleFaults: readonly Fault[] = [
         ? []
         : inRounds(recording, (round) => {
             const saves = linesOf(round.put, 'kvm_timer_save_state');
+            if (saves.length === 0) return undefined;
             return {
               place: saves[0] as Line,
               inject(edit) {

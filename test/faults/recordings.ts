@@ -20,7 +20,8 @@ export function loadRecordings(files: readonly string[]): Recording[] {
   return files.flatMap((file) => {
     const lines = middle(readFileSync(file, 'utf8').trimEnd().split('\n')).map(parseLine);
     const recording = new Recording(basename(file).replace(/(\.trace|\.N)?\.txt$/, ''), lines);
-    return recording.rounds.length > 0 && recording.has('kvm_timer_save_state') ? [recording] : [];
+    const shows = recording.isTraced || (recording.has('vtimer_restore') && recording.has('vcpu_load'));
+    return recording.rounds.length > 0 && shows ? [recording] : [];
   });
 }
 

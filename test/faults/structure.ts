@@ -38,6 +38,7 @@ const burstEvents = new Set([
   ...['kvm_get_timer_map', 'kvm_timer_update_irq', 'vgic_update_irq_pending', 'kvm_timer_emulate'],
   ...['kvm_timer_save_state', 'kvm_timer_restore_state', 'hrtimer_start', 'hrtimer_cancel', 'vcpu_kick'],
   ...['vcpu_load', 'vcpu_put', 'timer_load', 'timer_put', 'update_irq', 'irqchip_state', 'set_cntvoff'],
+  ...['vtimer_save', 'vtimer_restore', 'set_irqchip_state', 'phys_timer_emulate'],
 ]);
 
 const threadEvents = new Set([
@@ -72,6 +73,8 @@ export class Recording {
   readonly interrupts: Interrupt[] = [];
   readonly cpus: number;
   readonly host: 'vhe' | 'nvhe';
+  /** The kernel traces saves and restores: 5.1 and later. */
+  readonly isTraced: boolean;
   /** Lines of hard interrupt handlers; a vcpu thread's own records are the rest. */
   readonly #inInterrupt = new Set<Line>();
 
@@ -85,6 +88,7 @@ export class Recording {
     this.host = lines.some((line) => line.event === 'kvm_get_timer_map' && line.args.includes('dp: 0'))
       ? 'vhe'
       : 'nvhe';
+    this.isTraced = this.has('kvm_timer_save_state');
     for (const line of lines) if (line.event === 'kvm_entry') this.steps.set(line.pid, []);
     this.#findInterrupts();
     this.#findSteps();
@@ -147,7 +151,7 @@ export class Recording {
       }
       if (line.event === 'irq_handler_entry') {
         cpu.stack.push(line);
-        cpu.inside = line.args.includes('kvm guest vtimer') ? [] : undefined;
+        cpu.inside = /kvm guest v?timer/.test(line.args) ? [] : undefined;
         this.#inInterrupt.add(line);
       } else if (line.event === 'irq_handler_exit') {
         const begin = cpu.stack.pop();
@@ -168,8 +172,9 @@ export class Recording {
       const lines = bursts.get(thread) ?? [];
       bursts.delete(thread);
       if (lines.length === 0) return;
-      const saves = lines.some((line) => line.event === 'kvm_timer_save_state');
-      const restores = lines.some((line) => line.event === 'kvm_timer_restore_state');
+      // Up to 5.0 a schedule saves as well: there the probes of the functions tell a put and a load.
+      const saves = lines.some(({ event }) => event === (this.isTraced ? 'kvm_timer_save_state' : 'vcpu_put'));
+      const restores = lines.some(({ event }) => event === (this.isTraced ? 'kvm_timer_restore_state' : 'vcpu_load'));
       const kind = saves ? (restores ? 'both' : 'put') : restores ? 'load' : 'other';
       this.steps.get(thread)?.push({ kind, lines, thread, cpu: (lines[0] as Line).cpu });
     };

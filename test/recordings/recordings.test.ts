@@ -17,6 +17,8 @@ const texts = [
   ...recordings(/^(5\.10|6\.1|7\.2)-.*\.txt$/).filter((file) => !unusable.test(file)),
   ...recordings(/^6\.1-.*\.log$/, 'console'),
 ];
+/** Kernels before save and restore were traced, from the landed patch on; each with what it is known to do wrong. */
+const loadPut = recordings(/^(4\.15|4\.19|5\.0)-.*\.dat$/);
 /**
  * Stock kernels whose recordings show a real fault: vcpu 1's timer expires before vcpu 0 writes GICD_CTLR (kvm_mmio, gpa
  * 0x8000000), and it never enters the guest again until a signal ends KVM_RUN (specification §4.8, point 17).
@@ -34,10 +36,8 @@ const knownBugs: Readonly<Record<string, readonly string[]>> = {
 
 /** Rules that these recordings cannot exercise, and why. */
 const notExercised: Readonly<Record<string, string>> = {
-  'user-write-survives': 'no probe on kvm_arm_timer_set_reg: writes by userspace leave no record',
   'traps-follow-world-nvhe': 'writes of CNTHCTL_EL2 leave no record: the hypervisor makes them, out of reach of probes',
   'vhe-traps-not-toggled': 'timer_set_traps is inlined: writes of CNTHCTL_EL2 leave no record',
-  'dist-active-cleared-on-lower': 'only the RFC lowers the level in the timer code',
   'affinity-forwarded-while-any-loaded': 'since 4.15 the flag is set once, at boot',
 };
 
@@ -65,11 +65,16 @@ async function checked(file: string): Promise<TraceSummary> {
 }
 
 function modelOf(file: string): string {
+  if (/^4\.15-/.test(basename(file))) return 'load-put-4.15';
+  if (/^4\.19-/.test(basename(file))) return 'load-put-4.16';
+  if (/^5\.0-/.test(basename(file))) return 'load-put-5.0';
   return basename(file).startsWith('7.2-') ? 'stateless-level' : 'timer-map';
 }
 
 /** The kernels of `broken/` run at EL2; the console dump is of a host that does not. */
-function hostOf(file: string): string {
+function hostOf(file: string): string | null {
+  // Before 5.1 no record of these differs between the hosts.
+  if (loadPut.includes(file)) return null;
   if (file.startsWith('broken')) return 'vhe';
   return basename(file).includes('-vhe-') ? 'vhe' : 'nvhe';
 }
@@ -134,6 +139,36 @@ describe('recordings of real kernels', () => {
     const documented = documentedCounts().get(file);
     if (!file.startsWith('broken')) expect(summary.events).toBe(documented!.events);
   });
+});
+
+describe.skipIf(!traceCmd)('kernels of 4.15 to 5.0', () => {
+  const known = ({ findings }: TraceSummary) => findings.map((finding) => `${finding.rule} ${finding.diagnosis}`);
+
+  it.each(loadPut.filter((file) => !file.includes('cntvoff')))('%s is clean but for its known bugs', async (file) => {
+    const summary = await checked(file);
+    expectClean(file, summary);
+    // bae561c0cff7: from 4.16 to 5.2 a load leaves the interrupt of an expired timer inactive.
+    const bugs = basename(file).startsWith('4.15-') ? [] : ['dist-active-at-load pending-inactive'];
+    expect(known(summary)).toEqual(bugs);
+    // Earned: what these kernels are about was decided, not passed over.
+    const decided = Object.values(summary.rules).filter(({ held }) => held > 0);
+    expect(decided.length).toBeGreaterThan(20);
+  });
+
+  it.each(loadPut.filter((file) => file.includes('4.15') && file.includes('cntvoff')))(
+    '%s loses what userspace writes',
+    async (file) => {
+      const summary = await checked(file);
+      expectGuests(file, summary);
+      expect(summary.verdict).toBe('violations');
+      expect(known(summary)).toEqual(['user-write-survives lost']);
+      const { held, violated, undecided } = summary.rules['user-write-survives']!;
+      // Of four writes in a round two are lost, CTL 0 and CVAL; CTL 1 is what the timer had, and CNT is the VM's. One
+      // CPU sleeps for most of the recording, so that losses of its records cannot be excluded for all of them.
+      expect({ held, lost: violated + undecided }).toEqual({ held: 57, lost: 114 });
+      expect(violated).toBeGreaterThan(50);
+    },
+  );
 });
 
 describe.skipIf(!traceCmd)('a livelock of a stock kernel', () => {

@@ -11,6 +11,11 @@ const reports = join(tmpdir(), 'timervet-reports');
 
 /** Recordings of kernels without a known timer bug that shows in them, of every generation and host with a model. */
 export const stock = [
+  '4.15-nvhe-mixed',
+  '4.15-vhe-busy',
+  '4.19-nvhe-tickwfi',
+  '4.19-vhe-busy',
+  '5.0-nvhe-tickwfi',
   '5.10-nvhe-mixed',
   '5.10-nvhe-kp-overcommit',
   '5.10-vhe-kp-mixed',
@@ -98,9 +103,17 @@ export async function checkText(text: string, options: CheckOptions = {}): Promi
   throw new Error('the check ended without a summary');
 }
 
+/** What stock kernels are known to do wrong, which is told whatever is left of the recording. */
+const known = ['dist-active-at-load/pending-inactive'];
+
 /** Findings as one line each: what a stock kernel must not have. */
 export function told(summary: TraceSummary): string[] {
-  return summary.findings.map(
+  // A bug that the kernel is known to have shows in every subset that shows it at all.
+  const unexpected = summary.findings.filter(
+    ({ severity, rule, diagnosis }) =>
+      !diagnosis.startsWith('known-') && (severity !== 'info' || !known.includes(`${rule}/${diagnosis}`)),
+  );
+  return unexpected.map(
     ({ severity, rule, diagnosis, count, position }: Finding) =>
       `${severity} ${rule}/${diagnosis} ×${count}, first at line ${position.line}`,
   );

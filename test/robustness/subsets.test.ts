@@ -38,7 +38,10 @@ const recorded: Record<string, (event: string) => boolean> = {
 };
 
 /** The probes of the recordings, by the name that they have there. */
-const probes = ['vcpu_load', 'vcpu_put', 'timer_load', 'timer_put', 'timer_handler', 'arch_vcpu_blocking'];
+const probes = [
+  ...['vcpu_load', 'vcpu_put', 'timer_load', 'timer_put', 'timer_handler', 'arch_vcpu_blocking'],
+  ...['timer_schedule', 'timer_unschedule', 'vtimer_save', 'vtimer_restore', 'timer_enable', 'timer_sync'],
+];
 for (const probe of probes) {
   recorded[`the tracepoints and ${probe}`] = (event) => !isProbe(event) || event === probe;
   recorded[`entries, exits and ${probe}`] = (event) => /^kvm_(?:entry|exit)$/.test(event) || event === probe;

@@ -1,4 +1,5 @@
-import { type EventSpec, PrevState } from '../catalogue.js';
+import type { EventSpec } from '../catalogue.js';
+import { PrevState, PrevStates, prevState as stateOf } from '../prev-state.js';
 import { Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits } from './bytes.js';
@@ -15,17 +16,7 @@ const arrow = ascii(' ==> ');
 /** A thread's name has at most 15 bytes (TASK_COMM_LEN). */
 const longestComm = 15;
 
-/** prev_state bits that say "preempted, still runnable": TASK_REPORT_MAX since 4.14, TASK_STATE_MAX up to 4.13. */
-const preempted = [0x100, 0x1000] as const;
-
-/** The state of a switched thread from prev_state as the kernel records it. */
-export function normalState(bits: number): PrevState {
-  if (bits === 0) return PrevState.runnable;
-  if (bits === preempted[0] || bits === preempted[1]) return PrevState.preempted;
-  return bits === 1 ? PrevState.interruptible : PrevState.deeper;
-}
-
-/** The same from its letters: `R`, `R+`, `S`, `D|K`. */
+/** The state of a switched thread from its letters: `R`, `R+`, `S`, `D|K`. */
 function letterState(bytes: Uint8Array, from: number, end: number): PrevState {
   const next = from + 1 < end ? bytes[from + 1]! : Byte.blank;
   if (bytes[from] === letterR) return next === plus ? PrevState.preempted : PrevState.runnable;
@@ -52,6 +43,7 @@ export class SchedSwitchReader implements ArgumentReader {
   private readonly stateField: number;
   /** The number just read; a record like every other target, so that the number reader sees one kind of object. */
   private readonly number = new Record();
+  private readonly states = new PrevStates();
 
   constructor(spec: EventSpec) {
     this.required = requiredMask(spec);
@@ -157,18 +149,18 @@ export class SchedSwitchReader implements ArgumentReader {
   private state(bytes: Uint8Array, from: number, end: number, record: Record): void {
     if (this.stateField < 0 || from >= end) return;
     const first = bytes[from]!;
-    let value: number;
+    let value: PrevState;
     if (first >= Byte.zero && first <= Byte.nine) {
       if (readNumber(bytes, from, end, this.number, 0) < 0) return;
       const bits = this.number.lo[0]!;
-      value = normalState(bits);
+      value = stateOf(bits);
     } else if ((byteClass[first]! & ByteClass.word) !== 0 && first !== Byte.underscore) {
       value = letterState(bytes, from, end);
     } else {
       return;
     }
     record.hi[this.stateField] = 0;
-    record.lo[this.stateField] = value;
+    record.lo[this.stateField] = this.states.sleeping(record.lo[this.prevPidField]!, value);
     record.present |= 1 << this.stateField;
   }
 }

@@ -1,7 +1,7 @@
 import { type EventSpec, type FieldSpec, otherSymbol } from '../catalogue.js';
+import { PrevStates, prevState } from '../prev-state.js';
 import type { Record } from '../record.js';
 import { NameTable } from '../text/names.js';
-import { normalState } from '../text/sched-switch.js';
 import type { EventFormat, FormatField } from './formats.js';
 import { addressKey } from './symbols.js';
 
@@ -76,10 +76,17 @@ export class FieldReader {
   /** Bytes of a record that has all fields, and the mask of those. */
   private readonly wholeLength: number;
   private readonly allPresent: number;
+  /** For sched_switch: whose state it is, and what it means. */
+  private readonly pidSlot: number;
+  private readonly states = new PrevStates();
 
   constructor(spec: EventSpec, format: EventFormat, isBigEndian: boolean, longSize: number, resolve: Resolve) {
     this.required = spec.fields.reduce((mask, field, slot) => (field.required ? mask | (1 << slot) : mask), 0);
     this.isBigEndian = isBigEndian;
+    this.pidSlot = Math.max(
+      0,
+      spec.fields.findIndex(({ name }) => name === 'prev_pid'),
+    );
     this.fields = spec.fields.flatMap((field, slot) => {
       const found = fieldOf(field, slot, spec, format, longSize, resolve);
       return found === undefined ? [] : [found];
@@ -153,7 +160,10 @@ export class FieldReader {
         lo = words[this.isBigEndian ? word + 1 : word]!;
         break;
       case Read.state:
-        lo = normalState(words[this.isBigEndian && field.size === 8 ? word + 1 : word]!);
+        lo = this.states.sleeping(
+          record.lo[this.pidSlot]!,
+          prevState(words[this.isBigEndian && field.size === 8 ? word + 1 : word]!),
+        );
         break;
       case Read.function: {
         const isLong = field.size === 8;

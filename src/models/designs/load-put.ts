@@ -32,7 +32,7 @@ const functions415: readonly KernelFunction[] = [
     op('soft_cancel', undefined, 'ptimer'),
     hyp('cntvoff', '0'),
   ]),
-  fn('save', 'vtimer_save_state', { note: 'interrupts off' }, [
+  fn('save', 'vtimer_save_state', { irqsOff: true }, [
     returnIf('!loaded'),
     when('enabled', [op('rd_ctl'), op('rd_cval')]),
     op('stop'),
@@ -40,7 +40,7 @@ const functions415: readonly KernelFunction[] = [
     op('set_loaded', false),
     record('save'),
   ]),
-  fn('restore', 'vtimer_restore_state', { note: 'interrupts off' }, [
+  fn('restore', 'vtimer_restore_state', { irqsOff: true }, [
     returnIf('loaded'),
     when('enabled', [op('wr_cval'), op('isb'), op('wr_ctl')]),
     op('set_loaded', true),
@@ -70,7 +70,7 @@ const functions415: readonly KernelFunction[] = [
   fn('enter', '__timer_enable_traps', { hyp: true }, [when('!vhe', [op('traps', 'guest')])]),
   fn('leave', '__timer_disable_traps', { hyp: true }, [when('!vhe', [op('traps', 'host')])]),
   fn('fold', 'kvm_vgic_sync_hwstate', {}, []),
-  fn('sync', 'kvm_timer_sync_hwstate', { event: 'sync', note: 'interrupts off; also after an aborted entry' }, [
+  fn('sync', 'kvm_timer_sync_hwstate', { event: 'sync', irqsOff: true, note: 'also after an aborted entry' }, [
     when('level', [
       call('refresh', 'vtimer'),
       when('!should_fire', [
@@ -153,6 +153,8 @@ export const loadPut415Design: Design = {
   recognised: 'interrupt "kvm guest timer" or callback kvm_phys_timer_expire, and kernel release 4.15',
   visible,
   lifecycle: loadPut415Lifecycle,
+  shouldFire: 'memory',
+  vgicSamplesLine: false,
   functions: functions415,
 };
 
@@ -273,6 +275,8 @@ export const loadPut416Design: Design = {
   recognised: 'interrupt "kvm guest timer" or callback kvm_phys_timer_expire, and kernel release 4.16 to 4.20',
   visible,
   lifecycle: loadPutLifecycle,
+  shouldFire: 'hardware',
+  vgicSamplesLine: true,
   functions: functions416,
 };
 
@@ -282,6 +286,8 @@ export const loadPut50Design: Design = {
   recognised: 'interrupt "kvm guest timer" or callback kvm_phys_timer_expire, and kernel release 5.0',
   visible,
   lifecycle: loadPutLifecycle,
+  shouldFire: 'hardware',
+  vgicSamplesLine: true,
   functions: changed(
     functions416,
     [

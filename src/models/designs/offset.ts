@@ -33,7 +33,7 @@ export const offsetFunctions = changed(timerMapFunctions, [
     op('soft_cancel', undefined, 'emul_ptimer'),
     when('blocking', [call('blocking')]),
   ]),
-  fn('save', 'timer_save_state', { note: 'interrupts off; the physical timer’s CVAL is corrected by its offset' }, [
+  fn('save', 'timer_save_state', { irqsOff: true, note: 'the physical timer’s CVAL is corrected by its offset' }, [
     returnIf('!enabled'),
     returnIf('!loaded'),
     op('rd_ctl'),
@@ -44,7 +44,7 @@ export const offsetFunctions = changed(timerMapFunctions, [
     op('set_loaded', false),
     call('set_offset', 'x', '0'),
   ]),
-  fn('restore', 'timer_restore_state', { note: 'interrupts off; the offset comes before CVAL' }, [
+  fn('restore', 'timer_restore_state', { irqsOff: true, note: 'the offset comes before CVAL' }, [
     returnIf('!enabled'),
     returnIf('loaded'),
     call('set_offset', 'x', 'offset'),
@@ -60,9 +60,14 @@ export const offsetFunctions = changed(timerMapFunctions, [
     { note: 'CNTPOFF_EL2 for the physical timer on VHE hosts that have it' },
     [when('virtual', [hyp('cntvoff', 'new')], [when('cntpoff', [op('cntpoff', 'new')])])],
   ),
-  fn('set_traps', 'timer_set_traps', { note: 'VHE; non-VHE hosts write it at EL2 around every entry' }, [
-    when('physical_offset', [op('traps', 'guest')], [op('traps', 'host')]),
-  ]),
+  fn(
+    'set_traps',
+    'timer_set_traps',
+    {
+      note: 'VHE; non-VHE hosts write it at EL2 around every entry. From 6.14 on also what nested guests need, and the virtual timer on a CPU whose CNTVOFF_EL2 does not work',
+    },
+    [when('physical_offset', [op('traps', 'guest')], [op('traps', 'host')])],
+  ),
   fn('emulate', 'timer_emulate', { note: 'returns after a change of the level: no soft timer (b450dcce93bc)' }, [
     record('emulate'),
     when('output_changed', [call('update_irq', 'x', 'should_fire'), { return: true }]),
@@ -85,5 +90,7 @@ export const offsetDesign: Design = {
     'every save and restore with CTL and CVAL as the guest sees them, every map, report and evaluation; loads and puts follow from them. ' +
     'CNTVOFF is written in save and restore; register reads that the hypervisor answers itself leave no record.',
   lifecycle: offsetLifecycle,
+  shouldFire: 'hardware',
+  vgicSamplesLine: true,
   functions: offsetFunctions,
 };

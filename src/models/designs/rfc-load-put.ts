@@ -14,6 +14,8 @@ export const rfcLoadPutDesign: Design = {
     'loads, puts, levels, interrupts, the background timer; with probes schedule, unschedule, affinity, active state and CNTVOFF. ' +
     'Save and restore have no tracepoint: a load or put implies them. The traps are written at EL2, unseen.',
   lifecycle: rfcLifecycle,
+  shouldFire: 'memory',
+  vgicSamplesLine: false,
   functions: [
     fn('load', 'kvm_arch_vcpu_load', { event: 'load' }, [op('set_running', 'vcpu'), call('timer_load')]),
     fn(
@@ -34,7 +36,7 @@ export const rfcLoadPutDesign: Design = {
       hyp('cntvoff', '0'),
       op('affinity', 'NULL'),
     ]),
-    fn('save', 'timer_save_state', { note: 'interrupts off; no isb after the stop (W2)' }, [
+    fn('save', 'timer_save_state', { irqsOff: true, note: 'no isb after the stop (W2)' }, [
       returnIf('!loaded'),
       when('enabled', [op('rd_ctl'), op('rd_cval')]),
       op('stop'),
@@ -44,7 +46,7 @@ export const rfcLoadPutDesign: Design = {
     fn(
       'restore',
       'timer_restore_state',
-      { note: 'interrupts off; loaded is set for a vcpu that is not enabled, too (W5)' },
+      { irqsOff: true, note: 'loaded is set for a vcpu that is not enabled, too (W5)' },
       [
         returnIf('loaded'),
         when('enabled', [op('wr_cval'), op('isb'), op('wr_ctl')]),
@@ -83,7 +85,8 @@ export const rfcLoadPutDesign: Design = {
       'kvm_timer_sync_hwstate',
       {
         event: 'sync',
-        note: 'interrupts off; not after an aborted entry (W15); the physical interrupt stays active (W6)',
+        irqsOff: true,
+        note: 'not after an aborted entry (W15); the physical interrupt stays active (W6)',
       },
       [
         bugOn('bg_armed'),

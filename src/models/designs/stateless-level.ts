@@ -13,6 +13,8 @@ export const statelessLevelDesign: Design = {
   visible:
     'as offset, but equal levels in a row say nothing: every evaluation is reported. GICv5 guests get no injection by the vgic.',
   lifecycle: offsetLifecycle,
+  shouldFire: 'hardware',
+  vgicSamplesLine: true,
   functions: changed(offsetFunctions, [
     fn(
       'load_irq',

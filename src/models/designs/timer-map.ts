@@ -37,9 +37,13 @@ export const timerMapFunctions: readonly KernelFunction[] = [
     when('blocking', [call('blocking')]),
     hyp('cntvoff', '0'),
   ]),
-  fn('blocking', 'kvm_timer_blocking', {}, [record('timer_map'), returnIf('!any_can_fire'), op('bg_arm', 'earliest')]),
+  fn('blocking', 'kvm_timer_blocking', { note: 'from 5.19 on the deadline of a WFIT counts, too' }, [
+    record('timer_map'),
+    returnIf('!any_can_fire'),
+    op('bg_arm', 'earliest'),
+  ]),
   fn('unblocking', 'kvm_timer_unblocking', {}, [op('bg_cancel')]),
-  fn('save', 'timer_save_state', { note: 'interrupts off' }, [
+  fn('save', 'timer_save_state', { irqsOff: true }, [
     returnIf('!enabled'),
     returnIf('!loaded'),
     op('rd_ctl'),
@@ -49,7 +53,7 @@ export const timerMapFunctions: readonly KernelFunction[] = [
     record('save'),
     op('set_loaded', false),
   ]),
-  fn('restore', 'timer_restore_state', { note: 'interrupts off' }, [
+  fn('restore', 'timer_restore_state', { irqsOff: true }, [
     returnIf('!enabled'),
     returnIf('loaded'),
     op('wr_cval'),
@@ -169,5 +173,7 @@ export const timerMapDesign: Design = {
     'every save and restore with CTL and CVAL, every map, report and evaluation; loads and puts follow from them. With probes also ' +
     'active state and CNTVOFF; the traps of non-VHE hosts are written at EL2, unseen.',
   lifecycle: timerMapLifecycle,
+  shouldFire: 'hardware',
+  vgicSamplesLine: true,
   functions: timerMapFunctions,
 };

@@ -12,6 +12,8 @@ export const worldSwitchDesign: Design = {
     'entries, exits, levels and the background timer; with probes flush, sync, schedule, unschedule and the active state. ' +
     'CTL, CVAL, CNTVOFF and the traps are written at EL2, unseen; an interrupt of the timer on the host is never legal.',
   lifecycle: worldSwitchLifecycle,
+  shouldFire: 'memory',
+  vgicSamplesLine: false,
   functions: [
     fn(
       'load',

@@ -41,6 +41,10 @@ const model = z.object({
   summary: word,
   recognised: word.describe('How a recording shows that it is of this model.'),
   visible: word.describe('What a trace can show, and what not.'),
+  shouldFire: z.enum(['memory', 'hardware']).describe('What should_fire goes by for a timer that is loaded.'),
+  vgicSamplesLine: z
+    .boolean()
+    .describe('The vgic samples the line of a mapped interrupt instead of keeping the level.'),
   lifecycle: z.object({
     initial: word,
     final: z.array(word).describe('States in which a vcpu may stay for ever.'),
@@ -55,6 +59,7 @@ const model = z.object({
       kernel: word.describe('Name of the kernel function.'),
       event: word.nullable().describe('Event that a probe on it records.'),
       hyp: z.boolean().describe('Runs at EL2, where no tracepoint or probe of the host sees it.'),
+      irqsOff: z.boolean().describe('Interrupts are off while it runs.'),
       basis: z.enum(['verified', 'inferred']),
       note: word.nullable(),
       effects: z.array(statement),
@@ -89,6 +94,8 @@ function described({ model: { id, kernels, span, summary }, design }: ModelAndDe
     summary,
     recognised: design.recognised,
     visible: design.visible,
+    shouldFire: design.shouldFire,
+    vgicSamplesLine: design.vgicSamplesLine,
     lifecycle: {
       initial: lifecycle.initial,
       final: [...lifecycle.final],
@@ -104,6 +111,7 @@ function described({ model: { id, kernels, span, summary }, design }: ModelAndDe
       kernel: each.kernel,
       event: each.event ?? null,
       hyp: each.hyp === true,
+      irqsOff: each.irqsOff === true,
       basis: each.basis,
       note: each.note ?? null,
       effects: [...each.body],

@@ -35,7 +35,9 @@ export function modelLines({ model, design }: ModelAndDesign, theme: Theme, widt
   lines.push('', `${theme.bold('functions')}  ${theme.dim('[V] read in the source, [I] inferred')}`);
   for (const each of design.functions) {
     const basis = each.basis === 'verified' ? '[V]' : '[I]';
-    const where = [each.event ?? '', each.hyp === true ? 'at EL2' : ''].filter((word) => word !== '').join(', ');
+    const where = [each.event ?? '', each.hyp === true ? 'at EL2' : '', each.irqsOff === true ? 'interrupts off' : '']
+      .filter((word) => word !== '')
+      .join(', ');
     lines.push(`  ${theme.bold(each.kernel)}  ${basis}${where === '' ? '' : `  ${theme.dim(where)}`}`);
     if (each.note !== undefined) lines.push(...paragraph(each.note, width, '    ').map(theme.dim));
     const body = statementLines(design, each.body);

@@ -1,0 +1,460 @@
+import { Context, Ctl, defaultPpi, Register, Timer, TimerEvent } from '../events/event.js';
+import { Kind, type KindName } from '../events/kinds.js';
+import type { Call, Design, KernelFunction, Operate, Role } from '../models/design.js';
+import { Execution } from './execution.js';
+import { type SimContext, SimCpu, type SimHost, type SimTimer, SimVcpu, type SimVm, simTimers, tick } from './state.js';
+
+/** Takes the events of a simulation; the event is reused. */
+export type Recorder = (event: TimerEvent) => void;
+
+/** Is told each effect that a design has, as it happens: to count them as §2f of the specification does, or to list them. */
+export interface EffectSink {
+  effect(effect: Operate | Call, role: Role, cpu: SimCpu, vcpu: SimVcpu | undefined): void;
+}
+
+/** Duration of a record, nanoseconds. What leaves no record takes no time, so that it leaves none in the clock either. */
+const recordTime = 1008;
+
+/** Most interrupts in a row that a storm is let go on for. */
+const longestStorm = 6;
+
+const halfRange = 0x100000000;
+
+/**
+ * A host with concrete values, whose kernel is a design: CPUs with a counter and level-sensitive timer lines, an interrupt
+ * controller with an active state and a forwarded flag, a vgic with one list register a timer, hrtimers. What the guest,
+ * the scheduler and userspace do is told to it, one thing after the other; it records what a kernel with probes on
+ * everything would record, and what the hypervisor's own trace would show of its writes.
+ */
+export class Simulation {
+  /** Nanoseconds. */
+  now = 1_000_000;
+  /** How much too early hrtimers fire, nanoseconds: CLOCK_MONOTONIC is slewed, the counter is not. */
+  slew = 0;
+  readonly cpus: readonly SimCpu[];
+  readonly vcpus: SimVcpu[] = [];
+  /** The forwarded flag of each timer's interrupt, shared by all CPUs. */
+  readonly forwarded: Record<SimTimer, boolean>;
+  readonly functions: ReadonlyMap<Role, KernelFunction>;
+  readonly #event = new TimerEvent();
+  readonly #execution: Execution;
+  #inService = false;
+
+  constructor(
+    readonly design: Design,
+    readonly host: SimHost,
+    readonly record: Recorder,
+    readonly sink?: EffectSink,
+  ) {
+    this.cpus = Array.from({ length: host.cpus }, (_, index) => new SimCpu(index));
+    this.functions = new Map(design.functions.map((each) => [each.role, each]));
+    this.#execution = new Execution(this);
+    // kvm_timer_hyp_init does it once; the RFC at every load.
+    const once = !JSON.stringify(design.functions).includes('"do":"affinity"');
+    this.forwarded = { [Timer.ptimer]: once, [Timer.vtimer]: once };
+  }
+
+  vm(offset: number): SimVm {
+    return { index: new Set(this.vcpus.map(({ vm }) => vm)).size, offset };
+  }
+
+  vcpu(vm: SimVm, id: number): SimVcpu {
+    const vcpu = new SimVcpu(this.vcpus.length, vm, id);
+    this.vcpus.push(vcpu);
+    return vcpu;
+  }
+
+  // --- the clock and the hardware -------------------------------------------
+
+  /** CNTPCT, ticks. */
+  get counter(): number {
+    return Math.floor(this.now / tick);
+  }
+
+  /** The counter that a timer of a CPU compares with. */
+  count(cpu: SimCpu, timer: SimTimer): number {
+    return timer === Timer.vtimer ? this.counter - cpu.cntvoff : this.counter;
+  }
+
+  /** CTL as it is read: with ISTATUS. */
+  readCtl(cpu: SimCpu, timer: SimTimer): number {
+    const { ctl, cval } = cpu.timers[timer];
+    const met = (ctl & Ctl.enable) !== 0 && this.count(cpu, timer) >= cval;
+    return (ctl & (Ctl.enable | Ctl.imask)) | (met ? Ctl.istatus : 0);
+  }
+
+  /** The timer's output line. */
+  line(cpu: SimCpu, timer: SimTimer): boolean {
+    return this.readCtl(cpu, timer) === (Ctl.enable | Ctl.istatus);
+  }
+
+  /** The counter of a vcpu's timer context. */
+  contextCount(vcpu: SimVcpu, timer: SimTimer): number {
+    return timer === Timer.vtimer ? this.counter - vcpu.vm.offset : this.counter;
+  }
+
+  /** Time passes on all CPUs, stopping at whatever becomes due; nanoseconds. */
+  advance(nanoseconds: number): void {
+    const end = this.now + nanoseconds;
+    for (let next = this.#nextDue(); next < end; next = this.#nextDue()) {
+      this.now = next;
+      this.#serviceAll();
+    }
+    this.now = Math.max(this.now, end);
+    this.#serviceAll();
+  }
+
+  /** The next time from now on at which an hrtimer or a timer's line is due. */
+  #nextDue(): number {
+    let due = Number.POSITIVE_INFINITY;
+    const consider = (time: number) => {
+      if (time > this.now && time < due) due = time;
+    };
+    for (const { bg, contexts } of this.vcpus) {
+      if (bg.armed) consider(bg.expires - this.slew);
+      for (const timer of simTimers) {
+        const { soft } = contexts[timer];
+        if (soft.armed) consider(soft.expires - this.slew);
+      }
+    }
+    for (const cpu of this.cpus)
+      for (const timer of simTimers) {
+        const { ctl, cval } = cpu.timers[timer];
+        if ((ctl & (Ctl.enable | Ctl.imask)) !== Ctl.enable) continue;
+        consider((cval + (timer === Timer.vtimer ? cpu.cntvoff : 0)) * tick);
+      }
+    return due;
+  }
+
+  #serviceAll(): void {
+    for (const cpu of this.cpus) this.service(cpu);
+  }
+
+  /** Takes the interrupts that are signalled to a CPU, if it takes any now. */
+  service(cpu: SimCpu): void {
+    if (cpu.irqsOff > 0 || cpu.inInterrupt) return;
+    this.#serviceHrtimers(cpu);
+    for (let storm = 0; storm < longestStorm; storm++) {
+      const timer = simTimers.find((each) => this.signalled(cpu, each));
+      if (timer === undefined) break;
+      this.#interrupt(cpu, timer);
+    }
+  }
+
+  /** Whether the interrupt controller signals a timer's interrupt to its CPU. */
+  signalled(cpu: SimCpu, timer: SimTimer): boolean {
+    return this.line(cpu, timer) && !cpu.active[timer] && !cpu.masked[timer];
+  }
+
+  #interrupt(cpu: SimCpu, timer: SimTimer): void {
+    cpu.active[timer] = true;
+    cpu.inInterrupt = true;
+    this.emit('vtimer_irq', cpu, cpu.running, { timer });
+    this.#execution.call('irq', { cpu, vcpu: cpu.running, timer });
+    this.emit('vtimer_irq_end', cpu, cpu.running, { timer });
+    cpu.inInterrupt = false;
+    // The end of interrupt deactivates, unless that is left to the guest.
+    if (!this.forwarded[timer]) cpu.active[timer] = false;
+  }
+
+  /** Whether an hrtimer is due, of those that fire on a CPU. */
+  hrtimerDue(cpu: SimCpu): boolean {
+    return this.vcpus.some((vcpu) => this.#firesOn(vcpu, cpu) && this.#dueOf(vcpu) !== undefined);
+  }
+
+  /** A loaded vcpu's timer fires on its CPU, any other on whichever comes first. */
+  #firesOn(vcpu: SimVcpu, cpu: SimCpu): boolean {
+    return vcpu.cpu < 0 || vcpu.cpu === cpu.index;
+  }
+
+  /** The timer of a vcpu that is due; `Timer.none` is the background timer. */
+  #dueOf({ bg, contexts }: SimVcpu): SimTimer | Timer.none | undefined {
+    const by = this.now + this.slew;
+    if (bg.expires <= by) return Timer.none;
+    return simTimers.find((timer) => contexts[timer].soft.expires <= by);
+  }
+
+  #serviceHrtimers(cpu: SimCpu): void {
+    if (this.#inService) return;
+    for (const vcpu of this.vcpus) {
+      if (!this.#firesOn(vcpu, cpu)) continue;
+      const due = this.#dueOf(vcpu);
+      if (due === Timer.none) this.#expire(cpu, vcpu, 'bg_expire', Timer.unknown, vcpu.bg);
+      else if (due !== undefined) this.#expire(cpu, vcpu, 'soft_expire', due, vcpu.contexts[due].soft);
+    }
+  }
+
+  #expire(
+    cpu: SimCpu,
+    vcpu: SimVcpu,
+    role: 'bg_expire' | 'soft_expire',
+    timer: Timer,
+    hrtimer: { expires: number; pointer: number },
+  ): void {
+    this.#inService = true;
+    cpu.inInterrupt = true;
+    hrtimer.expires = Number.NaN;
+    const hrtimerAt = { timer, pointer: hrtimer.pointer };
+    this.emit(role, cpu, vcpu, { ...hrtimerAt, expires: this.now });
+    this.#execution.background(role === 'bg_expire');
+    this.#execution.call(role, { cpu, vcpu, timer: timer === Timer.unknown ? Timer.vtimer : (timer as SimTimer) });
+    this.emit('timer_callback_end', cpu, vcpu, hrtimerAt);
+    cpu.inInterrupt = false;
+    this.#inService = false;
+    if (!vcpu.workQueued) return;
+    vcpu.workQueued = false;
+    const { pid } = cpu;
+    cpu.pid = 20 + cpu.index;
+    this.#execution.call('bg_work', { cpu, vcpu, timer: Timer.vtimer });
+    cpu.pid = pid;
+  }
+
+  // --- records --------------------------------------------------------------
+
+  /** Records an event, which takes its time. */
+  emit(kind: KindName, cpu: SimCpu, vcpu: SimVcpu | undefined, fields: Fields = {}): void {
+    this.now += recordTime;
+    const event = this.#event.clear();
+    event.kind = Kind[kind];
+    event.time = this.now;
+    event.cpu = cpu.index;
+    event.pid = cpu.pid;
+    event.context = cpu.inInterrupt ? Context.hardirq : Context.task;
+    if (vcpu !== undefined) {
+      event.vm = vcpu.vm.index;
+      event.vcpuId = vcpu.id;
+    }
+    if (fields.timer !== undefined) event.timer = fields.timer;
+    if (fields.timer === Timer.vtimer || fields.timer === Timer.ptimer)
+      event.irq = fields.timer === Timer.vtimer ? defaultPpi.vtimer : defaultPpi.ptimer;
+    if (fields.level !== undefined) event.level = fields.level ? 1 : 0;
+    if (fields.ctl !== undefined) event.ctl = fields.ctl;
+    if (fields.cval !== undefined) {
+      event.hasCval = true;
+      event.cvalHi = Math.floor(fields.cval / halfRange) | 0;
+      event.cvalLo = fields.cval | 0;
+    }
+    if (fields.value !== undefined) {
+      event.hasValue = true;
+      event.valueHi = Math.floor(fields.value / halfRange) | 0;
+      event.valueLo = fields.value | 0;
+    }
+    if (fields.register !== undefined) event.register = fields.register;
+    if (fields.write !== undefined) event.write = fields.write ? 1 : 0;
+    if (fields.pointer !== undefined) {
+      event.hasTimerPointer = true;
+      event.timerPointerLo = fields.pointer;
+    }
+    if (fields.expires !== undefined) event.expires = Math.round(fields.expires);
+    if (fields.otherPid !== undefined) event.otherPid = fields.otherPid;
+    if (fields.sleeping !== undefined) event.sleeping = fields.sleeping ? 1 : 0;
+    if (fields.exitCode !== undefined) event.exitCode = fields.exitCode;
+    if (fields.exceptionClass !== undefined) event.exceptionClass = fields.exceptionClass;
+    if (kind === 'timer_map') {
+      const vhe = this.host.host === 'vhe';
+      event.directVtimer = Timer.vtimer;
+      event.directPtimer = vhe ? Timer.ptimer : Timer.none;
+      event.emulPtimer = vhe ? Timer.none : Timer.ptimer;
+      if (this.design.id === 'offset' || this.design.id === 'stateless-level') event.emulVtimer = Timer.none;
+    }
+    this.record(event);
+    this.service(cpu);
+  }
+
+  /** An operation has been done: interrupts may come right after it. */
+  operated(operation: Operate, role: Role, cpu: SimCpu, vcpu: SimVcpu | undefined): void {
+    this.sink?.effect(operation, role, cpu, vcpu);
+    this.service(cpu);
+  }
+
+  // --- what happens to a vcpu -------------------------------------------------
+
+  call(role: Role, cpu: SimCpu, vcpu: SimVcpu, timer: SimTimer = Timer.vtimer): void {
+    this.#execution.call(role, { cpu, vcpu, timer });
+  }
+
+  has(role: Role): boolean {
+    return this.functions.has(role);
+  }
+
+  /** vcpu_load of an ioctl. */
+  load(vcpu: SimVcpu, cpu: SimCpu): void {
+    cpu.pid = vcpu.pid;
+    this.call('load', cpu, vcpu);
+    this.service(cpu);
+  }
+
+  /** vcpu_put of an ioctl. */
+  put(vcpu: SimVcpu, cpu: SimCpu): void {
+    this.call('put', cpu, vcpu);
+    this.service(cpu);
+  }
+
+  /** The scheduler takes the thread off its CPU: the notifier runs with interrupts off, after sched_switch. */
+  scheduleOut(vcpu: SimVcpu, cpu: SimCpu, sleeping: boolean, next = 0): void {
+    cpu.irqsOff++;
+    this.emit('sched_switch', cpu, vcpu, { otherPid: next, sleeping });
+    this.call('put', cpu, vcpu);
+    vcpu.asleep = sleeping;
+    cpu.pid = next;
+    cpu.irqsOff--;
+    this.service(cpu);
+  }
+
+  /** The scheduler brings the thread to a CPU. */
+  scheduleIn(vcpu: SimVcpu, cpu: SimCpu): void {
+    vcpu.asleep = false;
+    this.emit('sched_switch', cpu, undefined, { otherPid: vcpu.pid, sleeping: false });
+    this.load(vcpu, cpu);
+  }
+
+  /** One trip into the guest; `guest` says what it does there. */
+  run(vcpu: SimVcpu, cpu: SimCpu, guest: Guest): void {
+    const execution = this.#execution;
+    execution.guest = () => this.#guest(vcpu, cpu, guest);
+    this.call('run', cpu, vcpu);
+    for (const timer of simTimers) {
+      const context = vcpu.contexts[timer];
+      if (context.listRegister === 'pending') context.listRegister = 'none';
+    }
+    this.service(cpu);
+  }
+
+  /** What ended the last stay in the guest. */
+  exitReason: { code: number; exceptionClass: number } = { code: 0, exceptionClass: -1 };
+
+  #guest(vcpu: SimVcpu, cpu: SimCpu, guest: Guest): void {
+    for (const timer of simTimers) {
+      const context = vcpu.contexts[timer];
+      if (!context.line || context.listRegister !== 'none') continue;
+      context.listRegister = 'pending';
+      // A mapped level-sensitive interrupt is sampled again when it is taken back.
+      if (this.design.vgicSamplesLine && this.isMapped(timer)) context.line = false;
+    }
+    vcpu.inGuest = true;
+    this.exitReason = { code: 0, exceptionClass: -1 };
+    guest(new GuestView(this, vcpu, cpu));
+    vcpu.inGuest = false;
+  }
+
+  /** Whether a timer's virtual interrupt is tied to the physical one. */
+  isMapped(timer: SimTimer): boolean {
+    return this.host.inKernelIrqchip && this.isDirect(timer);
+  }
+
+  /** Whether the guest has a timer's registers. */
+  isDirect(timer: SimTimer): boolean {
+    if (timer === Timer.vtimer) return true;
+    return this.host.host === 'vhe' && this.functions.has('load_irq');
+  }
+
+  /** Wakes a vcpu's thread, if it sleeps. */
+  wake(vcpu: SimVcpu, cpu: SimCpu): void {
+    if (!vcpu.asleep) return;
+    vcpu.asleep = false;
+    this.emit('wakeup', cpu, undefined, { otherPid: vcpu.pid });
+  }
+
+  /** KVM_SET_ONE_REG: up to 4.15 with the vcpu loaded. @param value of a register, or the count to set */
+  userWrite(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number): void {
+    const loads = this.loadsForIoctls;
+    cpu.pid = vcpu.pid;
+    if (loads) this.load(vcpu, cpu);
+    this.#execution.written = { register, value, write: true };
+    this.call(register === Register.cnt ? 'user_offset' : 'user_write', cpu, vcpu, timer);
+    if (loads) this.put(vcpu, cpu);
+  }
+
+  get loadsForIoctls(): boolean {
+    return ['world-switch', 'rfc-load-put', 'load-put-4.15'].includes(this.design.id);
+  }
+
+  /** A trapped access to a timer register, between exit and the next entry. */
+  trappedAccess(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number): void {
+    this.#execution.written = { register, value, write: true };
+    this.call('trapped_access', cpu, vcpu, timer);
+  }
+}
+
+interface Fields {
+  readonly timer?: Timer;
+  readonly level?: boolean;
+  readonly ctl?: number;
+  readonly cval?: number;
+  readonly value?: number;
+  readonly register?: Register;
+  readonly write?: boolean;
+  readonly pointer?: number;
+  readonly expires?: number;
+  readonly otherPid?: number;
+  readonly sleeping?: boolean;
+  readonly exitCode?: number;
+  readonly exceptionClass?: number;
+}
+
+/** What a guest does between entry and exit. */
+export type Guest = (guest: GuestView) => void;
+
+/** Exit codes and classes as kvm_exit prints them. */
+export const exits = {
+  irq: { code: 0, exceptionClass: -1 },
+  wfx: { code: 2, exceptionClass: 0x01 },
+  sysreg: { code: 2, exceptionClass: 0x18 },
+} as const;
+
+/** The guest's side of a CPU. */
+export class GuestView {
+  constructor(
+    readonly simulation: Simulation,
+    readonly vcpu: SimVcpu,
+    readonly cpu: SimCpu,
+  ) {}
+
+  /** The counter that the guest reads for its virtual timer. */
+  get count(): number {
+    return this.simulation.count(this.cpu, Timer.vtimer);
+  }
+
+  /** Whether a physical interrupt ends the stay. */
+  get interrupted(): boolean {
+    const { simulation, cpu } = this;
+    return simTimers.some((timer) => simulation.signalled(cpu, timer)) || simulation.hrtimerDue(cpu);
+  }
+
+  /** Writes CVAL and CTL of a timer that it has directly. */
+  program(timer: SimTimer, ctl: number, cval: number): void {
+    const hardware = this.cpu.timers[timer];
+    hardware.cval = cval;
+    hardware.ctl = ctl;
+  }
+
+  /** Takes its pending timer interrupts. @returns those that it has taken */
+  acknowledge(): SimTimer[] {
+    return simTimers.filter((timer) => {
+      const context = this.vcpu.contexts[timer];
+      if (context.listRegister !== 'pending') return false;
+      context.listRegister = 'active';
+      return true;
+    });
+  }
+
+  /** Ends an interrupt; that of a direct timer is deactivated in hardware with it. */
+  deactivate(timer: SimTimer): void {
+    const context: SimContext = this.vcpu.contexts[timer];
+    if (context.listRegister !== 'active') return;
+    context.listRegister = 'none';
+    if (this.simulation.isMapped(timer)) this.cpu.active[timer] = false;
+  }
+
+  /** Lets time pass until a physical interrupt comes, nanoseconds at most. */
+  spend(nanoseconds: number): void {
+    const { simulation } = this;
+    const end = simulation.now + nanoseconds;
+    while (simulation.now < end && !this.interrupted)
+      simulation.advance(Math.min(Math.max(2000, nanoseconds / 64), end - simulation.now));
+  }
+
+  exit(reason: (typeof exits)[keyof typeof exits]): void {
+    this.simulation.exitReason = reason;
+  }
+}

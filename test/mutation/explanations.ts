@@ -1,0 +1,157 @@
+import type { Score } from './score.js';
+
+/** Why no rule names a mutant: what a trace cannot show, or what does no harm. The first that fits counts. */
+export interface Explanation {
+  readonly reason: string;
+  fits(score: Score): boolean;
+}
+
+const effect = (pattern: RegExp) => (score: Score) => pattern.test(score.mutant.effect);
+const role =
+  (...roles: string[]) =>
+  (score: Score) =>
+    roles.includes(score.mutant.role);
+const mutation = (name: string) => (score: Score) => score.mutant.mutation === name;
+const fate = (name: string) => (score: Score) => score.fate === name;
+const all =
+  (...tests: ((score: Score) => boolean)[]) =>
+  (score: Score) =>
+    tests.every((test) => test(score));
+const any =
+  (...tests: ((score: Score) => boolean)[]) =>
+  (score: Score) =>
+    tests.some((test) => test(score));
+
+export const explanations: readonly Explanation[] = [
+  {
+    reason: 'a barrier leaves no record; that it is missing shows only on hardware that is late',
+    fits: effect(/^isb$/),
+  },
+  {
+    reason: 'written at EL2 by the world switch, where no tracepoint or probe of the host is',
+    fits: all(fate('same'), any(effect(/CNTHCTL|_traps\(/), role('set_traps'))),
+  },
+  {
+    reason: 'a nested hypervisor, which the driver has not',
+    fits: all(fate('not executed'), any(effect(/emul_vtimer/), role('sync_nested'), effect(/sync_nested/))),
+  },
+  {
+    reason: 'a GICv5 guest, CNTPOFF_EL2 or a physical offset, which the driver has not',
+    fits: all(
+      fate('not executed'),
+      any(
+        effect(/CNTPOFF/),
+        role('set_traps'),
+        effect(/active\(x\) := true/),
+        effect(/active\(direct_/),
+        all(role('trapped_access'), effect(/^timer_(save|restore)_state/)),
+      ),
+    ),
+  },
+  {
+    reason: 'W4: the registers are read over what userspace wrote, so that output and level do not differ there',
+    fits: all(fate('not executed'), role('update_state')),
+  },
+  {
+    reason: 'done twice in a row it leaves every record as it is',
+    fits: all(fate('same'), mutation('doubled')),
+  },
+  {
+    reason: 'done twice in a row it leaves the same state: it costs, and costs are compared, not judged',
+    fits: mutation('doubled'),
+  },
+  {
+    reason: 'the two effects do not depend on each other, and no record tells their order',
+    fits: all(fate('same'), mutation('swapped')),
+  },
+  {
+    reason: 'two timers whose order is of no consequence',
+    fits: all(mutation('swapped'), effect(/\((direct_vtimer|direct_ptimer)\)$/), role('timer_load', 'timer_put')),
+  },
+  {
+    reason: 'the map of virtual to physical interrupts belongs to the vgic, which records nothing of it',
+    fits: effect(/map virtual to physical/),
+  },
+  {
+    reason: 'the vgic records nothing of its own reset',
+    fits: all(fate('same'), effect(/reset the mapped interrupt/)),
+  },
+  {
+    reason: 'the driver resets no vcpu whose physical timer runs in the background',
+    fits: all(fate('same'), role('reset')),
+  },
+  {
+    reason: 'it moves within one function or between two that follow each other without a record between them',
+    fits: all(fate('same'), mutation('misplaced')),
+  },
+  {
+    reason: 'no record tells when, between entry and exit, the guest ran',
+    fits: all(
+      mutation('swapped'),
+      role('run'),
+      effect(/^__timer_(enable|disable)_traps|^__timer_(save|restore)_state/),
+    ),
+  },
+  {
+    reason: 'no interrupt of the timer reaches this host, so that nobody asks which vcpu is loaded',
+    fits: (score) => score.mutant.design.id === 'world-switch' && /^running vcpu/.test(score.mutant.effect),
+  },
+  {
+    reason:
+      'the vgic keeps its lines and list registers to itself: since 4.16 no record tells that it has sampled a line',
+    fits: any(effect(/^vgic: (line|reset)/), all(role('run', 'fold'), effect(/^vgic_v3_fold|^kvm_vgic_sync/))),
+  },
+  {
+    reason:
+      'the work item runs at once, so that there is none to cancel; one that is late wakes a thread that is awake',
+    fits: effect(/^cancel work item/),
+  },
+  {
+    reason: 'the next load or entry evaluates the memory copy anew, before anybody can tell',
+    fits: all(fate('same'), role('user_write', 'user_offset'), effect(/update_state/)),
+  },
+  {
+    reason: 'the put or the trapped access before it has cancelled the soft timer already',
+    fits: all(fate('same'), role('emulate'), effect(/^cancel soft timer/)),
+  },
+  {
+    reason: 'memory is up to date there: the save has just read the registers',
+    fits: all(fate('same'), role('schedule'), effect(/should_fire/)),
+  },
+  {
+    reason: 'the emulated timer and the direct one are cancelled and saved in any order',
+    fits: all(mutation('swapped'), role('timer_put'), effect(/^cancel soft timer|^vtimer_save_state/)),
+  },
+  {
+    reason: 'still in the same load, and before the timer is restored',
+    fits: all(mutation('misplaced'), role('timer_load'), effect(/^wr CNTVOFF|unblocking/)),
+  },
+  {
+    reason: 'affinity, active state and offset are set in any order before the timer is restored',
+    fits: all(
+      mutation('swapped'),
+      role('timer_load'),
+      any(
+        effect(/^irq_set_vcpu_affinity/),
+        effect(/^distributor/),
+        (score) => score.mutant.next !== 'restore' && /^wr CNTVOFF/.test(score.mutant.effect),
+      ),
+    ),
+  },
+  {
+    reason: 'a vcpu without any injection is taken for one whose interrupt controller is in userspace',
+    fits: all(mutation('left out'), role('update_irq'), effect(/^vgic inject/)),
+  },
+  {
+    reason: 'a trace without any write of the register looks like one without a probe on it',
+    fits: all(
+      mutation('left out'),
+      any(role('set_offset', 'set_traps'), all(role('timer_load', 'enter', 'leave'), effect(/_set_traps/))),
+      effect(/^wr CNT|_set_traps/),
+    ),
+  },
+  {
+    reason: 'a protected VM of 7.x has no offset: one whose offset is never written looks like it',
+    fits: all(mutation('left out'), role('restore'), effect(/^set_cntvoff/)),
+  },
+];
