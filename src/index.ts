@@ -1,3 +1,5 @@
+export type { KnownBug } from './bugs/bug.js';
+export { findBugs, knownBugs } from './bugs/index.js';
 export type { CanonicalSink } from './check/canonical.js';
 export { check } from './check/check.js';
 export { type Conversion, convert } from './check/convert.js';

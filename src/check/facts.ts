@@ -41,6 +41,17 @@ export interface WitnessEvent {
   readonly decisive: boolean;
 }
 
+/** A bug that the timer code has had, as a finding names it. */
+export interface BugName {
+  /** `bug-01` to `bug-29`, `W1` to `W15`; what `explain` takes. */
+  readonly id: string;
+  /** The commit that fixed it first, then others that belong to it; empty where none is known. */
+  readonly commits: readonly string[];
+  readonly title: string;
+  /** Kernels that had it. */
+  readonly kernels: string;
+}
+
 /** Where something was recorded. */
 export interface Occurrence {
   /** Seconds in the trace's clock with nine decimals. */
@@ -91,6 +102,8 @@ export interface Finding {
     readonly but: string;
     readonly therefore: string;
   };
+  /** Known bugs of which it is the sign, among those that the recorded kernel may have. */
+  readonly bugs: readonly BugName[];
   readonly witness: readonly WitnessEvent[];
   /** State of the vcpu and CPU before and after the decisive event, in the kernel's field names. */
   readonly before: Readonly<Record<string, string>>;

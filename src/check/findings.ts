@@ -7,7 +7,7 @@ import type { Violation } from '../rules/context.js';
 import type { Message, Rule, Severity } from '../rules/rule.js';
 import { describeCertainty, describeEvent } from './describe.js';
 import type { OpenEpisode, Told } from './episodes.js';
-import type { Episode, Finding, Occurrence, Position, VcpuName, WitnessEvent } from './facts.js';
+import type { BugName, Episode, Finding, Occurrence, Position, VcpuName, WitnessEvent } from './facts.js';
 
 /** Loaded with the first finding: it takes milliseconds, and most runs find nothing. */
 let crypto: typeof import('node:crypto') | undefined;
@@ -23,6 +23,8 @@ export interface Naming {
   vcpu(index: number): VcpuName | null;
   /** Name of a thread, empty when unknown. */
   comm(pid: number): string;
+  /** Known bugs of which an answer is the sign. */
+  bugs(rule: string, diagnosis: string, timer: string | undefined): readonly BugName[];
 }
 
 /** A violation as it is told. */
@@ -175,6 +177,7 @@ export class Findings {
       position: occurrence.position,
       message: episode?.message ?? fill(messageOf(claim).headline, violation.data ?? {}),
       argument: argument(claim, going === undefined ? {} : episodeData(going.open)),
+      bugs: this.#naming.bugs(rule.id, violation.message, violation.data?.timer?.toString()),
       witness: shown.map((one) => this.#witness(one, one === at)),
       before,
       after,

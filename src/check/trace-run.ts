@@ -1,3 +1,4 @@
+import { bugsBehind } from '../bugs/index.js';
 import { catalogue, Source, sourceKinds } from '../decode/catalogue.js';
 import type { ConditionKind } from '../events/conditions.js';
 import { TimerEvent } from '../events/event.js';
@@ -96,6 +97,14 @@ export class TraceRun extends Intake {
     position: (position) => this.position(position),
     vcpu: (index) => this.#vcpuName(index),
     comm: (pid) => this.comm(pid),
+    bugs: (rule, diagnosis, timer) =>
+      bugsBehind({
+        rule,
+        diagnosis,
+        ...(timer !== undefined && { timer }),
+        candidates: this.#choice?.candidates ?? [],
+        release: this.recording.kernel,
+      }).map(({ id, commits, title, kernels }) => ({ id, commits, title, kernels })),
   };
   /** Every save and restore is recorded, each as part of a put or load. */
   #traced = true;

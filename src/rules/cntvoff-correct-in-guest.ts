@@ -1,5 +1,6 @@
-import { Certainty, Register, type TimerEvent } from '../events/event.js';
+import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import type { VcpuState } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModel, isSameValue, isZeroValue, Slots, valueText, vcpuName } from './support.js';
@@ -32,6 +33,16 @@ export default defineRule({
       but: '{found} was written to it last',
       therefore: 'the virtual counter of the guest is off by the difference',
     },
+    'hypervisor-adjusted': {
+      headline:
+        'the hypervisor in {vcpu} is entered on CPU {cpu} with counter offset {found} instead of {expected} (0e4598102855)',
+      given:
+        'the timer map gives the hardware to the timers of the hypervisor inside {vcpu}, whose VM has offset {expected}',
+      must: 'its own virtual timer has that offset: CNTVOFF_EL2 of the guest is for its guests',
+      but: '{found} was written',
+      therefore:
+        'the deadlines of the hypervisor are off by what it has set for its guest: the known bug that 0e4598102855 ("Don\'t adjust the EL2 virtual timer offset", 6.14) fixes',
+    },
   },
   examples: {
     legal: [
@@ -50,6 +61,15 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the offset of its guest is added to that of a hypervisor (0e4598102855)',
+        model: 'offset',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,dv,dp,ev,ep,value\nload,0,0,,,,,,0x1000\ntimer_map,0,0,,2,3,1,0\nset_cntvoff,0,0,,,,,,0x3000\nrestore,0,0,hvtimer\nrestore,0,0,hptimer\nentry,0,0\n',
+        message: 'hypervisor-adjusted',
+        line: 7,
+      },
       {
         title: 'another offset than that of the VM is written',
         model: 'timer-map',
@@ -113,6 +133,26 @@ export default defineRule({
       }
     }
 
+    /** A hypervisor's own virtual timer has the offset of the VM; that of its guest is adjusted by one that no event shows. */
+    function ofHypervisor(event: TimerEvent, vcpu: VcpuState, found: TimerEvent): void {
+      const expected = shown.get(event.vcpu);
+      if (vcpu.directVtimer !== Timer.hvtimer || expected === undefined) return context.undecided(event, nested);
+      if (isSameValue(found, expected)) return context.hold(event);
+      if (context.model.id !== 'offset' || counterSet > expected.serial || !context.records(Kind.user_write))
+        return context.undecided(event, nested);
+      context.violate(event, {
+        message: 'hypervisor-adjusted',
+        data: {
+          vcpu: vcpuName(machine, event.vcpu),
+          cpu: event.cpu,
+          found: valueText(found),
+          expected: valueText(expected),
+        },
+        witness: [expected, found],
+        severity: 'info',
+      });
+    }
+
     return {
       before: {
         load: show,
@@ -141,7 +181,7 @@ export default defineRule({
           const vcpu = machine.vcpu(event.vcpu);
           const found = machine.cpu(event.cpu).last[Kind.set_cntvoff];
           if (!found.hasValue) return context.undecided(event, because.initial);
-          if (vcpu.isNested) return context.undecided(event, nested);
+          if (vcpu.isNested) return ofHypervisor(event, vcpu, found);
           // The world switch writes the offset after the record, and has left 0 behind.
           if (isWorldSwitch && isZeroValue(found)) return;
           const last = written[event.vcpu] ?? 0;

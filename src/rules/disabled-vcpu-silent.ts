@@ -2,27 +2,27 @@ import type { TimerEvent } from '../events/event.js';
 import { type KindName, kindNames } from '../events/kinds.js';
 import { because, type Handler } from './context.js';
 import { defineRule } from './rule.js';
-import { everyLoadPutModel, everyTracedModel, Slots, vcpuName } from './support.js';
+import { everyModel, Slots, vcpuName } from './support.js';
 
 /** What a load or put of an enabled vcpu does. */
-const noisy: readonly KindName[] = ['save', 'restore', 'update_irq', 'set_active', 'set_cntvoff'];
+const noisy: readonly KindName[] = ['save', 'restore', 'update_irq', 'set_active', 'set_affinity', 'set_cntvoff'];
 
 export default defineRule({
   id: 'disabled-vcpu-silent',
   statement: 'Before its timer is enabled in the first KVM_RUN a vcpu saves, restores, reports and writes nothing.',
   why: 'Before that the vgic may not exist and the interrupt numbers are not assigned.',
   // The RFC checks nothing of the kind: that is its design (W10), and harmless on hosts that have what it touches.
-  models: { 'rfc-load-put': 'info', ...everyLoadPutModel('warning'), ...everyTracedModel('warning') },
+  models: { ...everyModel('warning'), 'rfc-load-put': 'info' },
   needs: ['enable'],
   source:
-    '`if (unlikely(!timer->enabled)) return` in kvm_timer_vcpu_load and _put; RFC weak point W10; specification §4.7',
+    '`if (unlikely(!timer->enabled)) return` in kvm_timer_vcpu_load and _put, before 4.15 in kvm_timer_flush_hwstate; b3aff6ccbb1d; RFC weak point W10; specification §4.7',
   messages: {
     noise: {
       headline: 'a {kind} of {vcpu} happens before its timer is enabled',
       given: 'the timer of {vcpu} was enabled later, and the vcpu had not run before',
       must: 'nothing happens to its timer until then',
       but: 'a {kind} of it was recorded',
-      therefore: 'load or put ran for a vcpu without a vgic and without interrupt numbers',
+      therefore: 'load, put or flush ran for a vcpu without a vgic and without interrupt numbers',
     },
   },
   examples: {
@@ -47,6 +47,20 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,0,0\nput,0,0\nsave,0,0,vtimer,0,0\nenable,0,0\n',
+        message: 'noise',
+        line: 3,
+      },
+      {
+        title: 'the flush writes the active state of a vcpu without a vgic (b3aff6ccbb1d)',
+        model: 'world-switch',
+        trace: 'event,vcpu,cpu,level\nload,0,0\nflush,0,0\nset_active,0,0,0\nsync,0,0\nput,0,0\nenable,0,0\n',
+        message: 'noise',
+        line: 4,
+      },
+      {
+        title: 'an ioctl loads a vcpu that has never run (W10)',
+        model: 'rfc-load-put',
+        trace: 'event,vcpu,cpu,level\nload,0,0\nset_affinity,0,0,1\nput,0,0\nenable,0,0\n',
         message: 'noise',
         line: 3,
       },

@@ -1,14 +1,18 @@
-import { Certainty, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
+import { Certainty, Context, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount } from '../machine/state.js';
+import { contextCount, no } from '../machine/state.js';
+import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
+/** The models whose reset makes the mapped interrupts of the vgic inactive, and whose load takes the state from there. */
+const resettingVgic: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0', 'timer-map', 'offset'];
+
 export default defineRule({
   id: 'reset-clears-timer',
   statement:
-    'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised before the first entry.',
+    'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised and no interrupt active before the first entry.',
   why: 'A guest that reboots must not be interrupted by the timer that it programmed before.',
   models: everyModel('error'),
   needs: ['reset', ['restore', 'update_irq', 'flush']],
@@ -20,6 +24,13 @@ export default defineRule({
       must: 'the next restore writes CTL 0',
       but: 'it wrote CTL {ctl}',
       therefore: 'the reset was lost: the registers of the loaded vcpu were saved over it',
+    },
+    'active-survives': {
+      headline: 'the {timer} interrupt of {vcpu} is set active on CPU {cpu} after a reset',
+      given: '{vcpu} was reset inside KVM_RUN, and its level is low',
+      must: 'the reset makes the interrupt inactive in the vgic, from which the load takes the state',
+      but: 'the load set it active at the distributor',
+      therefore: 'the guest boots with a timer interrupt that it does not know to be active, and gets no other',
     },
     'level-raised': {
       headline: 'the {timer} of {vcpu} raises its interrupt between a reset and the first entry',
@@ -53,6 +64,14 @@ export default defineRule({
         line: 8,
       },
       {
+        title: 'the interrupt is still active in the vgic (413aa807ae39)',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,code,ec\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0\nexit,0,0,,,,,,TRAP,HVC64\nput,0,0\nsave,0,0,vtimer,5,0x1000\nreset,0,0\nupdate_irq,0,0,,,,27,0\nload,0,0\nset_active,0,0,vtimer,,,,1\nrestore,0,0,vtimer,0,0x1000\nentry,0,0\n',
+        message: 'active-survives',
+        line: 14,
+      },
+      {
         title: 'reset while loaded: the put saves the running timer over it (W4)',
         model: 'rfc-load-put',
         trace:
@@ -63,7 +82,8 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine } = context;
+    const { machine, model } = context;
+    const resetsVgic = resettingVgic.includes(model.id);
     /** Pending resets by vcpu and context. */
     const resets = new Slots();
     /** By vcpu: userspace may have written CTL since the reset, which leaves no record. */
@@ -117,6 +137,20 @@ export default defineRule({
         },
         flush(event) {
           if (event.vcpu >= 0 && event.ctl >= 0 && context.model.id === 'world-switch') restored(event, Timer.vtimer);
+        },
+        set_active(event) {
+          if (!resetsVgic || event.vcpu < 0 || event.level !== 1 || event.context === Context.hardirq) return;
+          const timer = event.timer >= 0 ? event.timer : Timer.vtimer;
+          const reset = resets.get(event.vcpu * contextCount + timer);
+          // From userspace the vgic's state may have been restored as well, as for a migration.
+          if (reset === undefined || writable[event.vcpu] === true) return;
+          const vcpu = machine.vcpu(event.vcpu);
+          if (vcpu.contexts[timer]?.level !== no || event.serial < vcpu.last[Kind.load].serial) return;
+          context.violate(event, {
+            message: 'active-survives',
+            data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+            witness: [reset, vcpu.last[Kind.load]],
+          });
         },
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0) return;

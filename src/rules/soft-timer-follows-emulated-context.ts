@@ -1,9 +1,9 @@
-import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no, unknown, yes } from '../machine/state.js';
+import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { accessClasses, Slots, timerText, vcpuName } from './support.js';
+import { accessClasses, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
 /** What timer_emulate has left behind for a context, until the next one. */
 enum Left {
@@ -16,6 +16,9 @@ enum Left {
   /** The same, and the level had just been lowered. */
   lowered,
 }
+
+/** Longest time that a TVAL can mean, nanoseconds: 2^31 counts at a megahertz, the slowest counter there is. */
+const longestTval = 2 ** 31 * 1000;
 
 export default defineRule({
   id: 'soft-timer-follows-emulated-context',
@@ -47,6 +50,23 @@ export default defineRule({
       must: 'the put cancels it: from then on the background timer stands in',
       but: 'the put ended without that',
       therefore: 'it fires for a vcpu that is not loaded',
+    },
+    'lost-at-load': {
+      headline:
+        'the {timer} of {vcpu} has expired while the vcpu slept, and the load on CPU {cpu} does not raise its level',
+      given:
+        'the background timer of {vcpu} fired and was not armed again, and the saved vtimer cannot fire: it was the {timer} that expired',
+      must: 'the next load raises the level of the {timer}',
+      but: 'the vcpu went on without it',
+      therefore:
+        'the interrupt is lost, and the guest may wait for it for ever: the known bug that 7afc4ddbf299 and 245715cbe83c fix (4.15 to 4.18)',
+    },
+    'never-due': {
+      headline: 'the soft timer of the {timer} of {vcpu} is armed for a time that no TVAL can mean',
+      given: 'the guest wrote TVAL of its emulated {timer}, a signed number of 32 bits from now on',
+      must: 'the soft timer is armed for a time within half an hour, at whatever frequency the counter has',
+      but: 'it was armed for a time beyond that',
+      therefore: 'TVAL was taken for something else (as before 8fa761624871): the interrupt never comes',
     },
     direct: {
       headline: 'a soft timer is armed for the {timer} of {vcpu}, which has the hardware to itself',
@@ -138,6 +158,22 @@ export default defineRule({
         line: 11,
       },
       {
+        title: 'the physical timer expires while the vcpu sleeps, and its load does not look (7afc4ddbf299)',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,level,irq\nload,0,0\nrestore,0,0,vtimer,0,0\nupdate_irq,0,0,,,,0,30\nentry,0,0\nexit,0,0\nschedule,0,0\nsave,0,0,vtimer,0,0\nbg_arm,0,0\nput,0,0\nbg_expire,0,0\nload,0,0\nput,0,0\n',
+        message: 'lost-at-load',
+        line: 12,
+      },
+      {
+        title: 'TVAL is taken for the negated difference (8fa761624871)',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,level,ec,register,write,value,expires\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer,,,,,,1000\nentry,0,0\nsoft_expire,0,0,ptimer,,,,,,1000\nsoft_arm,0,0,ptimer,,,,,,2000\nexit,0,0,,,SYS64\nsoft_cancel,0,0,ptimer\ntrapped_access,0,0,ptimer,,,tval,1,1000\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer,,,,,,9000000000000000\nentry,0,0\n',
+        message: 'never-due',
+        line: 14,
+      },
+      {
         title: 'a soft timer for the direct virtual timer (6bc210003dff)',
         model: 'timer-map',
         trace:
@@ -218,6 +254,36 @@ export default defineRule({
     /** By vcpu: the guest has trapped on a register access, and which it was is still to come. */
     const trapped: boolean[] = [];
 
+    /** By vcpu: the background timer has fired since it was armed, and no load has told for which timer. */
+    const fired = new Slots();
+    const isOld = loadPutModels.some((id) => id === model.id);
+
+    /** 4.15 to 5.0: what the background timer fired for has to be reported by the load, before the vcpu goes on. */
+    function reported(event: TimerEvent): void {
+      const fire = fired.isEmpty || event.vcpu < 0 ? undefined : fired.get(event.vcpu);
+      if (fire === undefined) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      const load = vcpu.last[Kind.load];
+      fired.clear(event.vcpu);
+      if (load.serial < fire.serial) return;
+      const vtimer = vcpu.contexts[Timer.vtimer] as TimerContext;
+      const ptimer = vcpu.contexts[Timer.ptimer] as TimerContext;
+      const isPtimer = vtimer.saveValid && vtimer.save.serial < fire.serial && !ctlCanFire(vtimer.save.ctl);
+      if (!isPtimer || ptimer.level !== no || vcpu.unseen) return;
+      context.violate(event, {
+        message: 'lost-at-load',
+        data: { ...data(load), timer: timerText(Timer.ptimer) },
+        witness: [vtimer.save, fire],
+        at: load,
+        ...(model.id !== 'load-put-5.0' && { severity: 'info' }),
+      });
+    }
+
+    /** By vcpu and context: the guest has written TVAL, and its soft timer has not been armed since. */
+    const tvalWrites = new Slots();
+    /** CLOCK_MONOTONIC less the time of the trace, as an expiry has shown both; NaN until then. */
+    let clockOffset = Number.NaN;
+
     /** Before 5.1 only the physical timer was emulated. */
     const keyOf = ({ vcpu, timer }: TimerEvent) => vcpu * contextCount + (timer >= 0 ? timer : Timer.ptimer);
 
@@ -232,6 +298,7 @@ export default defineRule({
     /** The registers of the vcpu's contexts may have changed: nothing follows from what they were. */
     function changed(vcpu: number): void {
       if (vcpu < 0) return;
+      fired.clear(vcpu);
       for (let key = vcpu * contextCount; key < (vcpu + 1) * contextCount; key++) {
         moved(key);
         canFire[key] = false;
@@ -365,6 +432,10 @@ export default defineRule({
             callbacks.clear(event.cpu);
             context.hold(fire);
           }
+          if (event.vcpu >= 0 && event.timer === Timer.ptimer && event.level === 1) {
+            const woken = fired.take(event.vcpu);
+            if (woken !== undefined) context.hold(woken);
+          }
           const emulate = event.vcpu < 0 ? undefined : current.get(event.vcpu);
           if (emulate === undefined || emulate.timer !== event.timer) return;
           if (reporting[event.vcpu] && event.level === emulate.level) {
@@ -395,6 +466,9 @@ export default defineRule({
               witness: [machine.vcpu(vcpu).last[Kind.emulate]],
             });
           }
+          const written = tvalWrites.take(key);
+          if (written !== undefined && event.expires - event.time - clockOffset > longestTval)
+            context.violate(event, { message: 'never-due', data: data(event), witness: [written] });
           const emulate = current.get(vcpu);
           if (emulate !== undefined && keyOf(emulate) === key) armedInEmulate(event, emulate, key);
         },
@@ -404,6 +478,7 @@ export default defineRule({
         },
         soft_expire(event) {
           returned(event);
+          if (event.expires >= 0) clockOffset = event.expires - event.time;
           if (event.vcpu < 0) {
             anybodys();
             return context.undecided(event, because.unattributed);
@@ -447,11 +522,13 @@ export default defineRule({
           if (timer < 0) changed(event.vcpu);
           else {
             moved(keyOf(event));
+            if (register === Register.tval) tvalWrites.set(keyOf(event), event);
             if (register !== Register.cval && register !== Register.tval) canFire[keyOf(event)] = false;
           }
         },
         entry(event) {
           goesOn(event);
+          reported(event);
           if (event.vcpu >= 0) settleTrap(event.vcpu);
         },
         save: goesOn,
@@ -469,13 +546,20 @@ export default defineRule({
         },
         put(event) {
           goesOn(event);
+          reported(event);
           const { last, exitClass } = machine.vcpu(event.vcpu);
           // Neither the scheduler's nor that of a trapped access up to 6.2: userspace may write registers next.
           const switched = last[Kind.sched_switch].serial > Math.max(last[Kind.load].serial, last[Kind.exit].serial);
           if (!switched && !accessClasses.includes(exitClass)) changed(event.vcpu);
         },
         vtimer_irq: returned,
-        bg_expire: returned,
+        bg_expire(event) {
+          returned(event);
+          if (isOld && event.vcpu >= 0) fired.set(event.vcpu, event);
+        },
+        bg_arm(event) {
+          if (event.vcpu >= 0) fired.clear(event.vcpu);
+        },
         userspace_exit(event) {
           goesOn(event);
           changed(event.vcpu);

@@ -1,11 +1,16 @@
 /** The parts of README.md that are made from the code: each between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type KnownBug, traceName } from '../bugs/bug.js';
+import { knownBugs } from '../bugs/index.js';
 import { kindMeanings, kindNames } from '../events/kinds.js';
 import { ownColumns } from '../events/native-columns.js';
 import { models } from '../models/index.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
+import { type CorpusCoverage, corpusCoverage } from './corpus-coverage.js';
+
+const corpus = fileURLToPath(new URL('../../traces/', import.meta.url));
 
 /** A table with its columns in line, as the formatter leaves it. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -14,6 +19,45 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   const print = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
   const rule = print(widths.map((width) => '-'.repeat(width)));
   return [print(lines[0]!), rule, ...lines.slice(1).map(print)].join('\n');
+}
+
+/** By what a trace shows a bug, or why none does. */
+function signWords({ signs, invisible }: KnownBug): string {
+  if (invisible !== undefined) return `in no trace: ${invisible}`;
+  if (signs.length === 0) return 'no rule asks for it yet';
+  return signs.map(({ rule, diagnoses }) => `[\`${rule}\`](src/rules/${rule}.ts): ${diagnoses.join(', ')}`).join('; ');
+}
+
+function bugRow(bug: KnownBug): string[] {
+  const name = traceName(bug);
+  const trace = bug.signs.length > 0 ? `[trace](traces/bugs/${name}.csv)` : '';
+  const [commit] = bug.commits;
+  const fixed = bug.id.startsWith('bug-') && commit !== undefined ? `\`${commit}\`` : '';
+  return [bug.id, fixed, bug.title, bug.kernels, signWords(bug), trace];
+}
+
+/** Most reasons that the table of the corpus names for a rule. */
+const shownReasons = 3;
+
+function coverageRow({ id, traces, held, violated, undecided, reasons }: CorpusCoverage): string[] {
+  const frequent = [...reasons].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  const words = frequent.slice(0, shownReasons).map(([reason, count]) => `${reason} (${count})`);
+  if (frequent.length > shownReasons) words.push(`${frequent.length - shownReasons} more reasons`);
+  return [`\`${id}\``, ...[traces, held, violated, undecided].map(String), words.join('; ')];
+}
+
+/** The corpus is checked once a run: it takes seconds. */
+let covered: ReturnType<typeof corpusCoverage> | undefined;
+
+async function coveragePart(): Promise<string> {
+  covered ??= corpusCoverage(corpus);
+  const { traces, rules: all } = await covered;
+  const exercised = all.filter((rule) => rule.traces > 0).length;
+  return [
+    `${all.length} rules, ${exercised} of them decided somewhere in the ${traces} traces of the corpus.`,
+    '',
+    table(['rule', 'traces', 'held', 'violated', 'undecided', 'why undecided'], all.map(coverageRow)),
+  ].join('\n');
 }
 
 /** What became of each model's mutants, as the mutation test has written it. */
@@ -48,7 +92,7 @@ function mutationTable(): string {
   return table(head, rows);
 }
 
-const parts: Readonly<Record<string, () => string>> = {
+const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   events: () =>
     table(
       ['event', 'its own columns', 'what it is'],
@@ -75,6 +119,8 @@ const parts: Readonly<Record<string, () => string>> = {
       ['model', 'kernels', 'what distinguishes it'],
       modelIds.map((id) => [`[\`${id}\`](src/models/${id}.ts)`, models[id].kernels, models[id].summary]),
     ),
+  bugs: () => table(['bug', 'commit', 'what it was', 'kernels', 'by what a trace shows it', ''], knownBugs.map(bugRow)),
+  coverage: coveragePart,
 };
 
 /**
@@ -82,12 +128,14 @@ const parts: Readonly<Record<string, () => string>> = {
  *
  * @throws Error when the markers of a part are missing
  */
-export function withGeneratedParts(text: string): string {
-  return Object.entries(parts).reduce((current, [name, part]) => {
+export async function withGeneratedParts(text: string): Promise<string> {
+  let current = text;
+  for (const [name, part] of Object.entries(parts)) {
     const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
     const from = current.indexOf(begin);
     const to = current.indexOf(end);
     if (from < 0 || to < from) throw new Error(`README.md: expected ${begin} and, after it, ${end}`);
-    return `${current.slice(0, from + begin.length)}\n\n${part()}\n\n${current.slice(to)}`;
-  }, text);
+    current = `${current.slice(0, from + begin.length)}\n\n${await part()}\n\n${current.slice(to)}`;
+  }
+  return current;
 }

@@ -18,7 +18,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   timing: ['events', 'machine'],
   simulate: ['events', 'machine', 'models'],
   rules: ['events', 'machine', 'models', 'timing'],
-  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'timing', 'rules'],
+  bugs: ['models'],
+  check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'timing', 'rules', 'bugs'],
   stats: ['events', 'input', 'machine', 'models', 'rules', 'check'],
   replay: ['events', 'input', 'machine', 'models', 'rules', 'check'],
   report: [
@@ -30,11 +31,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'models/model',
     'models/design',
     'rules/rule',
+    'bugs/bug',
     'check/facts',
     'check/canonical',
   ],
-  index: ['events', 'input', 'models', 'rules', 'check', 'stats', 'replay'],
-  commands: ['events', 'input', 'models', 'rules', 'check', 'stats', 'replay', 'report', 'index'],
+  index: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay'],
+  commands: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
   tools: [
@@ -46,6 +48,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'models',
     'timing',
     'rules',
+    'bugs',
     'check',
     'report',
     'index',

@@ -128,7 +128,7 @@ describe('timervet convert', () => {
   });
 
   it('leaves a hand-written trace the whole story that it is', async () => {
-    const { stdout } = await timervet(['convert', 'traces/rfc/w3.csv', '--to', 'csv', '-q']);
+    const { stdout } = await timervet(['convert', 'traces/bugs/w3.csv', '--to', 'csv', '-q']);
     expect(stdout).toMatch(/^# model: rfc-load-put\n# host: nvhe\ntime,comm,/);
     expect(stdout).not.toMatch(/recording|cpu-end|records/);
   });

@@ -14,6 +14,8 @@ export interface ExpectedFinding {
   readonly offset?: number;
   /** Trace time at which the recorded kernel itself noted that it injected the fault, seconds. */
   readonly near?: string;
+  /** Known bugs that it names; none unless said. */
+  readonly bugs?: readonly string[];
 }
 
 /** One row of `traces/manifest.json`: a trace, what it shows, and what `timervet check` says of it. */
@@ -42,7 +44,7 @@ const shapes = {
   row: ['path', 'shows', 'options?', 'expected'],
   options: ['model?', 'host?'],
   expected: ['verdict', 'exitCode', 'model', 'host', 'vcpus', 'vms', 'events', 'findings'],
-  finding: ['rule', 'diagnosis', 'line?', 'offset?', 'near?'],
+  finding: ['rule', 'diagnosis', 'line?', 'offset?', 'near?', 'bugs?'],
 };
 
 function keysWrong(what: keyof typeof shapes, value: object): string[] {

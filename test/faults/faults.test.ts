@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { check, type Finding, type TraceSummary } from '../../src/index.js';
+import { check, type Finding, rules, type TraceSummary } from '../../src/index.js';
 import type { Fault, Site } from './fault.js';
 import { faults } from './faults.js';
 import { Edit, type Line } from './inject.js';
+import { Matrix } from './matrix.js';
 import { hasTraceCmd, loadRecordings, reportFiles, textFiles } from './recordings.js';
 import type { Recording } from './structure.js';
 
@@ -112,7 +113,16 @@ async function tryFault(recording: Recording, fault: Fault, site: Site): Promise
   return { ...outcome, rule: `${right.rule}/${right.diagnosis}`, distance };
 }
 
-const matrix: string[] = [];
+const answers: string[] = [];
+const matrix = new Matrix(rules.map(({ id }) => id));
+
+/** Rules for which no kind of fault has been written, and why. */
+const withoutFault: Readonly<Record<string, string>> = {
+  'cntvoff-uniform-while-loaded':
+    'another offset of one vcpu is offset-wrong, which cntvoff-correct-in-guest answers first',
+  'level-true-only-if-expired':
+    'it is decided only where a put follows the handler without an entry: such a save is compared with the restore first',
+};
 
 describe('faults in recordings', () => {
   test('there are recordings', ({ skip }) => {
@@ -127,7 +137,9 @@ describe('faults in recordings', () => {
   test.each(recordings.map((recording) => [recording.name, recording] as const))(
     '%s is clean',
     async (_, recording) => {
-      expect((await summarise(recording.lines)).findings.filter(isViolation)).toEqual([]);
+      const summary = await summarise(recording.lines);
+      for (const [id, rule] of Object.entries(summary.rules)) if (rule.held > 0) matrix.held(id, recording.name);
+      expect(summary.findings.filter(isViolation)).toEqual([]);
     },
   );
 
@@ -144,13 +156,23 @@ describe('faults in recordings', () => {
         const cells = outcomes.map(({ rule, distance, rules, count, problem }) =>
           problem === undefined ? `${rule} +${distance} ${rules}r${count}` : `FAILED ${rules}r${count}`,
         );
-        matrix.push(`${id.padEnd(36)} ${recording.name.padEnd(28)} ${[...new Set(cells)].join(' | ')}`);
+        for (const { rule, problem } of outcomes) if (problem === undefined) matrix.answered(id, recording.name, rule);
+        answers.push(`${id.padEnd(36)} ${recording.name.padEnd(28)} ${[...new Set(cells)].join(' | ')}`);
         expect(outcomes.flatMap(({ problem }) => problem ?? [])).toEqual([]);
       });
     }
   });
 
+  test('every rule that the recordings decide has a fault that leads to it', ({ skip }) => {
+    if (recordings.length === 0 || !traceCmd) skip('the recordings are not all at hand');
+    expect(matrix.unanswered()).toEqual(Object.keys(withoutFault));
+  });
+
   afterAll(() => {
-    process.stdout.write(`fault, recording, rule +lines from the edit, rules and occurrences\n${matrix.join('\n')}\n`);
+    if (answers.length === 0) return;
+    process.stdout.write(
+      `fault, recording, rule +lines from the edit, rules and occurrences\n${answers.join('\n')}\n\n`,
+    );
+    process.stdout.write(`${matrix}\n`);
   });
 });

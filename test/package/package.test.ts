@@ -72,7 +72,7 @@ describe("import 'timervet'", () => {
   it('checks a trace from code', () => {
     const { status, stdout, stderr } = runModule(`
       import { check, models, openSource, rules } from 'timervet';
-      const path = 'traces/rfc/w3.csv';
+      const path = 'traces/bugs/w3.csv';
       for await (const fact of check([{ path, open: () => openSource(path) }])) {
         if (fact.type === 'finding') console.log(fact.finding.rule, fact.finding.diagnosis);
         if (fact.type === 'run-end') console.log(fact.run.exitCode);

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import type { KnownBug } from '../../src/bugs/bug.js';
+import { explainBugLines } from '../../src/report/text/bug.js';
 import { explainLines } from '../../src/report/text/explain.js';
 import { ruleListLines } from '../../src/report/text/rules.js';
 import { plainTheme } from '../../src/report/text/theme.js';
@@ -37,9 +39,36 @@ const rule = defineRule({
   create: () => ({}),
 });
 
+const bug: KnownBug = {
+  id: 'bug-99',
+  title: 'Put once',
+  commits: ['0123456789ab'],
+  kernels: '4.99',
+  wrong: 'The vcpu was put twice.',
+  models: ['timer-map'],
+  signs: [{ rule: 'load-put-alternate', diagnoses: ['put-twice'] }],
+};
+
+test('a bug is explained with its signs and its trace', () => {
+  expect(explainBugLines(bug, plainTheme, 80).join('\n')).toMatchInlineSnapshot(`
+    "bug-99
+      Put once
+
+      wrong      The vcpu was put twice.
+      kernels    4.99
+      models     timer-map
+      commits    0123456789ab
+      signs      load-put-alternate: put-twice
+      trace      traces/bugs/bug-99-0123456789ab.csv, legal in
+                 traces/bugs/bug-99-0123456789ab-legal.csv"
+  `);
+  const invisible = { ...bug, signs: [], invisible: 'nothing records it' };
+  expect(explainBugLines(invisible, plainTheme, 80).at(-1)).toBe('  invisible  nothing records it');
+});
+
 test('a rule is explained with its examples and the argument of the finding', () => {
   const argument = { headline: 'put', given: 'a put at 2', must: 'a load', but: 'a put at 3', therefore: 'y' };
-  expect(explainLines(rule, () => argument, plainTheme, 80).join('\n')).toMatchInlineSnapshot(`
+  expect(explainLines(rule, [bug], () => argument, plainTheme, 80).join('\n')).toMatchInlineSnapshot(`
     "load-put-alternate
       For each vcpu load and put alternate.
 
@@ -51,6 +80,9 @@ test('a rule is explained with its examples and the argument of the finding', ()
     diagnoses
       put-twice: put without load
       load-twice: load without put
+
+    known bugs of which it is the sign
+      bug-99: 0123456789ab, Put once (4.99): put-twice
 
     legal: a load and its put
       model timer-map

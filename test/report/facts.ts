@@ -52,6 +52,7 @@ export function finding(overrides: Partial<Finding> = {}): Finding {
       but: 'it wrote 0x0',
       therefore: 'the interrupt handler overwrote the saved CTL: the timer stays off and the guest waits for ever',
     },
+    bugs: [],
     witness: [
       witness(),
       witness({

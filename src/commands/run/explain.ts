@@ -1,4 +1,6 @@
+import { bugsOfRule, findBugs } from '../../bugs/index.js';
 import { check, type Rule, rules } from '../../index.js';
+import { explainBugLines } from '../../report/text/bug.js';
 import { type ExampleArgument, explainLines } from '../../report/text/explain.js';
 import { createTheme } from '../../report/text/theme.js';
 import type { ViolatingExample } from '../../rules/rule.js';
@@ -29,9 +31,17 @@ async function argumentOf(rule: Rule, example: ViolatingExample): Promise<Exampl
 
 /** `timervet explain` */
 export async function runExplain(id: string, context: CommandContext): Promise<void> {
+  const output = context.stdout();
+  const bugs = rules.some((rule) => rule.id === id) ? [] : findBugs(id);
+  if (bugs.length > 0) {
+    const theme = await createTheme(output.color);
+    const pages = bugs.map((bug) => explainBugLines(bug, theme, output.columns).join('\n'));
+    await output.write(`${pages.join('\n\n')}\n`);
+    return;
+  }
   const rule = findRule(rules, id);
   const found = await Promise.all(rule.examples.violating.map((example) => argumentOf(rule, example)));
-  const output = context.stdout();
-  const lines = explainLines(rule, (index) => found[index]!, await createTheme(output.color), output.columns);
+  const theme = await createTheme(output.color);
+  const lines = explainLines(rule, bugsOfRule(rule.id), (index) => found[index]!, theme, output.columns);
   await output.write(`${lines.join('\n')}\n`);
 }

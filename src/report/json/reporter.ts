@@ -36,6 +36,7 @@ function findingReport(finding: Finding): TraceReport['findings'][number] {
     position: finding.position,
     message: finding.message,
     argument: finding.argument,
+    bugs: finding.bugs.map((bug) => ({ ...bug, commits: [...bug.commits] })),
     witness: finding.witness.map(timed),
     before: { ...finding.before },
     after: { ...finding.after },

@@ -44,6 +44,13 @@ const witnessEvent = occurrence.extend({
   decisive: z.boolean().describe('Whether the rule answered at this event.'),
 });
 
+const bug = z.object({
+  id: z.string().describe('bug-01 to bug-29, W1 to W15; timervet explain takes it.'),
+  commits: z.array(z.string()).describe('The commit that fixed it first; empty where none is known.'),
+  title: z.string(),
+  kernels: z.string().describe('Kernels that had it.'),
+});
+
 const episode = occurrence
   .extend({
     message: z.string().describe("The finding's sentence about this episode."),
@@ -69,6 +76,9 @@ const finding = z.object({
   argument: z
     .object({ given: z.string(), must: z.string(), but: z.string(), therefore: z.string() })
     .describe('Given these events, this must hold, but that happened, therefore this follows.'),
+  bugs: z
+    .array(bug)
+    .describe('Known bugs of which it is the sign, among those that the recorded kernel may have; a sign is no proof.'),
   witness: z.array(witnessEvent).describe('The chain of events that proves it, in order.'),
   before: z.record(z.string(), z.string()).describe("State before the decisive event, in the kernel's field names."),
   after: z.record(z.string(), z.string()).describe('State after the decisive event.'),

@@ -1,3 +1,4 @@
+import { bugWords } from '../../bugs/bug.js';
 import type { Finding, RuleSummary, TraceSummary } from '../../check/facts.js';
 import { type Severity, severities } from '../../rules/rule.js';
 import type { Output } from '../output.js';
@@ -31,6 +32,7 @@ function findingLines(path: string, finding: Finding): string[] {
     `#   at ${placeWords(path, finding.position)}, ${finding.time}, CPU ${finding.cpu}, ${vcpuWords(finding.vcpu)}`,
     `#   ${finding.argument.must}; but ${finding.argument.but}; fingerprint ${finding.fingerprint}`,
     ...ends,
+    ...finding.bugs.map((bug) => `#   the sign of known bug ${bugWords(bug)}`),
   ];
 }
 

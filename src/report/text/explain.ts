@@ -1,5 +1,7 @@
+import type { KnownBug } from '../../bugs/bug.js';
 import type { Finding } from '../../check/facts.js';
 import type { Example, Rule } from '../../rules/rule.js';
+import { caughtLines } from './bug.js';
 import { labelled, paragraph } from './layout.js';
 import { severityWords } from './rules.js';
 import type { Theme } from './theme.js';
@@ -32,10 +34,12 @@ function exampleHead(kind: string, example: Example, theme: Theme, width: number
 
 /**
  * All that is known of a rule.
+ * @param bugs the known bugs that it catches
  * @param argumentOf gives the argument of the finding that the nth violating example leads to
  */
 export function explainLines(
   rule: Rule,
+  bugs: readonly KnownBug[],
   argumentOf: (violating: number) => ExampleArgument,
   theme: Theme,
   width: number,
@@ -57,6 +61,7 @@ export function explainLines(
       ...messages.flatMap(([id, text]) => paragraph(text.headline, width, '      ', `  ${id}: `)),
     );
   }
+  lines.push(...caughtLines(rule.id, bugs, theme, width));
   for (const example of rule.examples.legal) {
     lines.push('', ...exampleHead('legal', example, theme, width), ...traceLines(example, null, theme));
   }

@@ -1,3 +1,4 @@
+import { bugWords } from '../../bugs/bug.js';
 import type { Episode, Finding, WitnessEvent } from '../../check/facts.js';
 import { counted, placeWords, positionWords, threadWords, vcpuWords } from '../place.js';
 import { align, labelled, paragraph } from './layout.js';
@@ -91,6 +92,13 @@ function stateLines(finding: Finding, { theme, verbose }: TextStyle): string[] {
   return [theme.dim('  state before -> after'), ...align(rows).map((cells) => cells.join('  ').trimEnd())];
 }
 
+/** Whether it is the known sign of a bug that this code has had; several bugs may share a sign. */
+function bugLines({ bugs }: Finding, width: number): string[] {
+  return bugs.flatMap((bug, index) =>
+    labelled(index === 0 ? 'known bug' : 'or', `the sign of ${bugWords(bug)}`, width),
+  );
+}
+
 /** One finding: what, where, the events, the state, the argument. */
 export function findingLines(finding: Finding, path: string, style: TextStyle): string[] {
   const { theme, width } = style;
@@ -110,6 +118,7 @@ export function findingLines(finding: Finding, path: string, style: TextStyle): 
     ...labelled('must', must, width),
     ...labelled('but', but, width),
     ...labelled('therefore', therefore, width),
+    ...bugLines(finding, width),
     theme.dim(`  ${'see'.padEnd(11)}timervet explain ${finding.rule}; fingerprint ${finding.fingerprint}`),
   ];
 }
