@@ -224,7 +224,7 @@ export class Evidence {
       reasons.push(
         'the interrupt is named "kvm guest timer", or an hrtimer callback kvm_phys_timer_expire or kvm_bg_timer_expire without a timer map: 4.15 to 5.0',
       );
-      return this.#loadPut(reasons);
+      return this.#loadPut(seen, reasons);
     }
     if (this.#oldNames) {
       reasons.push('kvm_exit prints a trap as 0x2, or the background timer wakes by a work item: 4.20 or earlier');
@@ -285,7 +285,7 @@ export class Evidence {
   }
 
   /** The three generations of 4.15 to 5.0: by version, else by what only one or two of them do. */
-  #loadPut(reasons: string[]): readonly ModelId[] {
+  #loadPut(seen: SeenSources, reasons: string[]): readonly ModelId[] {
     const byVersion = this.#beforeTimerMap(loadPutModels, reasons);
     if (byVersion.length === 1) return byVersion;
     const lowered = this.#old.lowersAtSync;
@@ -293,7 +293,12 @@ export class Evidence {
       reasons.push(lowered);
       if ((this.#timerNames & (TimerName.kvm_bg_timer_expire | TimerName.kvm_phys_timer_expire)) !== 0)
         return ['load-put-4.15'];
-      reasons.push('so does the RFC of December 2016, from which only names of hrtimer callbacks tell it');
+      const merged = ['vtimer_save_state', 'vtimer_restore_state'].find((name) => seen.has(name));
+      if (merged !== undefined) {
+        reasons.push(`${merged} is probed, which the RFC of December 2016 does not have by that name`);
+        return ['load-put-4.15'];
+      }
+      reasons.push('so does the RFC of December 2016, from which only names of callbacks and functions tell it');
       return ['rfc-load-put', 'load-put-4.15'];
     }
     const work = this.#hasName(TimerName.kvm_timer_inject_irq_work);
