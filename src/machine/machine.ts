@@ -22,27 +22,6 @@ import {
 export type Host = 'vhe' | 'nvhe';
 
 /**
- * An operation of the modelled kernel on hardware or on a kernel timer, in the order in which it happens.
- * A plain check has no sink for them; comparing designs counts and lists them.
- */
-export interface EffectSink {
-  effect(effect: Effect, cpu: number, vcpu: number, timer: number): void;
-}
-
-export type Effect =
-  | 'read-ctl'
-  | 'read-cval'
-  | 'write-ctl'
-  | 'write-cval'
-  | 'isb'
-  | 'write-cntvoff'
-  | 'write-active'
-  | 'set-affinity'
-  | 'arm-bg-timer'
-  | 'cancel-bg-timer'
-  | 'update-irq';
-
-/**
  * The state of the host's timers as far as a trace lets it be known (specification §0.3): every field is a value
  * or unknown. Models change it through methods that bear the kernel's names; rules read it.
  */
@@ -53,11 +32,6 @@ export class Machine {
   forwarded: Known = unknown;
   /** Time of the last event, nanoseconds since the trace began. */
   now = 0;
-  #effects: EffectSink | undefined;
-
-  constructor(effects?: EffectSink) {
-    this.#effects = effects;
-  }
 
   cpu(index: number): CpuState {
     return this.cpus[index] ?? this.#addCpus(index);
@@ -121,9 +95,6 @@ export class Machine {
   /** timer_save_state: memory := hardware, hardware CTL := 0, loaded := false. */
   saveState(vcpu: VcpuState, cpu: CpuState, timer: number, event: TimerEvent | undefined): void {
     const context = vcpu.contexts[timer] as TimerContext;
-    this.#effects?.effect('read-ctl', cpu.index, vcpu.index, timer);
-    this.#effects?.effect('read-cval', cpu.index, vcpu.index, timer);
-    this.#effects?.effect('write-ctl', cpu.index, vcpu.index, timer);
     context.rememberSave();
     if (event?.hasCval) {
       context.ctl = event.ctl;
@@ -143,9 +114,6 @@ export class Machine {
   /** timer_restore_state: hardware := memory (CVAL, isb, CTL), loaded := true. */
   restoreState(vcpu: VcpuState, cpu: CpuState, timer: number, event: TimerEvent | undefined): void {
     const context = vcpu.contexts[timer] as TimerContext;
-    this.#effects?.effect('write-cval', cpu.index, vcpu.index, timer);
-    this.#effects?.effect('isb', cpu.index, vcpu.index, timer);
-    this.#effects?.effect('write-ctl', cpu.index, vcpu.index, timer);
     if (event?.hasCval) {
       context.restoredCtl = event.ctl;
       context.restoredCvalHi = event.cvalHi;
@@ -231,45 +199,35 @@ export class Machine {
     context.saveValid = true;
   }
 
-  /** set_cntvoff: CNTVOFF_EL2 of the CPU. */
-  setCntvoff(cpu: CpuState, vcpu: number): void {
-    this.#effects?.effect('write-cntvoff', cpu.index, vcpu, -1);
-  }
-
   // --- interrupt line -----------------------------------------------------
 
   /** kvm_timer_update_irq: level := new level, traced and injected. */
-  updateIrq(vcpu: VcpuState, cpu: CpuState, timer: number, level: Known, event: TimerEvent): void {
+  updateIrq(vcpu: VcpuState, timer: number, level: Known, event: TimerEvent): void {
     const context = vcpu.contexts[timer];
     if (context === undefined) return;
-    this.#effects?.effect('update-irq', cpu.index, vcpu.index, timer);
     context.level = level;
     context.update = replaceEvent(context.update, event);
   }
 
   /** irq_set_irqchip_state(irq, IRQCHIP_STATE_ACTIVE, active) on the current CPU. */
   setActive(cpu: CpuState, timer: number, active: Known): void {
-    this.#effects?.effect('write-active', cpu.index, cpu.running, timer);
     if (timer >= 0 && timer < contextCount) cpu.active[timer] = active;
   }
 
   /** irq_set_vcpu_affinity: the forwarded flag, shared by all CPUs. */
-  setAffinity(cpu: CpuState, forwarded: Known): void {
-    this.#effects?.effect('set-affinity', cpu.index, cpu.running, -1);
+  setAffinity(forwarded: Known): void {
     this.forwarded = forwarded;
   }
 
   // --- background timer ---------------------------------------------------
 
   /** soft_timer_start of the background timer (timer_arm before 4.15). */
-  armBackgroundTimer(vcpu: VcpuState, cpu: CpuState): void {
-    this.#effects?.effect('arm-bg-timer', cpu.index, vcpu.index, -1);
+  armBackgroundTimer(vcpu: VcpuState): void {
     vcpu.bgArmed = yes;
   }
 
   /** soft_timer_cancel of the background timer (timer_disarm before 4.15), or its expiry. */
-  disarmBackgroundTimer(vcpu: VcpuState, cpu: CpuState): void {
-    this.#effects?.effect('cancel-bg-timer', cpu.index, vcpu.index, -1);
+  disarmBackgroundTimer(vcpu: VcpuState): void {
     vcpu.bgArmed = no;
   }
 

@@ -1,6 +1,6 @@
 import { Certainty, Timer } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
-import { type CpuState, type Known, no, nowhere, unknown, type VcpuState, yes } from '../machine/state.js';
+import { type CpuState, type Known, no, unknown, type VcpuState, yes } from '../machine/state.js';
 import { impliedSave, restore, save, vtimerOf } from './implied.js';
 import type { Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
@@ -34,7 +34,6 @@ function restoreVtimer(machine: Machine, vcpu: VcpuState, cpu: CpuState): void {
 export function timerVcpuLoad(machine: Machine, vcpu: VcpuState, cpu: CpuState, active: Known): void {
   if (vcpu.enabled === no) return;
   machine.setActive(cpu, Timer.vtimer, active);
-  machine.setCntvoff(cpu, vcpu.index);
   restoreVtimer(machine, vcpu, cpu);
 }
 
@@ -57,7 +56,6 @@ export const memoryShown: Step = (machine, _cpu, vcpu, event) => {
 const put: Step = (machine, cpu, vcpu) => {
   if (vcpu === undefined || vcpu.enabled === no) return;
   impliedSave(machine, vcpu, cpu);
-  machine.setCntvoff(cpu, nowhere);
 };
 
 /**

@@ -1,7 +1,7 @@
 import { Certainty, Timer } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import type { CpuState } from '../machine/state.js';
-import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { impliedSave, restore, save } from './implied.js';
 import { memoryShown } from './load-put.js';
 import type { Model, Step } from './model.js';
@@ -29,11 +29,10 @@ function timerRestoreState(machine: Machine, vcpu: VcpuState, cpu: CpuState): vo
 const load: Step = (machine, cpu, vcpu, event) => {
   if (vcpu === undefined) return;
   machine.setRunning(vcpu, cpu, event.certainty >= Certainty.approximate);
-  machine.setAffinity(cpu, yes);
+  machine.setAffinity(yes);
   const level = (vcpu.contexts[Timer.vtimer] as TimerContext).level;
   // level || kvm_vgic_map_is_active(): the second half is invisible, so a low level leaves the state unknown.
   machine.setActive(cpu, Timer.vtimer, level === yes ? yes : unknown);
-  machine.setCntvoff(cpu, vcpu.index);
   timerRestoreState(machine, vcpu, cpu);
 };
 
@@ -41,8 +40,7 @@ const load: Step = (machine, cpu, vcpu, event) => {
 const put: Step = (machine, cpu, vcpu) => {
   if (vcpu === undefined) return;
   impliedSave(machine, vcpu, cpu);
-  machine.setCntvoff(cpu, nowhere);
-  machine.setAffinity(cpu, no);
+  machine.setAffinity(no);
 };
 
 const putEnd: Step = (machine, cpu, vcpu) => {
@@ -59,7 +57,7 @@ const schedule: Step = (machine, cpu, vcpu) => {
 /** kvm_timer_unschedule: disarm, then restore, which a load may have done already. */
 const unschedule: Step = (machine, cpu, vcpu) => {
   if (vcpu === undefined) return;
-  machine.disarmBackgroundTimer(vcpu, cpu);
+  machine.disarmBackgroundTimer(vcpu);
   timerRestoreState(machine, vcpu, cpu);
   vcpu.blocked = no;
 };

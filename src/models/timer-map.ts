@@ -1,5 +1,5 @@
 import { Certainty } from '../events/event.js';
-import { contextCount, no, nowhere, somewhere, type TimerContext, unknown, yes } from '../machine/state.js';
+import { contextCount, no, somewhere, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { Model, Step } from './model.js';
 
 // Source: arch_timer.c and arm.c of 5.4, 5.10, 5.15 and 6.1 (specification §2d). From 5.1 on the kernel traces
@@ -9,16 +9,6 @@ import type { Model, Step } from './model.js';
 const load: Step = (machine, cpu, vcpu, event) => {
   if (vcpu === undefined) return;
   machine.setRunning(vcpu, cpu, event.certainty >= Certainty.approximate);
-};
-
-/** kvm_timer_vcpu_load: active state and restore have records of their own; the offset has none. */
-const timerLoad: Step = (machine, cpu, vcpu) => {
-  machine.setCntvoff(cpu, vcpu?.index ?? nowhere);
-};
-
-/** kvm_timer_vcpu_put: set_cntvoff(0) at its end, on VHE and non-VHE. */
-const timerPut: Step = (machine, cpu) => {
-  machine.setCntvoff(cpu, nowhere);
 };
 
 /** kvm_arch_vcpu_put ends with vcpu->cpu = -1 and kvm_arm_set_running_vcpu(NULL), after the timer's part. */
@@ -71,7 +61,7 @@ const restore: Step = (machine, cpu, vcpu, event) => {
 };
 
 /** kvm_timer_update_irq. */
-const updateIrq: Step = (machine, cpu, vcpu, event) => {
+const updateIrq: Step = (machine, _cpu, vcpu, event) => {
   if (vcpu === undefined) {
     // Somebody's level has changed, and it is not known whose.
     for (const any of machine.vcpus) {
@@ -80,7 +70,7 @@ const updateIrq: Step = (machine, cpu, vcpu, event) => {
     }
     return;
   }
-  machine.updateIrq(vcpu, cpu, event.timer, event.level === 1 ? yes : no, event);
+  machine.updateIrq(vcpu, event.timer, event.level === 1 ? yes : no, event);
 };
 
 /** get_timer_map. */
@@ -93,13 +83,13 @@ const timerMap: Step = (_machine, _cpu, vcpu, event) => {
 };
 
 /** kvm_timer_blocking, inside the put since 5.1: soft_timer_start(&timer->bg_timer). */
-const bgArm: Step = (machine, cpu, vcpu) => {
-  if (vcpu !== undefined) machine.armBackgroundTimer(vcpu, cpu);
+const bgArm: Step = (machine, _cpu, vcpu) => {
+  if (vcpu !== undefined) machine.armBackgroundTimer(vcpu);
 };
 
 /** kvm_timer_unblocking, inside the load since 5.1: soft_timer_cancel(&timer->bg_timer); or kvm_bg_timer_expire. */
-const bgEnd: Step = (machine, cpu, vcpu) => {
-  if (vcpu !== undefined) machine.disarmBackgroundTimer(vcpu, cpu);
+const bgEnd: Step = (machine, _cpu, vcpu) => {
+  if (vcpu !== undefined) machine.disarmBackgroundTimer(vcpu);
 };
 
 /** kvm_arch_timer_handler, from irq_handler_entry to irq_handler_exit. */
@@ -116,8 +106,8 @@ const setActive: Step = (machine, cpu, _vcpu, event) => {
 };
 
 /** irq_set_vcpu_affinity: once in kvm_timer_hyp_init since 4.15, hence seldom in a trace. */
-const setAffinity: Step = (machine, cpu, _vcpu, event) => {
-  machine.setAffinity(cpu, event.level === 1 ? yes : no);
+const setAffinity: Step = (machine, _cpu, _vcpu, event) => {
+  machine.setAffinity(event.level === 1 ? yes : no);
 };
 
 /** kvm_vcpu_block and kvm_vcpu_halt: the vcpu's wait. */
@@ -167,8 +157,6 @@ export const timerMapModel: Model = {
   recordsSaveRestore: true,
   steps: {
     load,
-    timer_load: timerLoad,
-    timer_put: timerPut,
     put_end: putEnd,
     entry,
     exit,

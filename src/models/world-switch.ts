@@ -1,7 +1,7 @@
 import { Certainty, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { no, nowhere, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import type { Model, Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
 
@@ -71,7 +71,6 @@ function inRun(vcpu: VcpuState): void {
 const entry: Step = (machine, cpu, vcpu, event) => {
   if (vcpu === undefined) return;
   steps.entry?.(machine, cpu, vcpu, event);
-  machine.setCntvoff(cpu, vcpu.index);
   machine.restoreState(vcpu, cpu, Timer.vtimer, undefined);
   const context = vcpu.contexts[Timer.vtimer] as TimerContext;
   context.enteredSinceRestore = yes;
@@ -83,7 +82,6 @@ const entry: Step = (machine, cpu, vcpu, event) => {
 /** __timer_save_state (registers read, CTL := 0, offset := 0), long before trace_kvm_exit (§0.5, point 1). */
 const exit: Step = (machine, cpu, vcpu, event) => {
   if (vcpu !== undefined) machine.saveState(vcpu, cpu, Timer.vtimer, undefined);
-  machine.setCntvoff(cpu, nowhere);
   steps.exit?.(machine, cpu, vcpu, event);
 };
 
