@@ -44,7 +44,8 @@ describe.each(nativeForms)('a recording written as %s', (form) => {
 
   it('states conditions, sources, ends and the number of records', async () => {
     const { conditions, recorded, cpuEnds, facts, counted } = await write(
-      (writer) => writer.fact({ recording: 'ftrace', timerNames: 3 }),
+      (writer) =>
+        writer.fact({ recording: 'ftrace', timerNames: 3, frequency: 62_500_000, count: 0xfedcba9876543210n }),
       (writer) => writer.recorded('kvm_entry'),
       (writer) => writer.event(event({ kind: Kind.entry, cpu: 1, time: 5 }), ''),
       (writer) => writer.event(event({ kind: Kind.lost, cpu: 1, lostCount: 9 }), ''),
@@ -59,7 +60,13 @@ describe.each(nativeForms)('a recording written as %s', (form) => {
     ]);
     expect(recorded).toEqual(['kvm_entry']);
     expect(cpuEnds).toEqual([[1, -1_500_000_001, true]]);
-    expect(facts).toEqual({ recording: 'ftrace', timerNames: 3, records: 4711 });
+    expect(facts).toEqual({
+      recording: 'ftrace',
+      timerNames: 3,
+      frequency: 62_500_000,
+      count: 0xfedcba9876543210n,
+      records: 4711,
+    });
     // A mark of a loss is no record.
     expect(counted).toBe(1);
   });

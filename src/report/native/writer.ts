@@ -73,6 +73,8 @@ export class NativeWriter implements CanonicalSink {
     const { recording, model, host, kernel, clock, cpus, origin } = facts;
     for (const [name, value] of Object.entries({ recording, model, host, kernel, clock, cpus }))
       if (value !== undefined) this.#fact(name, value);
+    if (facts.frequency !== undefined) this.#fact('frequency', facts.frequency);
+    if (facts.count !== undefined) this.#fact('count', `0x${facts.count.toString(16)}`);
     if (facts.timerNames !== undefined) this.#fact('timer-names', formatTimerNames(facts.timerNames));
     if (origin === undefined) return;
     // Rows from here on have times of the trace's clock.
