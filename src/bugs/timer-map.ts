@@ -46,7 +46,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'A load with the interrupt of the timer pending left it inactive at the distributor: the host took an interrupt for nothing at every such load.',
     models: ['load-put-4.16', 'load-put-5.0', 'timer-map'],
-    signs: [{ rule: 'dist-active-at-load', diagnoses: ['pending-inactive'] }],
+    signs: [{ rule: 'dist-active-at-load', diagnoses: ['known-pending-inactive'] }],
   },
   {
     id: 'bug-23',
@@ -80,7 +80,7 @@ export const timerMapBugs: readonly KnownBug[] = [
     wrong:
       'timer_emulate returned after it had changed the level, and armed nothing although the deadline had moved to the future: the interrupt came at the next load only.',
     models: ['timer-map', 'offset'],
-    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['not-armed-after-level-change'] }],
+    signs: [{ rule: 'soft-timer-follows-emulated-context', diagnoses: ['known-not-armed-after-level-change'] }],
   },
   {
     id: 'bug-26',

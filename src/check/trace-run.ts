@@ -336,7 +336,8 @@ export class TraceRun extends Intake {
       frequency: frequency ?? this.recording.frequency,
       cntvoff,
       count: this.recording.count,
-      monotonic: this.recording.clock === 'mono' ? Number(this.recording.origin ?? 0n) : undefined,
+      // Of a recording the hrtimers tell as much, and a text that does not name its clock must say the same.
+      monotonic: this.isStory && this.recording.clock === 'mono' ? Number(this.recording.origin ?? 0n) : undefined,
     };
   }
 

@@ -59,7 +59,7 @@ export default defineRule({
       but: 'it was handled before the vcpu entered the guest',
       therefore: 'the load has not set the active state',
     },
-    'pending-inactive': {
+    'known-pending-inactive': {
       headline:
         'the {timer} interrupt of {vcpu} fires on CPU {cpu} in the load, although the timer had expired before: known bug of 4.16 to 5.2, fixed by bae561c0cff7',
       given: 'the {timer} of {vcpu} had expired before the load, which restored it',
@@ -164,7 +164,7 @@ export default defineRule({
         model: 'load-put-4.16',
         trace:
           'event,vcpu,cpu,timer,irq,level\nload,0,0\nset_active,0,0,vtimer,27,0\nentry,0,0\nexit,0,0\nschedule,0,0\nbg_arm,0,0\nput,0,0\nbg_expire,0,0\nload,0,0\nset_active,0,0,vtimer,27,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nunschedule,0,0\nentry,0,0\n',
-        message: 'pending-inactive',
+        message: 'known-pending-inactive',
         line: 12,
       },
       {
@@ -406,7 +406,7 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         if (!load.pending || !context.candidates.every((id) => ignoringLevel.includes(id))) return;
         const { last, contexts } = machine.vcpu(vcpu);
         context.violate(event, {
-          message: 'pending-inactive',
+          message: 'known-pending-inactive',
           data: { timer: timerText(event.timer), vcpu: vcpuName(machine, vcpu), cpu: event.cpu },
           witness: [last[Kind.load], (contexts[Timer.vtimer] as TimerContext).restore],
           severity: 'info',

@@ -89,7 +89,7 @@ export default defineRule({
       but: 'there was none, and the timer could fire: {proof}',
       therefore: 'its interrupt comes with the next load instead of at its deadline',
     },
-    'not-armed-after-level-change': {
+    'known-not-armed-after-level-change': {
       headline: 'the emulated {timer} of {vcpu} had no soft timer after its level was lowered (b450dcce93bc)',
       given: 'timer_emulate lowered the level of the {timer} of {vcpu} and returned without arming its soft timer',
       must: 'a timer that can fire has one',
@@ -202,7 +202,7 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,WFx\nsched_switch,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\n',
-        message: 'not-armed-after-level-change',
+        message: 'known-not-armed-after-level-change',
         line: 9,
       },
       {
@@ -210,7 +210,7 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,level,ec,register,write\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,cval,1\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\n',
-        message: 'not-armed-after-level-change',
+        message: 'known-not-armed-after-level-change',
         line: 10,
       },
       {
@@ -334,7 +334,7 @@ export default defineRule({
     function unarmed(event: TimerEvent, emulate: TimerEvent, lowered: boolean, proof: string): void {
       const known = lowered && !stateless;
       context.violate(event, {
-        message: known ? 'not-armed-after-level-change' : 'not-armed',
+        message: known ? 'known-not-armed-after-level-change' : 'not-armed',
         data: { ...data(emulate), proof },
         witness: [event],
         at: emulate,

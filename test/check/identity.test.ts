@@ -15,6 +15,7 @@ CPU:0 [300 EVENTS DROPPED]
  CPU 1/KVM-200 [000]    11.200000000: timer_sync:  ${at} ${vcpu}
  CPU 1/KVM-200 [000]    11.200010000: kvm_exit:    IRQ: HSR_EC: 0x0024 (DABT_LOW), PC: 0x40001470
  CPU 1/KVM-200 [000]    11.200020000: kvm_entry:   PC: 0x40000a84
+ CPU 1/KVM-200 [000]    11.290000000: timer_sync:  ${at} ${vcpu}
  CPU 1/KVM-200 [000]    11.300000000: kvm_exit:    IRQ: HSR_EC: 0x0024 (DABT_LOW), PC: 0x40001470
  CPU 1/KVM-200 [000]    11.300010000: vcpu_put:    ${at} ${vcpu} cpu=0
 `;

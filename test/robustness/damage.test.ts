@@ -57,7 +57,10 @@ describe.skipIf(missing !== undefined)(`recordings of which pages are missing${m
       for (let part = 0; part < 5; part++) {
         const page = first + Math.floor((part * count) / 5);
         const result = await summary(apply(bytes, page * pageSize));
-        const found = result?.findings.map(({ rule, message }) => `${rule}: ${message}`);
+        // What a kernel is known to do wrong shows in what is left as well.
+        const found = result?.findings
+          .filter(({ diagnosis }) => !diagnosis.startsWith('known-'))
+          .map(({ rule, message }) => `${rule}: ${message}`);
         expect({ damage, page, verdict: result?.verdict, found }).toEqual({
           damage,
           page,

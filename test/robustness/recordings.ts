@@ -108,16 +108,10 @@ export async function checkText(text: string, options: CheckOptions = {}): Promi
   throw new Error('the check ended without a summary');
 }
 
-/** What stock kernels are known to do wrong, which is told whatever is left of the recording. */
-const known = ['dist-active-at-load/pending-inactive'];
-
 /** Findings as one line each: what a stock kernel must not have. */
 export function told(summary: TraceSummary): string[] {
   // A bug that the kernel is known to have shows in every subset that shows it at all.
-  const unexpected = summary.findings.filter(
-    ({ severity, rule, diagnosis }) =>
-      !diagnosis.startsWith('known-') && (severity !== 'info' || !known.includes(`${rule}/${diagnosis}`)),
-  );
+  const unexpected = summary.findings.filter(({ diagnosis }) => !diagnosis.startsWith('known-'));
   return unexpected.map(
     ({ severity, rule, diagnosis, count, position }: Finding) =>
       `${severity} ${rule}/${diagnosis} ×${count}, first at line ${position.line}`,
