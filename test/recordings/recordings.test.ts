@@ -29,6 +29,12 @@ const binaries = stock.filter((file) => !livelocks.includes(basename(file)));
 
 /** Known bugs of their time that recordings of stock kernels show, as information. */
 const knownBugs: Readonly<Record<string, readonly string[]>> = {
+  '4.19-nvhe-mixed.dat': ['935 dist-active-at-load/known-pending-inactive'],
+  '4.19-nvhe-tickwfi.dat': ['431 dist-active-at-load/known-pending-inactive'],
+  '4.19-vhe-busy.dat': ['32 dist-active-at-load/known-pending-inactive'],
+  '5.0-nvhe-mixed.dat': ['814 dist-active-at-load/known-pending-inactive'],
+  '5.0-nvhe-tickwfi.dat': ['406 dist-active-at-load/known-pending-inactive'],
+  '5.0-vhe-busy.dat': ['4 dist-active-at-load/known-pending-inactive'],
   '5.10-nvhe-ptimer.dat': ['278 soft-timer-follows-emulated-context/known-armed-while-pending'],
   '6.1-nvhe-ptimer.dat': ['275 soft-timer-follows-emulated-context/known-armed-while-pending'],
 };
