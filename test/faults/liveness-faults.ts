@@ -168,8 +168,9 @@ export const livenessFaults: readonly Fault[] = [
     does: 'the background timer of a sleeping vcpu fires, and its thread is never heard of again',
     rules: ['bg-fire-wakes-vcpu'],
     diagnosis: 'not-woken',
+    // A probe of the wakeup itself stays, and says that it came.
     sites: (recording) =>
-      wakingFires(recording)
+      (recording.has('vcpu_wake_up') || recording.has('vcpu_kick') ? [] : wakingFires(recording))
         .filter(({ fire }) => showsSilence(recording, recording.at(fire)))
         .map(({ fire, thread }) => ({
           place: fire,

@@ -87,10 +87,10 @@ export class Recording {
       this.index.set(line, index);
     });
     this.cpus = Math.max(0, ...new Set(lines.map((line) => line.cpu))) + 1;
-    this.host = lines.some((line) => line.event === 'kvm_get_timer_map' && line.args.includes('dp: 0'))
-      ? 'vhe'
-      : 'nvhe';
-    this.isTraced = this.has('kvm_timer_save_state');
+    this.isTraced = lines.some(({ event }) => event === 'kvm_timer_save_state');
+    // Before timer maps only the name of the recording tells.
+    const direct = lines.some((line) => line.event === 'kvm_get_timer_map' && line.args.includes('dp: 0'));
+    this.host = direct || (!this.isTraced && this.name.includes('-vhe-')) ? 'vhe' : 'nvhe';
     for (const line of lines) if (line.event === 'kvm_entry') this.steps.set(line.pid, []);
     this.isWorldSwitch = !this.has('kvm_get_timer_map') && !lines.some(({ args }) => args.includes('kvm guest timer'));
     this.#findInterrupts();
