@@ -73,6 +73,7 @@ export class Judge {
   readonly findings: Findings;
   readonly #setup: JudgeSetup;
   readonly #steps: ReturnType<typeof stepTable>;
+  readonly #isWorldSwitch: boolean;
   readonly #before: Handler[][] = kindNames.map(() => []);
   readonly #after: Handler[][] = kindNames.map(() => []);
   readonly #ends: Handler[] = [];
@@ -96,6 +97,7 @@ export class Judge {
     // With several candidates the newest drives the machine; only rules that all of them have are asked.
     const driver = setup.candidates[setup.candidates.length - 1];
     const model = driver === undefined ? undefined : models[driver];
+    this.#isWorldSwitch = driver === 'world-switch';
     this.#steps = model === undefined ? kindNames.map(() => undefined) : stepTable(model);
     this.active = setup.rules.map((rule) => ({
       rule,
@@ -119,8 +121,9 @@ export class Judge {
     if (step !== undefined) step(machine, machine.cpu(cpu), vcpu, event);
     if (vcpu !== undefined) {
       if (vcpu.distrusted) machine.settleDistrust(vcpu, event);
-      // A CPU without records may load the vcpu from now on.
-      if (kind === Kind.put_end) machine.loseSight(vcpu, this.#gaps.blind);
+      // A CPU without records may load the vcpu from now on. Up to 4.14 only probes show puts, which follow the switch.
+      if (kind === Kind.put_end || (kind === Kind.sched_switch && this.#isWorldSwitch))
+        machine.loseSight(vcpu, this.#gaps.blind);
     }
     if (kind === Kind.load) this.#hosts.add(cpu);
     machine.remember(event, vcpu);

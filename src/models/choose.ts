@@ -1,4 +1,4 @@
-import { Timer, type TimerEvent } from '../events/event.js';
+import { defaultPpi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { oldTimerNames, TimerName } from '../events/timer-names.js';
 import type { Host } from '../machine/machine.js';
@@ -27,6 +27,20 @@ const enoughEntries = 16;
 /** Levels lowered by syncs after an exit that tell. */
 const enoughLowered = 4;
 
+/** For so many of them one report may be unlike those of a sync: lost records and interrupts leave a few. */
+const syncsPerOther = 8;
+
+/** Tracepoints that came with the timer map. */
+const timerMapEvents = [
+  'kvm_timer_save_state',
+  'kvm_timer_restore_state',
+  'kvm_timer_emulate',
+  'kvm_timer_hrtimer_expire',
+] as const;
+
+/** The models that have a timer map. */
+const timerMapModels = ['timer-map', 'offset', 'stateless-level'] as const satisfies readonly ModelId[];
+
 /** Tracepoints of the kvm system outside the timer: one of them shows that the whole system was enabled. */
 const otherKvmEvents = ['kvm_guest_fault', 'kvm_halt_poll_ns', 'kvm_handle_sys_reg'];
 
@@ -50,6 +64,14 @@ export class Evidence {
   /** By CPU: the thread whose exit was its last event. */
   readonly #exited: number[] = [];
   #loweredAfterExit = 0;
+  /** Levels that are lowered elsewhere, or reported twice in a row: no sync of 4.14 or earlier does. */
+  #reportedElse = 0;
+  /** Last level of a thread's virtual and physical timer. */
+  readonly #levels: [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
+  /** Level 0 of the physical timer twice in a row, which loads since 5.1 report on VHE and none before does. */
+  #loweredAgain = 0;
+  /** A guest timer's interrupt was handled. */
+  #handled = false;
   #entries = 0;
   readonly #old = new OldShape();
   #chosen = false;
@@ -86,15 +108,29 @@ export class Evidence {
         this.#exited[event.cpu] = event.pid;
         return;
       case Kind.update_irq:
-        if (event.level === 0 && event.pid >= 0 && this.#exited[event.cpu] === event.pid) this.#loweredAfterExit++;
+        if (event.pid >= 0) this.#reported(event);
         return;
-      case Kind.put:
-      case Kind.userspace_exit:
-      case Kind.sched_switch:
-        this.#exited[event.cpu] = -1;
+      case Kind.vtimer_irq:
+        this.#handled = true;
+        return;
+      case Kind.sync:
+      case Kind.vgic_inject:
         return;
       default:
+        this.#exited[event.cpu] = -1;
     }
+  }
+
+  #reported(event: TimerEvent): void {
+    const { pid, level, irq } = event;
+    if (level === 0 && this.#exited[event.cpu] === pid) this.#loweredAfterExit++;
+    else if (level === 0) this.#reportedElse++;
+    const levels = this.#levels[irq === defaultPpi.ptimer ? 1 : 0];
+    if (levels.get(pid) === level) {
+      this.#reportedElse++;
+      if (irq === defaultPpi.ptimer && level === 0) this.#loweredAgain++;
+    }
+    levels.set(pid, level);
   }
 
   /** Names of the timer's interrupt and callbacks that were seen, a set of `TimerName`. */
@@ -108,10 +144,13 @@ export class Evidence {
 
   /**
    * Syncs print after kvm_exit only up to 4.14 (specification §0.5, point 5); later ones lower no level or do it before.
-   * So would an ioctl whose way through userspace is not recorded, but then the timer's interrupt shows the generation.
+   * So would an ioctl whose way through userspace is not recorded, but then the timer's interrupt shows the generation;
+   * and a load, where nothing between it and the exit is recorded, but that also repeats a level.
    */
   #syncsAfterExit(seen: SeenSources): boolean {
-    if (this.#loweredAfterExit < enoughLowered) return false;
+    if (this.#loweredAfterExit < Math.max(enoughLowered, syncsPerOther * this.#reportedElse)) return false;
+    // Without entries a sync before the exit looks like one after the exit before. Up to 4.14 no handler ever runs.
+    if (this.#entries < this.#loweredAfterExit || this.#handled) return false;
     return seen.has('kvm_userspace_exit') || !this.#hasName(TimerName.guest_timer);
   }
 
@@ -207,6 +246,11 @@ export class Evidence {
       reasons.push(`kvm_get_timer_map with ev: (first at ${this.#shapePosition}): 6.4 or later`);
       return this.#offsetOrStateless(seen, reasons);
     }
+    const traced = timerMapEvents.find((name) => seen.has(name));
+    if (traced !== undefined) {
+      reasons.push(`${traced} is recorded, which 5.1 brought`);
+      return this.#withTimerMap(seen, reasons);
+    }
     const rfc = this.#rfcReason(seen);
     if (rfc !== undefined) {
       reasons.push(`${rfc}: the RFC of December 2016`);
@@ -231,13 +275,33 @@ export class Evidence {
       return this.#beforeTimerMap(['world-switch', 'load-put-4.15', 'load-put-4.16'], reasons);
     }
     const others = otherKvmEvents.filter((name) => seen.has(name));
-    if (others.length > 1 && this.#entries >= enoughEntries && seen.has('kvm_timer_update_irq')) {
+    if (
+      others.length > 1 &&
+      this.#loweredAgain === 0 &&
+      this.#entries >= enoughEntries &&
+      seen.has('kvm_timer_update_irq')
+    ) {
       reasons.push(
         `${others.join(' and ')} show that all kvm events were recorded, and kvm_get_timer_map, which 5.1 brought, is not among them: 5.0 or earlier`,
       );
       return this.#beforeTimerMap(['world-switch', ...loadPutModels], reasons);
     }
     return this.#byKernel(reasons);
+  }
+
+  /** Where the timer map itself is not recorded, which tells 5.1 to 6.3 from what came then. */
+  #withTimerMap(seen: SeenSources, reasons: string[]): readonly ModelId[] {
+    const version = parseVersion(this.#kernel);
+    const named = version === undefined ? [] : ofVersion(version);
+    if (named.length > 0 && named.every((id) => timerMapModels.some((other) => other === id))) {
+      reasons.push(`the input names kernel ${this.#kernel}`);
+      return named;
+    }
+    // Where the map is left out, so may kvm_arm_setup_debug be: only its presence tells.
+    const debug = debugEvents.find((name) => seen.has(name));
+    if (debug === undefined) return timerMapModels;
+    reasons.push(`${debug} is recorded, which 6.14 removed: 6.13 or earlier`);
+    return timerMapModels.filter((id) => id !== 'stateless-level');
   }
 
   #offsetOrStateless(seen: SeenSources, reasons: string[]): readonly ModelId[] {

@@ -337,6 +337,7 @@ export default defineRule({
         load(event) {
           threads.seen(event);
           if (event.vcpu < 0) return;
+          if (machine.vcpu(event.vcpu).unseen) return drop(event.vcpu, because.blind, 'lost');
           moved(event.vcpu, event);
           const own = vcpus[event.vcpu];
           if (own !== undefined && own.levels !== 0 && !own.told) judgeOne(own, event.vcpu, event, false);

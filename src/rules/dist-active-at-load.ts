@@ -1,4 +1,4 @@
-import { Context, Ctl, canFire, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, Ctl, canFire, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
@@ -383,7 +383,8 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         // The callback starts the timer again unless a deadline has passed.
         load.pending =
           bgArmed === no && last[Kind.bg_expire].serial > Math.max(last[Kind.bg_arm].serial, last[Kind.entry].serial);
-        load.written = false;
+        // A derived load stands where its first effect is recorded, which may be the restore after the write.
+        if (event.certainty === Certainty.recorded) load.written = false;
         load.interrupted = false;
       },
       set_active(event) {
@@ -427,7 +428,11 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         }
         end(event);
       },
-      put: end,
+      put(event) {
+        end(event);
+        const load = event.vcpu < 0 ? undefined : loads[event.vcpu];
+        if (load !== undefined) load.written = false;
+      },
       lost() {
         for (const load of loads) if (load !== undefined) load.open = false;
       },

@@ -170,6 +170,7 @@ export default defineRule({
       const save = asleep.take(event.vcpu);
       if (save === undefined) return;
       const vcpu = machine.vcpu(event.vcpu);
+      if (vcpu.unseen) return context.undecided(save, because.blind);
       const late = overdue(save, event.time);
       if (late === 0) return context.hold(save);
       if (late === -1) return context.undecided(save, 'the offset is not known well enough');
@@ -187,6 +188,8 @@ export default defineRule({
         },
         put_end(event) {
           if (event.vcpu < 0) return;
+          const former = asleep.take(event.vcpu);
+          if (former !== undefined) context.undecided(former, 'the load that ended the sleep was not seen');
           const vcpu = machine.vcpu(event.vcpu);
           const switched = vcpu.last[Kind.sched_switch];
           if (vcpu.blocked !== yes || switched.sleeping !== 1 || switched.serial < vcpu.last[Kind.load].serial) return;
@@ -197,6 +200,9 @@ export default defineRule({
         },
         wakeup: wake,
         load: wake,
+        // Where no restore shows the load, the end of the wait does.
+        halt_end: wake,
+        entry: wake,
         lost() {
           for (const vcpu of machine.vcpus) {
             const save = asleep.take(vcpu.index);
@@ -209,6 +215,10 @@ export default defineRule({
           const save = asleep.take(vcpu.index);
           if (save === undefined) continue;
           const hasFired = vcpu.last[Kind.bg_expire].serial > save.serial;
+          if (vcpu.unseen) {
+            context.undecided(save, because.blind);
+            continue;
+          }
           const isLong = event.time - save.time > maxLatency && !hasFired && overdue(save, event.time) === 1;
           if (isLong) violate(save, 'asleep', save, maxLatency, [vcpu.last[Kind.sched_switch], vcpu.last[Kind.bg_arm]]);
           else context.undecided(save, because.ends);

@@ -208,6 +208,8 @@ export default defineRule({
       const { last, contexts } = machine.vcpu(event.vcpu);
       const level = waiting.get(event.vcpu * contextCount + Timer.vtimer);
       if (level === undefined) return;
+      // It may have been in the guest on a CPU without records, and been saved there.
+      if (machine.vcpu(event.vcpu).unseen) return drop(event.vcpu, because.blind);
       const written = Math.max(last[Kind.user_write].serial, last[Kind.reset].serial) > level.serial;
       if (written || (contexts[Timer.vtimer]?.writable !== no && !context.records(Kind.user_write)))
         return drop(event.vcpu, because.userspace);

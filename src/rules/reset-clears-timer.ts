@@ -159,6 +159,7 @@ export default defineRule({
           if (event.level === 0) return context.hold(event);
           if (writable[event.vcpu] === true && !context.records(Kind.user_write))
             return context.undecided(event, because.userspace);
+          if (!context.records(Kind.entry)) return context.undecided(event, 'entries are not recorded');
           context.violate(event, {
             message: 'level-raised',
             data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu) },

@@ -233,9 +233,12 @@ export default defineRule({
   },
   create(context) {
     const { machine, model } = context;
-    const stateless = model.id === 'stateless-level';
+    // Where several models are left, only what all of them do is asked.
+    const stateless = context.candidates.every((id) => id === 'stateless-level');
     /** By vcpu and context: whether the soft timer is armed. */
     const armed: number[] = [];
+    /** By vcpu and context: serial of the record that armed it last. */
+    const armedAt: number[] = [];
     /** By vcpu and context: the last timer_emulate, and what it left behind. */
     const emulated = new Slots();
     const left: Left[] = [];
@@ -383,7 +386,7 @@ export default defineRule({
     function armedInEmulate(event: TimerEvent, emulate: TimerEvent, key: number): void {
       if (emulate.level === 1) {
         // The model of 5.1 to 6.3 is that of the kernels before the fix.
-        const known = model.id === 'timer-map';
+        const known = context.candidates.includes('timer-map');
         context.violate(event, {
           message: known ? 'known-armed-while-pending' : 'armed-while-pending',
           data: data(event),
@@ -453,6 +456,7 @@ export default defineRule({
           }
           const key = keyOf(event);
           armed[key] = yes;
+          armedAt[key] = event.serial;
           const fire = callbacks.get(event.cpu);
           if (fire !== undefined && fire.vcpu === vcpu && keyOf(fire) === key) {
             callbacks.clear(event.cpu);
@@ -494,8 +498,10 @@ export default defineRule({
           const shown = put.certainty === Certainty.recorded || vcpu.vtimer.save.serial > put.serial;
           for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) {
             if (armed[key] !== yes) continue;
-            armed[key] = shown ? no : unknown;
-            if (!shown) continue;
+            // A put arms none: the next load has, and it has left no other record.
+            const reloaded = (armedAt[key] ?? 0) > put.serial;
+            armed[key] = shown && !reloaded ? no : unknown;
+            if (!shown || reloaded) continue;
             if (!context.records(Kind.soft_cancel) || !context.records(Kind.soft_expire)) {
               context.undecided(event, 'the trace does not record how soft timers end');
               continue;

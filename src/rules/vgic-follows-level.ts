@@ -167,7 +167,12 @@ export default defineRule({
         sched_switch: goesOn,
         restore: goesOn,
         save: goesOn,
-        put_end: goesOn,
+        put_end(event) {
+          // Nothing is reported in a put: a report since it began is the next load's, which has left no other record.
+          const put = machine.vcpu(event.vcpu).last[Kind.put].serial;
+          for (let key = event.cpu * 2; key < event.cpu * 2 + 2; key++)
+            if ((waiting.get(key)?.serial ?? Number.POSITIVE_INFINITY) < put) missing(key, event);
+        },
         vtimer_irq_end: (event) => missing(event.cpu * 2 + 1, event),
         lost(event) {
           waiting.clear(event.cpu * 2);

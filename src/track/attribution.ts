@@ -5,6 +5,9 @@ import type { CpuTrack } from './cpu-track.js';
 import { irqKinds, taskKinds } from './kinds.js';
 import { type Thread, Threads, type Vcpu } from './threads.js';
 
+/** Time within which a callback of an hrtimer starts it again, nanoseconds. */
+const callbackSpan = 1_000_000;
+
 /** Tells to which vcpu an event belongs, and learns from it who is who (specification §3.5). */
 export class Attribution {
   readonly threads = new Threads();
@@ -191,7 +194,11 @@ export class Attribution {
     const { hasTimerPointer, timerPointerHi: hi, timerPointerLo: lo } = event;
     const known = hasTimerPointer ? this.#bgTimers.get(hi, lo) : undefined;
     const own = thread.vcpu;
-    if (event.kind === Kind.bg_arm && inTask && own !== undefined) {
+    if (event.kind === Kind.bg_expire && known !== undefined) {
+      known.firedCpu = event.cpu;
+      known.firedAt = event.time;
+    }
+    if (event.kind === Kind.bg_arm && inTask && own !== undefined && !isRearmed(known, event)) {
       // Only a thread that puts or blocks its vcpu arms that vcpu's timer; a callback that re-arms borrows its pid.
       const arming = own.putCpu >= 0 || own.waiting;
       if (arming || (known === undefined && own.cpu !== -1)) {
@@ -199,6 +206,7 @@ export class Attribution {
         return this.attribute(event, own, Certainty.derived);
       }
     }
+    if (event.kind === Kind.bg_arm && known !== undefined) known.firedCpu = -1;
     return this.attribute(event, known, Certainty.derived);
   }
 
@@ -287,6 +295,11 @@ export class Attribution {
     event.attribution = certainty;
     return vcpu;
   }
+}
+
+/** Armed again by its own callback, which interrupts whatever thread there is: the flags column may not be recorded. */
+function isRearmed(owner: Vcpu | undefined, event: TimerEvent): boolean {
+  return owner !== undefined && owner.firedCpu === event.cpu && event.time - owner.firedAt < callbackSpan;
 }
 
 /** What a timer map says of a vcpu. */

@@ -31,7 +31,14 @@ const ofVcpuThread = [
 ] as const;
 
 /** Kinds that only a thread writes, never an interrupt handler. */
-export const taskKinds = kindSet([...ofVcpuThread, Kind.userspace_exit, Kind.sched_switch, Kind.vcpu_pointer]);
+export const taskKinds = kindSet([
+  ...ofVcpuThread,
+  Kind.userspace_exit,
+  Kind.sched_switch,
+  Kind.vcpu_pointer,
+  Kind.set_cntvoff,
+  Kind.set_cntpoff,
+]);
 
 /** Kinds that only an interrupt handler writes. */
 export const irqKinds = kindSet([

@@ -44,6 +44,9 @@ export class Vcpu {
   waiting = false;
   /** Exception class of the last exit, -1 for interrupts. */
   exitClass = -1;
+  /** CPU on which its background timer fired last, -1 since it was armed again, and when. */
+  firedCpu = -1;
+  firedAt = Number.NEGATIVE_INFINITY;
 
   constructor(index: number, pid: number) {
     this.index = index;
