@@ -4,6 +4,8 @@ const fewest = 4;
 const period = 16;
 /** Most nanoseconds that the best of some expiries is late. */
 const latency = 200_000;
+/** An expiry so much later than all before shows that the trace's clock has been set, nanoseconds. */
+const jump = 10_000_000_000;
 /** The same where the trace's clock is CLOCK_MONOTONIC itself: only the reading takes time. */
 const reading = 5_000;
 
@@ -21,6 +23,8 @@ export class ClockMap {
   #least = Number.POSITIVE_INFINITY;
   #before = Number.POSITIVE_INFINITY;
   readonly #fixed: boolean;
+  /** The last expiry showed that the trace's clock has been set, as where a machine slept or two traces are one. */
+  jumped = false;
 
   /** @param origin CLOCK_MONOTONIC at trace time 0, where the trace's clock is that one */
   constructor(origin: number | undefined) {
@@ -39,6 +43,8 @@ export class ClockMap {
   /** An expiry that was recorded at `time` and happened at `now`. @returns whether the offset has become known */
   expiry(time: number, now: number): boolean {
     if (this.#fixed) return false;
+    this.jumped = this.#known && Math.abs(time - now - this.offset) > jump;
+    if (this.jumped) this.#least = this.#before = Number.POSITIVE_INFINITY;
     this.#least = Math.min(this.#least, time - now);
     this.#samples++;
     const first = !this.#known && this.#samples >= fewest;

@@ -194,6 +194,11 @@ export class Line {
     this.#settle(rate, event);
   }
 
+  /** What contradicts the line was compared by another clock. */
+  doubt(): void {
+    this.#resolve(Answer.unknown, because.changed);
+  }
+
   /** The trace has ended. */
   end(): void {
     this.#resolve(Answer.unknown, because.ends);

@@ -376,8 +376,9 @@ export class Timing {
 
   #expiry(event: TimerEvent): void {
     if (event.certainty !== Certainty.recorded) return;
-    if (!this.#clock.expiry(event.time, event.expires)) return;
-    for (const line of this.lines) line?.shift(this.#clock.offset);
+    const isFirst = this.#clock.expiry(event.time, event.expires);
+    if (this.#clock.jumped) for (const line of this.lines) line?.doubt();
+    if (isFirst) for (const line of this.lines) line?.shift(this.#clock.offset);
   }
 
   // --- constraints -------------------------------------------------------------
