@@ -55,12 +55,19 @@ const probed = ['5.10-vhe-kp-mixed', '6.1-nvhe-kp-mixed', '7.2-vhe-kp-mixed'] as
 
 describe.skipIf(missing !== undefined)(`one recording in many forms (${missing ?? 'recordings'})`, () => {
   // Some ways to print a recording of 4.9 name the callbacks of hrtimers, and some do not.
-  const named = stock.filter((name) => !name.startsWith('4.9-'));
+  // From 4.15 to 5.0 the flags of -l tell the active state that a load writes from that of a handler.
+  const named = stock.filter((name) => !/^(4\.9|4\.15|4\.19|5\.0)-/.test(name));
+
+  /** Without the rules that such ways decide more or less often: a microsecond more or less decides some deadlines. */
+  const comparable = (found: ReturnType<typeof essence>) => {
+    const { 'no-sleep-with-expired-timer': _, ...rules } = found.rules;
+    return { ...found, rules };
+  };
 
   test.each(named)('%s: every way to print it says the same', async (name) => {
-    const expected = essence(await checkText(report(name, '-N')));
+    const expected = comparable(essence(await checkText(report(name, '-N'))));
     for (const options of [[], ['-N', '-t'], ['-N', '-l'], ['-l'], ['-R'], ['-R', '-t']])
-      expect(essence(await checkText(report(name, ...options))), options.join(' ')).toEqual(expected);
+      expect(comparable(essence(await checkText(report(name, ...options)))), options.join(' ')).toEqual(expected);
   });
 
   test.each(stock)('%s: line ends, blanks, instances and names do not matter', async (name) => {
