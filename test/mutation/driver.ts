@@ -462,8 +462,8 @@ export const episodes: Readonly<Record<string, Episode>> = {
 
 /** One after the other: what one shows of offsets, and of what is recorded at all, decides in the next. */
 const history: Episode = (stage) => {
-  const { woken, block, blockEdges, ptimer: physicalTimer, preempt, mask, late, user, reset, tick } = episodes;
-  for (const episode of [woken, block, blockEdges, physicalTimer, preempt, mask, late, user, reset, tick])
+  const { woken, block, blockEdges, ptimer: physicalTimer, preempt, mask, late, user, tick } = episodes;
+  for (const episode of [woken, block, blockEdges, physicalTimer, preempt, mask, late, user, tick])
     episode?.(stage);
 };
 
