@@ -463,8 +463,10 @@ export const episodes: Readonly<Record<string, Episode>> = {
 /** One after the other: what one shows of offsets, and of what is recorded at all, decides in the next. */
 const history: Episode = (stage) => {
   const { woken, block, blockEdges, ptimer: physicalTimer, preempt, mask, late, user, tick } = episodes;
-  for (const episode of [woken, block, blockEdges, physicalTimer, preempt, mask, late, user, tick])
-    episode?.(stage);
+  const told = stage.simulation.host.inKernelIrqchip
+    ? [woken, block, blockEdges, physicalTimer, preempt, mask, late, user, tick]
+    : [block, preempt, mask, tick];
+  for (const episode of told) episode?.(stage);
 };
 
 /** The episodes that a host is tried with: without a vgic only what differs there. */
@@ -472,7 +474,7 @@ export function episodesOf({ inKernelIrqchip }: SimHost): [name: string, episode
   const differing = ['tick', 'preempt', 'block', 'mask'];
   return [
     ...Object.entries(episodes).filter(([name]) => inKernelIrqchip || differing.includes(name)),
-    ...(inKernelIrqchip ? [['history', history] as [string, Episode]] : []),
+    ['history', history],
   ];
 }
 
