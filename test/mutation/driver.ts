@@ -432,6 +432,20 @@ export const episodes: Readonly<Record<string, Episode>> = {
     stage.end(a, c0);
   },
 
+  /** Loaded and put again before it is entered, with a timer that runs. */
+  passing(stage) {
+    const { a, c0, c1, simulation } = stage;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 900);
+    for (const cpu of [c1, c0, c1]) {
+      simulation.scheduleOut(a, cpu === c1 ? c0 : c1, false);
+      simulation.advance(20 * us);
+      simulation.scheduleIn(a, cpu);
+    }
+    stage.untilInterrupt(a, c1);
+    stage.end(a, c1);
+  },
+
   /** Deadlines that pass inside a put, a load, or before an entry that is given up. */
   late(stage) {
     const { a, other, c0, simulation } = stage;
