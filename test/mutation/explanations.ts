@@ -158,7 +158,7 @@ export const explanations: readonly Explanation[] = [
     reason: 'read and written at EL2 around the guest, which may have programmed the timer so itself, unseen',
     fits: (score) =>
       score.mutant.design.id === 'world-switch' &&
-      ['save', 'restore'].includes(score.mutant.role) &&
+      ['enter', 'leave'].includes(score.mutant.role) &&
       /mem\.(ctl|cval)/.test(score.mutant.effect),
   },
   {
