@@ -353,6 +353,7 @@ export class TraceRun extends Intake {
   /** What is recorded, so that the tracker makes up for the rest. */
   #feeds(): Feeds {
     const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
+    const traced = this.#traced;
     return {
       loadProbe: kind('load') || (this.isStory && kind('put')),
       putProbe: kind('put') || (this.isStory && kind('load')),
@@ -360,8 +361,13 @@ export class TraceRun extends Intake {
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.isStory,
       exits: kind('exit'),
-      saves: kind('save') && this.#traced,
-      restores: kind('restore') && this.#traced,
+      // A vcpu that spins is not put for seconds: the first save may come long after the model is chosen.
+      get saves() {
+        return traced && kind('save');
+      },
+      get restores() {
+        return traced && kind('restore');
+      },
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),

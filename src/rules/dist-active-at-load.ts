@@ -175,6 +175,14 @@ export default defineRule({
         message: 'unwritten',
         line: 8,
       },
+      {
+        title: 'a load that neither reports a level nor writes the active state',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,irq,level,dv,dp,ep\ntimer_map,0,0,,,,vtimer,none,ptimer\nload,0,0\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nrestore,0,0,vtimer\nentry,0,0\n',
+        message: 'unwritten',
+        line: 13,
+      },
     ],
   },
   create(context) {
@@ -186,6 +194,29 @@ export default defineRule({
     const latest: number[] = [];
     /** By vcpu: whether its load has left anything to forget. */
     const begun: boolean[] = [];
+    /** By vcpu: loaded with its timer enabled, and neither entered nor put since. */
+    const open: boolean[] = [];
+    /** By vcpu: bits of the timers whose active state its load has written. */
+    const writes: number[] = [];
+
+    /** A load whose records are complete has written the active state of every direct timer. */
+    function complete(event: TimerEvent): void {
+      if (event.vcpu < 0 || open[event.vcpu] !== true) return;
+      open[event.vcpu] = false;
+      // Hosts without a usable active state mask the interrupt instead.
+      if (!context.records(Kind.set_active) || context.records(Kind.mask_irq)) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      if (vcpu.isNested || vcpu.unseen) return context.undecided(event, because.blind);
+      const written = writes[event.vcpu] as number;
+      const timer = (written & (1 << Timer.vtimer)) === 0 ? Timer.vtimer : vcpu.directPtimer;
+      if (timer < 0 || (written & (1 << timer)) !== 0) return context.hold(event);
+      context.violate(event, {
+        message: 'unwritten',
+        data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+        witness: [vcpu.last[Kind.load]],
+        explainedBy: ['set_active'],
+      });
+    }
 
     function state(vcpu: number, timer: number): LoadedTimer {
       const key = vcpu * contextCount + timer;
@@ -219,7 +250,13 @@ export default defineRule({
 
     return {
       before: {
+        load(event) {
+          if (event.vcpu < 0) return;
+          open[event.vcpu] = machine.vcpu(event.vcpu).enabled === yes;
+          writes[event.vcpu] = 0;
+        },
         entry(event) {
+          complete(event);
           if (event.vcpu < 0 || begun[event.vcpu] !== true) return;
           if (!context.records(Kind.set_active)) {
             for (let timer = 0; timer < contextCount; timer++) {
@@ -231,7 +268,10 @@ export default defineRule({
           afresh(event);
         },
         exit: afresh,
-        put: afresh,
+        put(event) {
+          if (event.vcpu >= 0) open[event.vcpu] = false;
+          afresh(event);
+        },
         put_end: afresh,
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
@@ -244,6 +284,11 @@ export default defineRule({
           latest[event.cpu] = event.timer;
         },
         set_active(event) {
+          // Whoever writes it, and whichever it is where the timer of the irq is not known.
+          const { running } = machine.cpu(event.cpu);
+          const bits = event.timer >= 0 ? 1 << event.timer : -1;
+          if (running >= 0) writes[running]! |= bits;
+          if (event.vcpu >= 0 && event.vcpu !== running) writes[event.vcpu]! |= bits;
           if (event.vcpu < 0 || event.context === Context.hardirq) return;
           const timer = event.timer >= 0 ? event.timer : (latest[event.cpu] ?? -1);
           if (timer < 0) return;
@@ -258,7 +303,11 @@ export default defineRule({
             return violate(event, 'inactive-direct', event.vcpu, timer, [loaded.report]);
           // With the level low the state is that of the virtual interrupt, which leaves no record: both are right.
           if (event.level === 1 || (loaded.level === 0 && !cached)) context.hold(event);
-          else violate(event, 'inactive', event.vcpu, timer, loaded.level === 1 ? [loaded.report] : []);
+          else {
+            // Whoever has raised the cached level is part of the proof: what was lost since may have lowered it.
+            const { update } = machine.vcpu(event.vcpu).contexts[timer] as TimerContext;
+            violate(event, 'inactive', event.vcpu, timer, [loaded.level === 1 ? loaded.report : update]);
+          }
         },
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0) return;
@@ -285,6 +334,7 @@ export default defineRule({
         },
         lost() {
           for (const loaded of timers) if (loaded !== undefined) loaded.level = -1;
+          open.fill(false);
         },
       },
       end(event) {

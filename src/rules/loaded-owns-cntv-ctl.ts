@@ -1,6 +1,16 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { hardwareOf, no, nowhere, somewhere, type TimerContext, twinOf, yes } from '../machine/state.js';
+import {
+  hardwareOf,
+  type Known,
+  no,
+  nowhere,
+  somewhere,
+  type TimerContext,
+  twinOf,
+  unknown,
+  yes,
+} from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
 import { everyModelSinceRfc, timerText, vcpuName } from './support.js';
@@ -45,6 +55,20 @@ export default defineRule({
       but: 'the put came to its end without a save',
       therefore: 'the timer of {vcpu} keeps running on CPU {cpu}, and its next restore writes an old copy',
     },
+    'blocked-loaded': {
+      headline: '{vcpu} is put on CPU {cpu} with its vtimer still loaded, although it is about to sleep',
+      given: '{vcpu} was in kvm_timer_schedule, and was not loaded again since',
+      must: 'schedule saves the vtimer: the deadline of the background timer comes from that copy',
+      but: 'the put found the vtimer loaded',
+      therefore: 'the background timer was armed for a deadline that the guest has replaced',
+    },
+    'entered-unloaded': {
+      headline: '{vcpu} is put on CPU {cpu} with its vtimer not loaded, although it has run there',
+      given: '{vcpu} was in the guest on CPU {cpu} after its last load or kvm_timer_unschedule',
+      must: 'load and unschedule restore the vtimer',
+      but: 'the put found it not loaded',
+      therefore: 'the guest ran without its timer, and what it programmed is lost',
+    },
   },
   examples: {
     legal: [
@@ -69,6 +93,22 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'schedule does not save',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,loaded\nload,0,0\nrestore,0,0,vtimer\nentry,0,0\nexit,0,0\nschedule,0,0\nput,0,0\ntimer_put,0,0,,1\nsave,0,0,vtimer\n',
+        message: 'blocked-loaded',
+        line: 8,
+      },
+      {
+        title: 'unschedule does not restore',
+        model: 'load-put-4.15',
+        trace:
+          'event,vcpu,cpu,timer,loaded\nload,0,0\nrestore,0,0,vtimer\nentry,0,0\nexit,0,0\nschedule,0,0\nsave,0,0,vtimer\nunschedule,0,0\nentry,0,0\nexit,0,0\nput,0,0\ntimer_put,0,0,,0\n',
+        message: 'entered-unloaded',
+        line: 12,
+      },
       {
         title: 'the map turns without a save',
         model: 'offset',
@@ -137,8 +177,40 @@ export default defineRule({
       });
     }
 
+    /** By vcpu: whether its last put came to a vtimer that was loaded. */
+    const atPut: Known[] = [];
+
+    /** Up to 5.0 a probe of the put tells the field `loaded` itself. */
+    function flag(event: TimerEvent): void {
+      const { last, enabled, blocked } = machine.vcpu(event.vcpu);
+      const expected = atPut[event.vcpu] ?? unknown;
+      atPut[event.vcpu] = unknown;
+      if (event.loaded < 0 || expected === unknown || enabled !== yes) return;
+      if ((event.loaded === 1) === (expected === yes)) return context.hold(event);
+      // What blocking does is known where its hooks are recorded.
+      const isBlocked = event.loaded === 1;
+      const since = Math.max(last[Kind.load].serial, last[Kind.unschedule].serial);
+      const hook = isBlocked ? last[Kind.schedule] : last[Kind.entry];
+      if (hook.serial <= since || (isBlocked && blocked !== yes)) return;
+      context.violate(event, {
+        message: isBlocked ? 'blocked-loaded' : 'entered-unloaded',
+        data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+        witness: [last[Kind.load], hook],
+        distrustRegisters: Timer.vtimer,
+      });
+    }
+
     return {
       before: {
+        put(event) {
+          if (event.vcpu >= 0) atPut[event.vcpu] = machine.vcpu(event.vcpu).vtimer.loaded;
+        },
+        timer_put(event) {
+          if (event.vcpu >= 0) flag(event);
+        },
+        lost() {
+          atPut.fill(unknown);
+        },
         restore: (event) => register(event, false, 'restore-over-another'),
         save: (event) => register(event, true, 'save-of-anothers'),
         put_end(event) {

@@ -84,9 +84,16 @@ export class Execution {
     else if (event === 'trapped_access') this.simulation.emit(event, cpu, vcpu, { timer, register, value, write });
     else if (vcpu === undefined) this.simulation.emit(event, cpu, vcpu);
     else {
-      const { ctl, cval, level } = vcpu.contexts[Timer.vtimer];
-      const memory = showsMemory.includes(event) && !this.simulation.has('load_irq') ? { ctl, cval, level } : {};
-      this.simulation.emit(event, cpu, vcpu, { value: vcpu.vm.offset, ...memory });
+      const { ctl, cval, level, loaded } = vcpu.contexts[Timer.vtimer];
+      const shown = showsMemory.includes(event) && !this.simulation.has('load_irq');
+      // The flag came with the load and put hooks; while it is set the copy in memory is out of date.
+      const hasFlag = this.simulation.design.id !== 'world-switch' && ['timer_load', 'timer_put'].includes(event);
+      const memory = {
+        level,
+        ...(hasFlag && { loaded }),
+        ...(!(hasFlag && loaded) && { ctl, cval }),
+      };
+      this.simulation.emit(event, cpu, vcpu, { value: vcpu.vm.offset, ...(shown && memory) });
     }
   }
 

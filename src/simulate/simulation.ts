@@ -229,6 +229,7 @@ export class Simulation {
       event.irq = fields.timer === Timer.vtimer ? defaultPpi.vtimer : defaultPpi.ptimer;
     if (fields.level !== undefined) event.level = fields.level ? 1 : 0;
     if (fields.ctl !== undefined) event.ctl = fields.ctl;
+    if (fields.loaded !== undefined) event.loaded = fields.loaded ? 1 : 0;
     if (fields.cval !== undefined) {
       event.hasCval = true;
       event.cvalHi = Math.floor(fields.cval / halfRange) | 0;
@@ -380,6 +381,7 @@ interface Fields {
   readonly timer?: Timer;
   readonly level?: boolean;
   readonly ctl?: number;
+  readonly loaded?: boolean;
   readonly cval?: number;
   readonly value?: number;
   readonly register?: Register;

@@ -221,6 +221,8 @@ export class Timing {
         return;
       case Kind.lost:
         for (const vcpu of this.#vcpus) this.#forget(vcpu);
+        // What waits for an answer may rest on registers that were written where records are lost.
+        for (const line of this.lines) line?.doubt();
         return;
       default:
     }

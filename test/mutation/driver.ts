@@ -15,6 +15,8 @@ import { type SimCpu, type SimHost, type SimTimer, type SimVcpu, simTimers } fro
 const us = 1000;
 /** How long something may take that never comes, before somebody else goes on: nanoseconds, more than rules wait for. */
 const never = 300_000 * us;
+/** A thread of the host that has nothing to do with timers. */
+const daemon = 50;
 /** Ticks a microsecond. */
 const ticks = 62.5;
 const { ptimer, vtimer } = Timer;
@@ -132,12 +134,27 @@ export class Stage {
     return context.canFire && this.simulation.contextCount(vcpu, timer) >= context.cval;
   }
 
+  /** Time passes for something that does not come, on CPUs that are seen to be alive. */
+  wait(): void {
+    const { simulation } = this;
+    for (let slice = 0; slice < 10; slice++) {
+      simulation.advance(never / 10);
+      for (const cpu of simulation.cpus) {
+        if (cpu.running !== undefined || cpu.pid !== 0) continue;
+        simulation.emit('sched_switch', cpu, undefined, { otherPid: daemon, sleeping: false });
+        cpu.pid = daemon;
+        simulation.emit('sched_switch', cpu, undefined, { otherPid: 0, sleeping: true });
+        cpu.pid = 0;
+      }
+    }
+  }
+
   /** Sleeps until it is woken, and is back on a CPU, if it was woken. */
   sleep(vcpu: SimVcpu, cpu: SimCpu, microseconds: number): void {
     this.simulation.advance(microseconds * us);
     const { bg } = vcpu;
     const forgotten = vcpu.asleep && this.expired(vcpu);
-    if (forgotten || (vcpu.asleep && bg.armed && bg.expires < this.simulation.now)) this.simulation.advance(never);
+    if (forgotten || (vcpu.asleep && bg.armed && bg.expires < this.simulation.now)) this.wait();
     if (vcpu.asleep) this.simulation.wake(vcpu, cpu);
     this.simulation.scheduleIn(vcpu, cpu);
     this.unblock(vcpu, cpu);
@@ -415,6 +432,20 @@ export const episodes: Readonly<Record<string, Episode>> = {
     stage.end(a, c0);
   },
 
+  /** Loaded and put again before it is entered, with a timer that runs. */
+  passing(stage) {
+    const { a, c0, c1, simulation } = stage;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 900);
+    for (const cpu of [c1, c0, c1]) {
+      simulation.scheduleOut(a, cpu === c1 ? c0 : c1, false);
+      simulation.advance(20 * us);
+      simulation.scheduleIn(a, cpu);
+    }
+    stage.untilInterrupt(a, c1);
+    stage.end(a, c1);
+  },
+
   /** Deadlines that pass inside a put, a load, or before an entry that is given up. */
   late(stage) {
     const { a, other, c0, simulation } = stage;
@@ -443,10 +474,22 @@ export const episodes: Readonly<Record<string, Episode>> = {
   },
 };
 
+/** One after the other: what one shows of offsets, and of what is recorded at all, decides in the next. */
+const history: Episode = (stage) => {
+  const { woken, block, blockEdges, ptimer: physicalTimer, preempt, mask, late, user, tick } = episodes;
+  const told = stage.simulation.host.inKernelIrqchip
+    ? [woken, block, blockEdges, physicalTimer, preempt, mask, late, user, tick]
+    : [block, preempt, mask, tick];
+  for (const episode of told) episode?.(stage);
+};
+
 /** The episodes that a host is tried with: without a vgic only what differs there. */
 export function episodesOf({ inKernelIrqchip }: SimHost): [name: string, episode: Episode][] {
   const differing = ['tick', 'preempt', 'block', 'mask'];
-  return Object.entries(episodes).filter(([name]) => inKernelIrqchip || differing.includes(name));
+  return [
+    ...Object.entries(episodes).filter(([name]) => inKernelIrqchip || differing.includes(name)),
+    ['history', history],
+  ];
 }
 
 /** The hosts on which a design is tried. */

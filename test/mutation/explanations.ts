@@ -154,4 +154,52 @@ export const explanations: readonly Explanation[] = [
     reason: 'a protected VM of 7.x has no offset: one whose offset is never written looks like it',
     fits: all(mutation('left out'), role('restore'), effect(/^set_cntvoff/)),
   },
+  {
+    reason: 'read and written at EL2 around the guest, which may have programmed the timer so itself, unseen',
+    fits: (score) =>
+      score.mutant.design.id === 'world-switch' &&
+      ['enter', 'leave'].includes(score.mutant.role) &&
+      /mem\.(ctl|cval)/.test(score.mutant.effect),
+  },
+  {
+    reason: 'the hardware raises it at the next load, or the next flush evaluates it anew: the guest gets it as soon',
+    fits: all(role('user_write', 'user_offset'), effect(/update_state/)),
+  },
+  {
+    reason: 'the load, flush or vgic reset that follows in the same reset lowers the level as well',
+    fits: all(
+      (score) => !['rfc-load-put', 'load-put-4.15'].includes(score.mutant.design.id),
+      role('reset'),
+      effect(/update_(state|irq)/),
+      any(mutation('left out'), mutation('swapped')),
+    ),
+  },
+  {
+    reason: 'the background timer is cancelled and the timer restored in any order within a load',
+    fits: all(mutation('swapped'), role('timer_load'), effect(/unblocking/)),
+  },
+  {
+    reason: 'the emulated timer and the direct one are evaluated and restored in any order within a load',
+    fits: any(
+      all(mutation('swapped'), role('timer_load'), effect(/^vtimer_restore_state/)),
+      all(mutation('misplaced'), role('timer_load'), effect(/^timer_emulate\(emul_ptimer\)/)),
+    ),
+  },
+  {
+    reason: 'still in the same put: the emulated timer is cancelled before or after the direct one is saved',
+    fits: all(mutation('misplaced'), role('timer_put'), effect(/^cancel soft timer/)),
+  },
+  {
+    reason: 'the traps may be written anywhere in a load, before the guest is entered',
+    fits: (score) =>
+      mutation('misplaced')(score) && /_set_traps\(\), misplaced to kvm_timer_vcpu_load_gic/.test(score.mutant.name),
+  },
+  {
+    reason: 'the cache only saves writes of the active state that would change nothing',
+    fits: all(mutation('left out'), role('flush'), effect(/^active_cleared_last/)),
+  },
+  {
+    reason: 'once the timer is saved, the offset and the affinity are given back in any order',
+    fits: all(mutation('swapped'), role('timer_put'), effect(/^wr CNTVOFF/)),
+  },
 ];

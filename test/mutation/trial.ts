@@ -34,7 +34,8 @@ export function play(design: Design, host: SimHost, episode: Episode, sink?: Eff
 
 /** Checks events as a native trace of a model. */
 export function judge(events: readonly TimerEvent[], model: string, host: SimHost): TraceSummary {
-  const run = new TraceRun('simulation', 'native-csv', { model, host: host.host }, rules);
+  const run = new TraceRun('simulation', 'native-csv', { model, host: host.host, frequency: 62_500_000 }, rules);
+  run.fact({ clock: 'mono' });
   for (const [index, event] of events.entries()) {
     const taken = TimerEvent.take().copyFrom(event);
     taken.position = index + 1;

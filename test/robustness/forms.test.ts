@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)(`one recording in many forms (${missing ?
 
   /** Without the rules that such ways decide more or less often: a microsecond more or less decides some deadlines. */
   const comparable = (found: ReturnType<typeof essence>) => {
-    const { 'no-sleep-with-expired-timer': _, ...rules } = found.rules;
+    const { 'no-sleep-with-expired-timer': _, ...rules } = (found as { rules: Record<string, string> }).rules;
     return { ...found, rules };
   };
 
