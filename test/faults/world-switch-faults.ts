@@ -223,8 +223,10 @@ export const worldSwitchFaults: readonly Fault[] = [
     does: 'the interrupt of the guest timer is handled between an entry and its exit',
     rules: ['irq-only-when-loaded'],
     diagnosis: 'in-the-host',
+    // Where neither probes nor the callback's name tell the generation, that interrupt is what tells a later one.
     sites: (recording) =>
-      !recording.has('irq_handler_entry')
+      !recording.has('irq_handler_entry') ||
+      !recording.lines.some(({ event, args }) => event === 'timer_flush' || args.includes('kvm_timer_expire'))
         ? []
         : sites(
             runs(recording, 'kvm_entry', 'kvm_exit'),
