@@ -1,6 +1,7 @@
 import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
-import type { Diff, DiffFact, DiffVerdict, FindingsDiff } from './facts.js';
+import { readDivergence } from './divergence/reread.js';
+import type { Diff, DiffFact, DiffVerdict, Divergence, FindingsDiff } from './facts.js';
 import { diffFindings } from './findings.js';
 import { readSide, type Side } from './side.js';
 
@@ -27,17 +28,18 @@ export async function* diff(
     yield { type: 'diff', diff: null, exitCode: 3 };
     return;
   }
-  const result = compare(first, second, options);
+  const divergence = await readDivergence(first, second, { old, new: next }, options);
+  const result = compare(first, second, divergence, options);
   yield { type: 'diff', diff: result, exitCode: exitCodes[result.verdict] };
 }
 
-function compare(old: Side, next: Side, options: DiffOptions): Diff {
+function compare(old: Side, next: Side, divergence: Divergence, options: DiffOptions): Diff {
   const findings = diffFindings(old.summary, next.summary, options.failOn ?? 'warning');
   const failures = failing(findings);
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = changed(findings);
+  const changes = changed(findings, divergence);
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -46,6 +48,7 @@ function compare(old: Side, next: Side, options: DiffOptions): Diff {
     old: old.summary,
     new: next.summary,
     findings,
+    divergence,
   };
 }
 
@@ -56,11 +59,12 @@ function failing(findings: FindingsDiff): string[] {
 }
 
 /** What differs, as sentences. */
-function changed(findings: FindingsDiff): string[] {
+function changed(findings: FindingsDiff, { first }: Divergence): string[] {
   const below = findings.new.filter(({ fails }) => !fails);
   return [
     ...(below.length === 0 ? [] : [`${counted(below.length, 'new finding')} below the failing severity`]),
     ...(findings.gone.length === 0 ? [] : [`${counted(findings.gone.length, 'finding')} gone`]),
+    ...(first === null ? [] : [`the two go different ways at ${first.at}`]),
   ];
 }
 

@@ -1,4 +1,7 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
+import type { Divergence } from './divergence/facts.js';
+
+export type * from './divergence/facts.js';
 
 /**
  * `same`: nothing differs beyond noise. `changed`: something differs, and nothing says that it must not. `failed`: a
@@ -44,6 +47,7 @@ export interface Diff {
   readonly old: TraceSummary;
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
+  readonly divergence: Divergence;
 }
 
 type RunEnd = Extract<Fact, { type: 'run-end' }>;

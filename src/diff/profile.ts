@@ -2,16 +2,19 @@ import type { Naming } from '../check/findings.js';
 import type { Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
+import { Steps } from './divergence/steps.js';
 
 /**
  * What is kept of one recording, in memory that does not grow with it: each part of the comparison looks on with an
  * observer of its own.
  */
 export class Profile implements Observer {
+  readonly steps: Steps;
   readonly #parts: readonly Observer[];
 
-  constructor(_naming: Naming) {
-    this.#parts = [];
+  constructor(naming: Naming) {
+    this.steps = new Steps(naming);
+    this.#parts = [this.steps];
   }
 
   event(event: TimerEvent, machine: Machine): void {

@@ -3,6 +3,7 @@ import type { Diff, DiffFact, LoneFinding } from '../../../diff/facts.js';
 import type { Output } from '../../output.js';
 import type { Reporter } from '../../reporter.js';
 import { findingReport } from '../reporter.js';
+import { divergenceReport } from './divergence.js';
 import { type DiffDocument, diffSchemaVersion } from './schema.js';
 
 type DiffReport = NonNullable<DiffDocument['diff']>;
@@ -26,7 +27,7 @@ function loneReport({ finding, ...lone }: LoneFinding): DiffReport['findings']['
   return { finding: findingReport(finding), ...lone };
 }
 
-function diffReport({ verdict, because, old, new: next, findings }: Diff): DiffReport {
+function diffReport({ verdict, because, old, new: next, findings, divergence }: Diff): DiffReport {
   return {
     verdict,
     because: [...because],
@@ -41,6 +42,7 @@ function diffReport({ verdict, because, old, new: next, findings }: Diff): DiffR
         otherChain: one.otherChain,
       })),
     },
+    divergence: divergenceReport(divergence),
   };
 }
 

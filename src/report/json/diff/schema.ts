@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { finding, modelChoice, verdict } from '../schema.js';
+import { divergence } from './divergence.js';
 
 /**
  * `timervet diff --format json`. Within one schema version fields and values may be added; none is removed and none
@@ -44,6 +45,7 @@ const diff = z.object({
   old: side,
   new: side,
   findings,
+  divergence,
 });
 
 /** The shape of the whole document. */
