@@ -3,7 +3,7 @@ import type { SideName } from '../facts.js';
 import { kindOf, stepWords } from './code.js';
 import type { SteppedSide } from './divergence.js';
 import { normalised, otherPath } from './paths.js';
-import { isInterrupt, isLoad } from './segment.js';
+import { inGuest, isInterrupt, isLoad } from './segment.js';
 import { Known, type VcpuSteps } from './steps.js';
 
 /** One vcpu's pieces as they can be compared: without what one of the recordings cannot show. */
@@ -39,10 +39,10 @@ export class Comparable {
       const a = old.steps.known[kind]!;
       const b = next.steps.known[kind]!;
       if ((a | b) === 0) continue;
-      const shown = old.summary.recording.shown.includes(name) && next.summary.recording.shown.includes(name);
       // What is recorded on one side and only derived on the other may stand at another place.
-      const alike = a === 0 || b === 0 || (a & b & Known.recorded) !== 0 || ((a | b) & Known.recorded) === 0;
-      if (shown && alike) this.#counts[kind] = 1;
+      const alike = (a & b & Known.recorded) !== 0 || ((a | b) & Known.recorded) === 0;
+      const silent = a === 0 ? old : b === 0 ? next : undefined;
+      if (silent === undefined ? alike : silent.summary.recording.shown.includes(name)) this.#counts[kind] = 1;
       else leftOut.push(name);
     }
     this.leftOut = leftOut;
@@ -68,6 +68,8 @@ export class Comparable {
       const is = steps.kind[at]!;
       const recorded = steps.path[at]!;
       const own = recorded === otherPath ? otherPath : numbers[recorded]!;
+      // Whose interrupt it is that comes outside the guest is known by where the vcpus are loaded.
+      if (isInterrupt(is) && !loads && !inGuest(is)) continue;
       // A handler of which nothing is left.
       if (isInterrupt(is) && own !== otherPath && this.#paths[own]!.length === 0) continue;
       if (isLoad(is) && !loads) {

@@ -64,7 +64,8 @@ export function findDivergence(old: SteppedSide, next: SteppedSide): Located {
   const comparable = new Comparable(sides);
   const guests = (side: SideName) => guestsOf(sides[side].steps, side, comparable, trapsTimer);
   const pairs = pairGuests(guests('old'), guests('new'), enoughAlike);
-  const oneRecording = isOneRecording(pairs);
+  // Where the two record different kinds, what is derived from them differs as well.
+  const oneRecording = comparable.leftOut.length === 0 && isOneRecording(pairs);
   const alignment = summariseAlignment(pairs, sides, oneRecording, comparable.leftOut);
   const nothing = { alignment, first: null, rare: 0, level };
   if (!alignment.aligned) return { divergence: nothing, places: null };
@@ -141,7 +142,6 @@ type Sides = Readonly<Record<SideName, SteppedSide>>;
 
 /** Two copies of one recording: the first piece that is another one, by vcpu; the earliest of all. */
 function inCopies(pairs: readonly Pair[], sides: Sides, comparable: Comparable, nothing: Divergence): Located {
-  const values = comparable.leftOut.length === 0;
   let first: { spot: Spot; kind: FirstDivergence['kind']; time: number } | undefined;
   for (const pair of pairs) {
     const a = pair.old.view;
@@ -152,7 +152,7 @@ function inCopies(pairs: readonly Pair[], sides: Sides, comparable: Comparable, 
       // The end of a recording that was cut short, or a loss, leaves a path open.
       const isKnown = a.path[at] !== otherPath && b.path[at] !== otherPath;
       const isPath = isKnown && a.path[at] !== b.path[at];
-      const isValue = isKnown && values && a.values[at] !== b.values[at];
+      const isValue = isKnown && a.values[at] !== b.values[at];
       if (isStep || isPath || isValue) {
         const kind = isStep ? 'step' : isPath ? 'path' : 'values';
         const spot = { pair, after, old: at, new: at, near: { old: at, new: at } };

@@ -39,6 +39,11 @@ export function isInterrupt(kind: number): boolean {
   return kind >= interrupts && kind < exits;
 }
 
+/** Whether such a handler interrupted the guest. */
+export function inGuest(kind: number): boolean {
+  return kind === segmentKind.interrupt(true);
+}
+
 /** The class of a trap, -1 for everything that is none. */
 function trapClass(kind: number): number {
   return kind <= exits ? -1 : (kind - exits - 1) % classes;
