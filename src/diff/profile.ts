@@ -2,6 +2,7 @@ import type { Naming } from '../check/findings.js';
 import type { Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
+import { BehaviourRecorder } from './behaviour/recorder.js';
 import { Blocks } from './noise/index.js';
 
 /**
@@ -11,10 +12,12 @@ import { Blocks } from './noise/index.js';
 export class Profile implements Observer {
   /** What is kept by block tells how much of a difference is chance. */
   readonly blocks = new Blocks();
+  readonly behaviour: BehaviourRecorder;
   readonly #parts: readonly Observer[];
 
-  constructor(_naming: Naming) {
-    this.#parts = [];
+  constructor(naming: Naming) {
+    this.behaviour = new BehaviourRecorder(naming, this.blocks);
+    this.#parts = [this.behaviour];
   }
 
   event(event: TimerEvent, machine: Machine): void {
