@@ -1,9 +1,9 @@
 import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
 import { compareBehaviour } from './behaviour/compare.js';
-import type { BehaviourDiff } from './behaviour/facts.js';
 import type { Diff, DiffFact, DiffVerdict, FindingsDiff } from './facts.js';
 import { diffFindings } from './findings.js';
+import { behaviourHighlights } from './highlights.js';
 import { readSide, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
@@ -43,7 +43,7 @@ function compare(old: Side, next: Side, options: DiffOptions): Diff {
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = [...changed(findings), ...changedBehaviour(behaviour)];
+  const changes = [...changed(findings), ...behaviourHighlights(behaviour)];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -69,17 +69,6 @@ function changed(findings: FindingsDiff): string[] {
     ...(below.length === 0 ? [] : [`${counted(below.length, 'new finding')} below the failing severity`]),
     ...(findings.gone.length === 0 ? [] : [`${counted(findings.gone.length, 'finding')} gone`]),
   ];
-}
-
-function changedBehaviour({ rates, placements, paths, sequences }: BehaviourDiff): string[] {
-  const parts = [
-    [rates.length, 'rate'],
-    [placements.length, 'placement'],
-    [paths.length, 'path'],
-    [sequences.length, 'sequence'],
-  ] as const;
-  const words = parts.flatMap(([count, noun]) => (count === 0 ? [] : [counted(count, noun)]));
-  return words.length === 0 ? [] : [`behaviour: ${words.join(', ')} changed`];
 }
 
 function counted(count: number, noun: string): string {

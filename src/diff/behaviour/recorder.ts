@@ -14,6 +14,10 @@ const mostPaths = 1024;
 const ofNoVcpu = certaintyNames.length;
 const places = certaintyNames.length + 1;
 
+const kindSet = (...set: readonly Kind[]): readonly boolean[] => kindNames.map((_, kind) => set.includes(kind));
+const isCancel = kindSet(Kind.bg_cancel, Kind.soft_cancel);
+const takesFromQueue = kindSet(Kind.bg_expire, Kind.soft_expire, Kind.bg_arm, Kind.soft_arm);
+
 /** What is kept of the behaviour of one vcpu. */
 export class VcpuBehaviour implements ByBlock {
   readonly paths = new PathTable(mostPaths);
@@ -21,10 +25,18 @@ export class VcpuBehaviour implements ByBlock {
   readonly counts: (Sums | undefined)[] = new Array(steps.length).fill(undefined);
   /** The trip under way was seen from its entry on. */
   isWhole = false;
+  /** A cancellation, of which the next event tells whether it is one; -1 none. */
+  cancelled = -1;
 
   count(step: number, block: number): void {
     this.counts[step] ??= createSums();
     this.counts[step][block]!++;
+  }
+
+  /** A step of the trip under way. */
+  take(step: number, block: number): void {
+    this.count(step, block);
+    this.paths.add(step);
   }
 
   fold(): void {
@@ -58,11 +70,15 @@ export class BehaviourRecorder implements Observer {
     if (step < 0) return;
     const vcpu = this.#vcpu(event.vcpu);
     const block = this.#blocks.current;
-    vcpu.count(step, block);
+    // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
+    if (vcpu.cancelled >= 0 && !takesFromQueue[event.kind]) vcpu.take(vcpu.cancelled, block);
+    vcpu.cancelled = isCancel[event.kind] ? step : -1;
+    if (isCancel[event.kind]) return;
     if (event.kind !== Kind.entry) {
-      vcpu.paths.add(step);
+      vcpu.take(step, block);
       return;
     }
+    vcpu.count(step, block);
     vcpu.paths.end(vcpu.isWhole ? block : -1);
     vcpu.isWhole = true;
   }
