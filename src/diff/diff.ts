@@ -1,8 +1,10 @@
 import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
+import { compareBehaviour } from './behaviour/compare.js';
 import { readDivergence } from './divergence/reread.js';
 import type { Diff, DiffFact, DiffVerdict, Divergence, FindingsDiff } from './facts.js';
 import { diffFindings } from './findings.js';
+import { behaviourHighlights } from './highlights.js';
 import { readSide, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
@@ -35,11 +37,15 @@ export async function* diff(
 
 function compare(old: Side, next: Side, divergence: Divergence, options: DiffOptions): Diff {
   const findings = diffFindings(old.summary, next.summary, options.failOn ?? 'warning');
+  const behaviour = compareBehaviour(
+    { summary: old.summary, behaviour: old.profile.behaviour },
+    { summary: next.summary, behaviour: next.profile.behaviour },
+  );
   const failures = failing(findings);
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = changed(findings, divergence);
+  const changes = [...changed(findings, divergence), ...behaviourHighlights(behaviour)];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -48,6 +54,7 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
     old: old.summary,
     new: next.summary,
     findings,
+    behaviour,
     divergence,
   };
 }

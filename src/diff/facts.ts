@@ -3,6 +3,8 @@ import type { Divergence } from './divergence/facts.js';
 
 export type * from './divergence/facts.js';
 
+import type { BehaviourDiff } from './behaviour/facts.js';
+
 /**
  * `same`: nothing differs beyond noise. `changed`: something differs, and nothing says that it must not. `failed`: a
  * new finding, an unmet expectation, or a limit that was passed. `inconclusive`: one of the recordings is.
@@ -48,6 +50,7 @@ export interface Diff {
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
   readonly divergence: Divergence;
+  readonly behaviour: BehaviourDiff;
 }
 
 type RunEnd = Extract<Fact, { type: 'run-end' }>;
