@@ -2,14 +2,34 @@ import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
 import { compareBehaviour } from './behaviour/compare.js';
 import { readDivergence } from './divergence/reread.js';
-import type { Diff, DiffFact, DiffVerdict, Divergence, FindingsDiff } from './facts.js';
+import { evaluate, evaluateLimit, isNamed } from './expect/evaluate.js';
+import { Figures } from './expect/figures.js';
+import { undeclared } from './expect/undeclared.js';
+import { isFinding } from './expect/words.js';
+import type {
+  Diff,
+  DiffFact,
+  DiffVerdict,
+  Divergence,
+  Expectations,
+  ExpectationsDiff,
+  FindingsDiff,
+  Limit,
+  LimitOutcome,
+  LoneFinding,
+} from './facts.js';
 import { diffFindings } from './findings.js';
 import { behaviourHighlights } from './highlights.js';
 import { readSide, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
 export interface DiffOptions
-  extends Pick<CheckOptions, 'failOn' | 'allowLoss' | 'maxFindings' | 'maxLatency' | 'rules' | 'inputFormat'> {}
+  extends Pick<CheckOptions, 'failOn' | 'allowLoss' | 'maxFindings' | 'maxLatency' | 'rules' | 'inputFormat'> {
+  /** What the change is meant to do: an expectation that is not met fails the diff. */
+  readonly expect?: Expectations | undefined;
+  /** Figures that must not grow by more. */
+  readonly limits?: readonly Limit[];
+}
 
 const exitCodes: Readonly<Record<DiffVerdict, number>> = { same: 0, changed: 0, failed: 1, inconclusive: 4 };
 
@@ -41,7 +61,18 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
     { summary: old.summary, behaviour: old.profile.behaviour },
     { summary: next.summary, behaviour: next.profile.behaviour },
   );
-  const failures = failing(findings);
+  const figures = new Figures({ old, new: next });
+  const { expect, limits: given = [] } = options;
+  const expectations =
+    expect === undefined
+      ? null
+      : {
+          source: expect.source,
+          declared: expect.expect.map((one) => evaluate(one, figures, findings, next.summary.rules)),
+          undeclared: undeclared(expect.expect, { findings, behaviour }),
+        };
+  const limits = given.map((limit) => evaluateLimit(limit, figures));
+  const failures = [...failing(findings, expect), ...broken(expectations, limits)];
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
@@ -56,13 +87,26 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
     findings,
     behaviour,
     divergence,
+    expectations,
+    limits,
   };
 }
 
 /** What makes the diff fail, as sentences. */
-function failing(findings: FindingsDiff): string[] {
-  const fresh = findings.new.filter(({ fails }) => fails);
+function failing(findings: FindingsDiff, expect: Expectations | undefined): string[] {
+  const isAllowed = ({ finding }: LoneFinding) =>
+    expect?.expect.some((one) => isFinding(one) && one.is === 'new' && isNamed(one.finding, finding)) === true;
+  const fresh = findings.new.filter((one) => one.fails && !isAllowed(one));
   return fresh.length === 0 ? [] : [counted(fresh.length, 'new finding')];
+}
+
+/** Expectations that are not met, and limits that are passed. */
+function broken(expectations: ExpectationsDiff | null, limits: readonly LimitOutcome[]): string[] {
+  const unmet = expectations?.declared.filter(({ outcome }) => outcome !== 'met') ?? [];
+  return [
+    ...unmet.map(({ says, outcome, because }) => `expectation ${outcome}: ${says}: ${because}`),
+    ...limits.filter(({ failed }) => failed).map(({ text, because }) => `${text}: ${because}`),
+  ];
 }
 
 /** What differs, as sentences. */

@@ -1,9 +1,10 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
+import type { BehaviourDiff } from './behaviour/facts.js';
 import type { Divergence } from './divergence/facts.js';
+import type { ExpectationsDiff, LimitOutcome } from './expect/facts.js';
 
 export type * from './divergence/facts.js';
-
-import type { BehaviourDiff } from './behaviour/facts.js';
+export type * from './expect/facts.js';
 
 /**
  * `same`: nothing differs beyond noise. `changed`: something differs, and nothing says that it must not. `failed`: a
@@ -50,6 +51,9 @@ export interface Diff {
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
   readonly divergence: Divergence;
+  /** Null where none were given. */
+  readonly expectations: ExpectationsDiff | null;
+  readonly limits: readonly LimitOutcome[];
   readonly behaviour: BehaviourDiff;
 }
 

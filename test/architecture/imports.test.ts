@@ -55,6 +55,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'rules',
     'bugs',
     'check',
+    'diff',
     'report',
     'index',
     'commands',

@@ -39,10 +39,9 @@ export class Comparable {
       const a = old.steps.known[kind]!;
       const b = next.steps.known[kind]!;
       if ((a | b) === 0) continue;
-      // What is recorded on one side and only derived on the other may stand at another place.
-      const alike = (a & b & Known.recorded) !== 0 || ((a | b) & Known.recorded) === 0;
       const silent = a === 0 ? old : b === 0 ? next : undefined;
-      if (silent === undefined ? alike : silent.summary.recording.shown.includes(name)) this.#counts[kind] = 1;
+      if (silent === undefined ? basis(a) === basis(b) : silent.summary.recording.shown.includes(name))
+        this.#counts[kind] = 1;
       else leftOut.push(name);
     }
     this.leftOut = leftOut;
@@ -119,3 +118,10 @@ export class Comparable {
 
 /** More paths are not told apart. */
 const mostPaths = 0x8000;
+
+/** How a kind is known, by the best of its events. */
+function basis(known: number): Known {
+  if ((known & Known.recorded) !== 0) return Known.recorded;
+  // What is recorded on one side and only follows, or is only placed, on the other may stand elsewhere.
+  return (known & Known.approximate) !== 0 ? Known.approximate : Known.derived;
+}

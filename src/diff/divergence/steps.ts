@@ -1,7 +1,7 @@
 import type { VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
 import type { Observer } from '../../check/observe.js';
-import { Certainty, type TimerEvent } from '../../events/event.js';
+import type { TimerEvent } from '../../events/event.js';
 import { Kind, kindNames } from '../../events/kinds.js';
 import type { Machine } from '../../machine/machine.js';
 import { type VcpuState, yes } from '../../machine/state.js';
@@ -61,7 +61,11 @@ export class VcpuSteps {
 export enum Known {
   recorded = 1,
   derived = 2,
+  approximate = 4,
 }
+
+/** By certainty. */
+const knownBy = Uint8Array.of(Known.recorded, Known.derived, Known.approximate, Known.approximate);
 
 /** No piece is under way. */
 const nothing = -1;
@@ -75,6 +79,8 @@ class Walk {
   mainPiece = nothing;
   handlerPiece = nothing;
   toUserspace = false;
+  /** Its last piece ended with an entry. */
+  entered = false;
 }
 
 /**
@@ -109,7 +115,7 @@ export class Steps implements Observer {
     if (event.vcpu < 0) return;
     const role = roleOf[kind];
     if (role === Role.none) return;
-    this.known[kind]! |= event.certainty === Certainty.recorded ? Known.recorded : Known.derived;
+    this.known[kind]! |= knownBy[event.certainty]!;
     const walk = this.#walks[event.vcpu] ?? this.#begin(event.vcpu);
     switch (role) {
       case Role.exit:
@@ -123,6 +129,7 @@ export class Steps implements Observer {
         this.#endHandler(walk);
         this.#step(walk.main, event);
         this.#end(walk);
+        walk.entered = true;
         return;
       case Role.interrupt: {
         this.#endHandler(walk);
@@ -172,10 +179,11 @@ export class Steps implements Observer {
     path.values = values;
   }
 
-  /** An exit or a load: what went before has ended. */
+  /** An exit or a load: what went before has ended. What was done since the entry belongs to the exit, printed late. */
   #start(walk: Walk, kind: number, event: TimerEvent): void {
     this.#endHandler(walk);
-    this.#end(walk);
+    if (walk.mainPiece !== nothing || !walk.entered) this.#end(walk);
+    walk.entered = false;
     walk.mainPiece = walk.steps.begin(kind, event);
     this.#step(walk.main, event);
   }
@@ -206,6 +214,7 @@ export class Steps implements Observer {
     for (const walk of this.#walks) {
       walk.mainPiece = nothing;
       walk.handlerPiece = nothing;
+      walk.entered = false;
       walk.main.clear();
       walk.handler.clear();
     }

@@ -54,7 +54,17 @@ function behaviourReport({ notCompared, rates, placements, paths, sequences }: B
   };
 }
 
-function diffReport({ verdict, because, old, new: next, findings, behaviour, divergence }: Diff): DiffReport {
+function diffReport({
+  verdict,
+  because,
+  old,
+  new: next,
+  findings,
+  behaviour,
+  divergence,
+  expectations,
+  limits,
+}: Diff): DiffReport {
   return {
     verdict,
     because: [...because],
@@ -71,6 +81,11 @@ function diffReport({ verdict, because, old, new: next, findings, behaviour, div
     },
     behaviour: behaviourReport(behaviour),
     divergence: divergenceReport(divergence),
+    expectations:
+      expectations === null
+        ? null
+        : { ...expectations, declared: [...expectations.declared], undeclared: [...expectations.undeclared] },
+    limits: [...limits],
   };
 }
 

@@ -74,6 +74,26 @@ const behaviour = z
   })
   .describe('What differs beyond chance in what the vcpus do.');
 
+const expectations = z
+  .object({
+    source: z.string().describe('The file of expectations.'),
+    declared: z.array(
+      z.object({
+        says: z.string(),
+        outcome: z.enum(['met', 'unmet', 'undecided']).describe('Undecided: the recordings do not show it. No pass.'),
+        because: z.string().describe('The figures, or why there are none.'),
+      }),
+    ),
+    undeclared: z.array(z.string()).describe('Differences that no expectation names.'),
+  })
+  .describe('What --expect says.');
+
+const limit = z.object({
+  text: z.string().describe('As --fail-on gives it.'),
+  failed: z.boolean(),
+  because: z.string().describe('The figures, or why it cannot be evaluated, which fails.'),
+});
+
 const diff = z.object({
   verdict: z.enum(['same', 'changed', 'failed', 'inconclusive']),
   because: z.array(z.string()).describe('Why the verdict is what it is; the reasons of a failure first.'),
@@ -82,6 +102,8 @@ const diff = z.object({
   findings,
   divergence,
   behaviour,
+  expectations: expectations.nullable().describe('Null without --expect.'),
+  limits: z.array(limit),
 });
 
 /** The shape of the whole document. */

@@ -7,12 +7,14 @@ import { failureLines } from '../run.js';
 import type { Theme } from '../theme.js';
 import { behaviourLines } from './behaviour.js';
 import { divergenceLines } from './divergence.js';
+import { expectationLines } from './expectations.js';
 import { findingsLines } from './findings.js';
 import { headLines } from './head.js';
 
 function diffLines(diff: Diff, style: TextStyle): string[] {
   const sections = [
     headLines(diff, style),
+    expectationLines(diff, style),
     findingsLines(diff, style),
     behaviourLines(diff.behaviour, style),
     divergenceLines(diff, style),
