@@ -4,7 +4,7 @@ import { kindOf, stepWords } from './code.js';
 import type { SteppedSide } from './divergence.js';
 import { normalised, otherPath } from './paths.js';
 import { inGuest, isInterrupt, isLoad } from './segment.js';
-import { Known, type VcpuSteps } from './steps.js';
+import type { VcpuSteps } from './steps.js';
 
 /** One vcpu's pieces as they can be compared: without what one of the recordings cannot show. */
 export interface View {
@@ -36,12 +36,12 @@ export class Comparable {
     const leftOut: KindName[] = [];
     for (const name of kindNames) {
       const kind = Kind[name];
-      const a = old.steps.known[kind]!;
-      const b = next.steps.known[kind]!;
-      if ((a | b) === 0) continue;
-      const silent = a === 0 ? old : b === 0 ? next : undefined;
-      if (silent === undefined ? basis(a) === basis(b) : silent.summary.recording.shown.includes(name))
-        this.#counts[kind] = 1;
+      const a = old.steps.basis(kind);
+      const b = next.steps.basis(kind);
+      if (a === undefined && b === undefined) continue;
+      const silent = a === undefined ? old : b === undefined ? next : undefined;
+      // What is recorded on one side and only follows, or is only placed, on the other may stand elsewhere.
+      if (silent === undefined ? a === b : silent.summary.recording.shown.includes(name)) this.#counts[kind] = 1;
       else leftOut.push(name);
     }
     this.leftOut = leftOut;
@@ -118,10 +118,3 @@ export class Comparable {
 
 /** More paths are not told apart. */
 const mostPaths = 0x8000;
-
-/** How a kind is known, by the best of its events. */
-function basis(known: number): Known {
-  if ((known & Known.recorded) !== 0) return Known.recorded;
-  // What is recorded on one side and only follows, or is only placed, on the other may stand elsewhere.
-  return (known & Known.approximate) !== 0 ? Known.approximate : Known.derived;
-}

@@ -24,7 +24,7 @@ const fewest = 16;
 const level = 0.001;
 /** Times of one recording in two formats differ by no more, nanoseconds. */
 const sameTime = 2000;
-/** Share of the times between guest steps that are the same in two copies of one recording. */
+/** Share of the times of guest steps that two copies of one recording have in common. */
 const sameTimes = 0.9;
 
 /** Where the divergence is, for those who read the events there again. */
@@ -77,16 +77,18 @@ function timeOf({ view }: Guest, at: number): number {
   return view.steps.time[view.piece[at]!]!;
 }
 
-/** Whether the times between aligned guest steps are the same: two runs never agree in them. */
+/** Whether guest steps come at the same times since the first record: those of two runs never do. */
 function isOneRecording(pairs: readonly Pair[]): boolean {
   let same = 0;
   let all = 0;
-  for (const { old, new: next, alignment } of pairs) {
-    for (let at = 1; at < alignment.length; at++) {
-      const between = (guest: Guest, numbers: Int32Array) =>
-        timeOf(guest, guest.anchors[numbers[at]!]!) - timeOf(guest, guest.anchors[numbers[at - 1]!]!);
+  for (const { old, new: next } of pairs) {
+    let [i, j] = [0, 0];
+    while (i < old.anchors.length && j < next.anchors.length) {
+      const later = timeOf(next, next.anchors[j]!) - timeOf(old, old.anchors[i]!);
+      if (Math.abs(later) <= sameTime) same++;
       all++;
-      if (Math.abs(between(old, alignment.first) - between(next, alignment.second)) <= sameTime) same++;
+      if (later >= -sameTime) i++;
+      if (later <= sameTime) j++;
     }
   }
   return all > 0 && same / all >= sameTimes;

@@ -1,7 +1,7 @@
 import type { VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
 import type { Observer } from '../../check/observe.js';
-import type { TimerEvent } from '../../events/event.js';
+import { certaintyNames, type TimerEvent } from '../../events/event.js';
 import { Kind, kindNames } from '../../events/kinds.js';
 import type { Machine } from '../../machine/machine.js';
 import { type VcpuState, yes } from '../../machine/state.js';
@@ -57,16 +57,6 @@ export class VcpuSteps {
   }
 }
 
-/** How a recording's events of one kind are known. */
-export enum Known {
-  recorded = 1,
-  derived = 2,
-  approximate = 4,
-}
-
-/** By certainty. */
-const knownBy = Uint8Array.of(Known.recorded, Known.derived, Known.approximate, Known.approximate);
-
 /** No piece is under way. */
 const nothing = -1;
 
@@ -98,8 +88,8 @@ export class Steps implements Observer {
   cut = false;
   /** Records were lost in what was kept. */
   lost = false;
-  /** By kind, see `Known`. */
-  readonly known = new Uint8Array(kindNames.length);
+  /** Events by kind and certainty. */
+  readonly #certainties = new Float64Array(kindNames.length * certaintyNames.length);
   readonly naming: Naming;
   readonly #walks: Walk[] = [];
   #room = mostSegments;
@@ -115,7 +105,7 @@ export class Steps implements Observer {
     if (event.vcpu < 0) return;
     const role = roleOf[kind];
     if (role === Role.none) return;
-    this.known[kind]! |= knownBy[event.certainty]!;
+    this.#certainties[kind * certaintyNames.length + event.certainty]!++;
     const walk = this.#walks[event.vcpu] ?? this.#begin(event.vcpu);
     switch (role) {
       case Role.exit:
@@ -159,6 +149,13 @@ export class Steps implements Observer {
     this.names = this.#walks.map((_, vcpu) => this.naming.vcpu(vcpu));
     // What was under way has not been seen to its end.
     this.#walks.length = 0;
+  }
+
+  /** How most of the events of a kind are known, see `Certainty`; undefined where there is none. */
+  basis(kind: Kind): number | undefined {
+    const counts = this.#certainties.subarray(kind * certaintyNames.length, (kind + 1) * certaintyNames.length);
+    const most = Math.max(...counts);
+    return most === 0 ? undefined : counts.indexOf(most);
   }
 
   #begin(vcpu: number): Walk {
