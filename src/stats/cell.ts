@@ -64,6 +64,8 @@ export const countNames: readonly (keyof typeof Count)[] = Object.values(Count).
 
 /** What is measured from one event to another. */
 export enum Latency {
+  /** A deadline of the guest to the interrupt of its timer, where the deadline is known (see `Deadlines`). */
+  deadlineToInterrupt,
   /** The background timer's deadline to its callback: hrtimer_expire_entry's `now` less hrtimer_start's `expires`. */
   deadlineToExpiry,
   /** The callback of the background timer to the wakeup of the thread. */
@@ -76,6 +78,8 @@ export enum Latency {
   interruptToEntry,
   /** The background timer's callback to the entry. */
   expiryToEntry,
+  /** A deadline, of an interrupt, of the background timer, or passed while the vcpu was put, to the entry. */
+  deadlineToEntry,
   /** From one wait's begin to its end. */
   wait,
 }
