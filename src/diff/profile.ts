@@ -1,8 +1,9 @@
 import type { Naming } from '../check/findings.js';
-import type { Observer } from '../check/observe.js';
+import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import { Blocks } from './noise/index.js';
+import { BlockStats } from './stats.js';
 
 /**
  * What is kept of one recording, in memory that does not grow with it: each part of the comparison looks on with an
@@ -11,10 +12,16 @@ import { Blocks } from './noise/index.js';
 export class Profile implements Observer {
   /** What is kept by block tells how much of a difference is chance. */
   readonly blocks = new Blocks();
+  readonly stats: BlockStats;
   readonly #parts: readonly Observer[];
 
-  constructor(_naming: Naming) {
-    this.#parts = [];
+  constructor(naming: Naming) {
+    this.stats = new BlockStats(naming, this.blocks);
+    this.#parts = [this.stats];
+  }
+
+  begin(trace: ObservedTrace): void {
+    for (const part of this.#parts) part.begin?.(trace);
   }
 
   event(event: TimerEvent, machine: Machine): void {
