@@ -2,6 +2,7 @@ import type { Naming } from '../check/findings.js';
 import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
+import { BehaviourRecorder } from './behaviour/recorder.js';
 import { Blocks } from './noise/index.js';
 import { BlockStats } from './stats.js';
 
@@ -12,12 +13,14 @@ import { BlockStats } from './stats.js';
 export class Profile implements Observer {
   /** What is kept by block tells how much of a difference is chance. */
   readonly blocks = new Blocks();
+  readonly behaviour: BehaviourRecorder;
   readonly stats: BlockStats;
   readonly #parts: readonly Observer[];
 
   constructor(naming: Naming) {
+    this.behaviour = new BehaviourRecorder(naming, this.blocks);
     this.stats = new BlockStats(naming, this.blocks);
-    this.#parts = [this.stats];
+    this.#parts = [this.behaviour, this.stats];
   }
 
   begin(trace: ObservedTrace): void {

@@ -25,6 +25,9 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   diff: ['events', 'input', 'machine', 'models', 'simulate', 'rules', 'check', 'stats'],
   report: [
     'diff/facts',
+    'diff/behaviour/facts',
+    'diff/behaviour/step',
+    'diff/noise/level',
     'replay/moment',
     'replay/replay',
     'stats/facts',
