@@ -89,6 +89,11 @@ export const latencyNames: readonly (keyof typeof Latency)[] = Object.values(Lat
   (value): value is keyof typeof Latency => typeof value === 'string',
 );
 
+/** `deadlineToExpiry` as `deadline to expiry`; the kernel's names of exits stay as they are. */
+export function words(name: string): string {
+  return /^[a-z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`) : name;
+}
+
 /** What one vcpu did on one CPU. */
 export class Cell {
   readonly counts = new Float64Array(countNames.length);
