@@ -316,6 +316,7 @@ export class TraceRun extends Intake {
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
       ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
+    this.#observer?.begin?.({ timing: this.#judge.timing });
     const judge = this.#judge;
     const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));
     this.recording.guests?.forEach(({ vcpus }, vm) => {

@@ -4,6 +4,8 @@ import { compareBehaviour } from './behaviour/compare.js';
 import type { Diff, DiffFact, DiffVerdict, FindingsDiff } from './facts.js';
 import { diffFindings } from './findings.js';
 import { behaviourHighlights } from './highlights.js';
+import { latencyHighlights } from './latency/highlights.js';
+import { diffLatencies } from './latency/latency.js';
 import { readSide, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
@@ -39,11 +41,12 @@ function compare(old: Side, next: Side, options: DiffOptions): Diff {
     { summary: old.summary, behaviour: old.profile.behaviour },
     { summary: next.summary, behaviour: next.profile.behaviour },
   );
+  const latency = diffLatencies(old.profile.stats, next.profile.stats);
   const failures = failing(findings);
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = [...changed(findings), ...behaviourHighlights(behaviour)];
+  const changes = [...changed(findings), ...behaviourHighlights(behaviour), ...latencyHighlights(latency)];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -53,6 +56,7 @@ function compare(old: Side, next: Side, options: DiffOptions): Diff {
     new: next.summary,
     findings,
     behaviour,
+    latency,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
 import type { BehaviourDiff } from './behaviour/facts.js';
+import type { LatencyDiff } from './latency/facts.js';
 
 /**
  * `same`: nothing differs beyond noise. `changed`: something differs, and nothing says that it must not. `failed`: a
@@ -46,6 +47,7 @@ export interface Diff {
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
   readonly behaviour: BehaviourDiff;
+  readonly latency: LatencyDiff;
 }
 
 type RunEnd = Extract<Fact, { type: 'run-end' }>;

@@ -1,11 +1,12 @@
 import type { VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
-import type { Observer } from '../check/observe.js';
+import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { nowhere, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
+import { Deadlines } from './deadlines.js';
 
 /** No such time. */
 const never = Number.NaN;
@@ -36,6 +37,8 @@ class Clocks {
   interruptAt = never;
   expiryAt = never;
   wakeupAt = never;
+  /** The wakeup that the last expiry is for has been seen. */
+  woken = false;
   loadAt = never;
   waitAt = never;
   slept = false;
@@ -58,9 +61,22 @@ export class Collector implements Observer {
   names: readonly (VcpuName | null)[] = [];
   readonly #clocks: Clocks[] = [];
   readonly #naming: Naming;
+  readonly #cellOf: ((vcpu: number, cpu: number) => Cell) | undefined;
+  #deadlines: Deadlines | undefined;
 
-  constructor(naming: Naming) {
+  /** @param cellOf where to count instead of in `cells` */
+  constructor(naming: Naming, cellOf?: (vcpu: number, cpu: number) => Cell) {
     this.#naming = naming;
+    this.#cellOf = cellOf;
+  }
+
+  /** The largest error of a deadline that was measured from, nanoseconds. */
+  get deadlineError(): number {
+    return this.#deadlines?.error ?? 0;
+  }
+
+  begin({ timing }: ObservedTrace): void {
+    this.#deadlines = new Deadlines(timing);
   }
 
   event(event: TimerEvent, machine: Machine): void {
@@ -71,6 +87,7 @@ export class Collector implements Observer {
     const clocks = this.#clocksOf(event.vcpu);
     const cell = this.#cell(event.vcpu, event.cpu);
     this.#measure(event, vcpu, clocks, cell);
+    this.#deadlines?.event(event, vcpu, cell);
     const where = placeOf(vcpu, clocks);
     if (where === clocks.where) return;
     // KVM_RUN puts the vcpu before it says that it ends: that was no preemption.
@@ -149,8 +166,10 @@ export class Collector implements Observer {
         return;
       case Kind.wakeup:
         counts[Count.wakeups]!++;
-        measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
-        if (clocks.where === Where.asleep) clocks.wakeupAt = time;
+        // Some kernels record one wakeup two or three times.
+        if (!clocks.woken) measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
+        clocks.woken = true;
+        if (clocks.where === Where.asleep && Number.isNaN(clocks.wakeupAt)) clocks.wakeupAt = time;
         return;
       case Kind.save:
         counts[Count.saves]!++;
@@ -191,8 +210,11 @@ export class Collector implements Observer {
       case Kind.bg_expire:
         counts[Count.backgroundFired]!++;
         clocks.expiryAt = time;
-        if (event.expires >= 0 && clocks.deadline >= 0)
+        clocks.woken = false;
+        if (event.expires >= 0 && clocks.deadline >= 0) {
           cell.latency(Latency.deadlineToExpiry, event.expires - clocks.deadline);
+          this.#deadlines?.expired(event, event.expires - clocks.deadline);
+        }
         clocks.deadline = never;
         return;
       case Kind.soft_arm:
@@ -210,6 +232,7 @@ export class Collector implements Observer {
 
   /** What was under way when records were lost is not measured. */
   #lost(time: number, machine: Machine): void {
+    this.#deadlines?.forget();
     this.#clocks.forEach((clocks, index) => {
       const where = placeOf(machine.vcpu(index), clocks);
       if (where !== Where.unknown) return;
@@ -233,6 +256,7 @@ export class Collector implements Observer {
   }
 
   #cell(vcpu: number, cpu: number): Cell {
+    if (this.#cellOf !== undefined) return this.#cellOf(vcpu, cpu);
     while (this.cells.length <= vcpu) this.cells.push([]);
     const cells = this.cells[vcpu]!;
     cells[cpu] ??= new Cell();

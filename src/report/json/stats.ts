@@ -15,7 +15,8 @@ export const statsSchemaVersion = 1;
 const count = z.int().min(0);
 const nanoseconds = z.number().min(0).describe('Nanoseconds.');
 
-const distribution = z
+/** Durations of one kind. */
+export const distribution = z
   .object({
     count,
     total: nanoseconds,

@@ -1,4 +1,5 @@
 import type { TraceSummary } from '../../check/facts.js';
+import { words } from '../../stats/cell.js';
 import type { GroupStats, Measured, StatsFact, TraceStats } from '../../stats/facts.js';
 import { duration, percentage } from '../durations.js';
 import type { Output } from '../output.js';
@@ -10,11 +11,6 @@ import { labelled } from './layout.js';
 import { failureLines } from './run.js';
 import type { Theme } from './theme.js';
 import { conditionLines, modelLines } from './trace.js';
-
-/** `deadlineToExpiry` as `deadline to expiry`; the kernel's names of exits stay as they are. */
-function words(name: string): string {
-  return /^[a-z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`) : name;
-}
 
 function headLines(trace: TraceSummary, { theme, width }: TextStyle): string[] {
   const size = [

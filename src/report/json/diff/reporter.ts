@@ -1,6 +1,7 @@
 import type { TraceFailure, TraceSummary } from '../../../check/facts.js';
 import type { BehaviourDiff } from '../../../diff/behaviour/facts.js';
 import type { Diff, DiffFact, LoneFinding } from '../../../diff/facts.js';
+import type { DistributionShift, LatencyDiff } from '../../../diff/latency/facts.js';
 import type { Comparison } from '../../../diff/noise/level.js';
 import type { Output } from '../../output.js';
 import type { Reporter } from '../../reporter.js';
@@ -53,7 +54,33 @@ function behaviourReport({ notCompared, rates, placements, paths, sequences }: B
   };
 }
 
-function diffReport({ verdict, because, old, new: next, findings, behaviour }: Diff): DiffReport {
+function shiftReport<Name extends string>({ name, old, new: next, quantiles, share, judgement }: DistributionShift) {
+  const times = (side: DistributionShift['old']) => side && { ...side, histogram: [...side.histogram] };
+  return {
+    name: name as Name,
+    old: times(old),
+    new: times(next),
+    quantiles: quantiles.map((one) => ({
+      share: one.share,
+      ...comparisonReport(one),
+      factor: one.factor === undefined ? null : ([one.factor[0], one.factor[1]] as [number, number]),
+      judgement: one.judgement,
+    })),
+    share: share === null ? null : { ...comparisonReport(share), judgement: share.judgement },
+    judgement,
+  };
+}
+
+function latencyReport({ host, latencies, places, ...rest }: LatencyDiff): DiffReport['latency'] {
+  return {
+    ...rest,
+    host: [...host],
+    latencies: latencies.map(shiftReport<string>),
+    places: places.map(shiftReport<DiffReport['latency']['places'][number]['name']>),
+  };
+}
+
+function diffReport({ verdict, because, old, new: next, findings, behaviour, latency }: Diff): DiffReport {
   return {
     verdict,
     because: [...because],
@@ -69,6 +96,7 @@ function diffReport({ verdict, because, old, new: next, findings, behaviour }: D
       })),
     },
     behaviour: behaviourReport(behaviour),
+    latency: latencyReport(latency),
   };
 }
 

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { anchors } from '../../../diff/behaviour/step.js';
 import { kindNames } from '../../../events/kinds.js';
+import { latencyNames, whereNames } from '../../../stats/cell.js';
 import { finding, modelChoice, verdict } from '../schema.js';
+import { distribution } from '../stats.js';
 
 /**
  * `timervet diff --format json`. Within one schema version fields and values may be added; none is removed and none
@@ -73,6 +75,58 @@ const behaviour = z
   })
   .describe('What differs beyond chance in what the vcpus do.');
 
+const judgement = z
+  .enum(['differs', 'host', 'noise', 'unjudged'])
+  .describe("host: it differs, but is the host's own; unjudged: there is too little data.");
+const interval = z.tuple([z.number(), z.number()]).nullable();
+const times = distribution
+  .extend({
+    histogram: z
+      .array(z.object({ from: z.number().describe('Nanoseconds, the lower bound of a doubling.'), count }))
+      .describe('Numbers of values by doubling.'),
+  })
+  .nullable()
+  .describe('Null where there is no value.');
+const shift = <Name extends string>(names: readonly Name[]) =>
+  z.object({
+    name: z.enum(names),
+    old: times,
+    new: times,
+    quantiles: z.array(
+      comparison.extend({
+        share: z.number().describe('0.5, 0.9 or 0.99.'),
+        factor: interval.describe('Confidence interval of new by old.'),
+        judgement,
+      }),
+    ),
+    share: comparison.extend({ judgement }).nullable().describe('Of a place: the share of time spent there.'),
+    judgement,
+  });
+const knownDeadlines = z
+  .object({ known: count, interrupts: count, error: z.number().describe('Nanoseconds, at most.') })
+  .describe('Interrupts whose deadline is known, and all.');
+
+const latency = z
+  .object({
+    level: z.number().describe('Chance, at most, that any of all comparisons is told without being there.'),
+    test: z.string(),
+    family: count.describe('Comparisons that were judged.'),
+    host: z
+      .array(
+        z.object({
+          share: z.number(),
+          factor: z.number().nullable().describe('Null where nothing shows it: nothing is judged then.'),
+          by: z.string().nullable(),
+          quantile: z.number().nullable(),
+        }),
+      )
+      .describe('How much the hosts differ up to a quantile; what shifts by less is noise.'),
+    latencies: z.array(shift(latencyNames as [string, ...string[]])).describe('The most changed first.'),
+    places: z.array(shift(whereNames)).describe('How long each stay in a place took.'),
+    deadlines: z.object({ old: knownDeadlines, new: knownDeadlines }),
+  })
+  .describe('How long things take; durations in nanoseconds.');
+
 const diff = z.object({
   verdict: z.enum(['same', 'changed', 'failed', 'inconclusive']),
   because: z.array(z.string()).describe('Why the verdict is what it is; the reasons of a failure first.'),
@@ -80,6 +134,7 @@ const diff = z.object({
   new: side,
   findings,
   behaviour,
+  latency,
 });
 
 /** The shape of the whole document. */

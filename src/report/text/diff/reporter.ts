@@ -8,9 +8,15 @@ import type { Theme } from '../theme.js';
 import { behaviourLines } from './behaviour.js';
 import { findingsLines } from './findings.js';
 import { headLines } from './head.js';
+import { latencyLines } from './latency.js';
 
 function diffLines(diff: Diff, style: TextStyle): string[] {
-  const sections = [headLines(diff, style), findingsLines(diff, style), behaviourLines(diff.behaviour, style)];
+  const sections = [
+    headLines(diff, style),
+    findingsLines(diff, style),
+    behaviourLines(diff.behaviour, style),
+    latencyLines(diff.latency, style),
+  ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
 }
 
