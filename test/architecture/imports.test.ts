@@ -17,6 +17,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   models: ['events', 'machine'],
   timing: ['events', 'machine'],
   simulate: ['events', 'machine', 'models'],
+  cost: ['events', 'machine', 'models'],
   rules: ['events', 'machine', 'models', 'timing'],
   bugs: ['models'],
   check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'timing', 'rules', 'bugs'],
