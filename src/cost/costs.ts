@@ -1,0 +1,230 @@
+import type { TimerEvent } from '../events/event.js';
+import { Kind, kindNames } from '../events/kinds.js';
+import type { Host, Machine } from '../machine/machine.js';
+import { designs } from '../models/designs/index.js';
+import type { ModelId } from '../models/model.js';
+import { type Derivation, derive } from './derive.js';
+import { type EpisodeSink, Episodes, type Slot } from './episodes.js';
+import type { Category } from './kinds.js';
+import { type Episode, knownOf, type Surroundings } from './situation.js';
+import { kindOfSymbol } from './symbols.js';
+import { CostTable } from './table.js';
+import type { Trie } from './trie.js';
+
+/** What must be known of a trace before its operations can be derived. */
+export interface CostSetting {
+  /** Models that the trace may be of: the last is taken. */
+  readonly candidates: readonly ModelId[];
+  readonly host: Host | undefined;
+  readonly kernel: () => string | undefined;
+  records(kind: Kind): boolean;
+}
+
+/** The category of an episode, and whether the episode is an event of it: a flush is no entry of its own. */
+const categoryOf: Readonly<Record<Episode, readonly [category: Category, counts: boolean]>> = {
+  enter: ['entry', true],
+  flush: ['entry', false],
+  leave: ['exit', true],
+  sync: ['exit', false],
+  load: ['load', true],
+  put: ['put', true],
+  schedule: ['block', true],
+  unschedule: ['unblock', true],
+  irq: ['interrupt', true],
+  bg_expire: ['expiry', true],
+  soft_expire: ['soft_expiry', true],
+  user_write: ['user_write', true],
+  user_offset: ['user_write', true],
+  trapped_access: ['trapped_access', true],
+  enable: ['enable', true],
+  reset: ['reset', true],
+};
+
+/** Records of one kind: how many the design foresees in a category, and how many there are. */
+export interface RecordCount {
+  readonly category: Category;
+  readonly kind: string;
+  foreseen: number;
+  recorded: number;
+}
+
+/** What the kernel has done, by the design that fits the recording. */
+export interface Costs {
+  readonly model: ModelId;
+  readonly table: CostTable;
+  /** How many episodes' costs depend on a guard that nothing tells, by guard. */
+  readonly assumed: ReadonlyMap<string, number>;
+  /** Of the kinds that the recording has: what the design foresees against what was recorded. */
+  readonly records: readonly RecordCount[];
+  /** Episodes whose records are not those that the design foresees. */
+  readonly unfit: number;
+  /** All episodes. */
+  readonly total: number;
+}
+
+/** From 4.11 on there is a physical timer. @param release as uname says it */
+function hasPtimer(release: string | undefined): boolean | undefined {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release ?? '') ?? [];
+  if (major === undefined) return undefined;
+  return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 11);
+}
+
+/** What the whole of a recording tells beside its design. */
+export function surroundingsOf(episodes: Episodes, setting: CostSetting): Surroundings {
+  const id = setting.candidates[setting.candidates.length - 1]!;
+  const has = (kind: Kind) => episodes.seen[kind] === 1;
+  return {
+    design: designs[id],
+    host: setting.host,
+    hasPtimer: id === 'world-switch' ? hasPtimer(setting.kernel()) : id !== 'rfc-load-put',
+    // The vgic of 4.16 and later ties the guest's interrupt to one whose active state the host can write.
+    activeState: has(Kind.set_active) || has(Kind.vgic_inject) ? true : has(Kind.mask_irq) ? false : undefined,
+    inKernelIrqchip: has(Kind.vgic_inject) ? true : undefined,
+    gicv5: episodes.gicv5,
+    nests: id === 'offset' || id === 'stateless-level',
+    cntpoff: has(Kind.set_cntpoff),
+  };
+}
+
+/** Derives what a node of the trie stands for. */
+export function deriveNode(trie: Trie, node: number, surroundings: Surroundings, setting: CostSetting): Derivation {
+  const { episode, key, symbols, tooLong } = trie.read(node);
+  const isRecorded = (kind: Kind) => !tooLong && setting.records(kind);
+  return derive(surroundings, episode, knownOf(key), symbols, isRecorded);
+}
+
+/**
+ * Counts the operations of the kernel's timer code in a trace, by vcpu and CPU, in memory that does not grow with it.
+ * What the design has in each of the few different episodes is derived at the end, once for each.
+ */
+export class CostCounter implements EpisodeSink {
+  /** By vcpu (-1 first: of no vcpu) and CPU, how often each node was the end of an episode. */
+  readonly #counts: Float64Array[][] = [];
+  #episodes: Episodes | undefined;
+  #setting: CostSetting | undefined;
+
+  begin(setting: CostSetting): void {
+    this.#setting = setting;
+    const id = setting.candidates[setting.candidates.length - 1];
+    if (id !== undefined) this.#episodes = new Episodes(designs[id], this);
+  }
+
+  event(event: TimerEvent, machine: Machine): void {
+    this.#episodes?.event(event, machine);
+  }
+
+  end(): void {
+    this.#episodes?.end();
+  }
+
+  ended(node: number, slot: Slot): void {
+    const vcpu = slot.vcpu + 1;
+    while (this.#counts.length <= vcpu) this.#counts.push([]);
+    const ofVcpu = this.#counts[vcpu]!;
+    let counts = ofVcpu[slot.cpu];
+    if (counts === undefined || counts.length <= node) {
+      const larger = new Float64Array(Math.max(256, 2 * node));
+      if (counts !== undefined) larger.set(counts);
+      counts = larger;
+      ofVcpu[slot.cpu] = counts;
+    }
+    counts[node]!++;
+  }
+
+  /**
+   * The operations of those vcpus and CPUs that are wanted, of all unless said otherwise; undefined when no model fits.
+   * An interrupt that finds no vcpu has vcpu -1.
+   */
+  costs(wanted: (vcpu: number, cpu: number) => boolean = () => true): Costs | undefined {
+    const episodes = this.#episodes;
+    const setting = this.#setting;
+    if (episodes === undefined || setting === undefined) return undefined;
+    const sum = this.#sum(episodes.trie.size, wanted);
+    const surroundings = surroundingsOf(episodes, setting);
+    const tally = new Tally(setting);
+    for (let node = 0; node < sum.length; node++) {
+      const count = sum[node]!;
+      if (count > 0)
+        tally.add(deriveNode(episodes.trie, node, surroundings, setting), episodes.trie.read(node).symbols, count);
+    }
+    return { model: surroundings.design.id, ...tally.result() };
+  }
+
+  /** What each different episode did that the wanted vcpus and CPUs had, and how often: for tests and reports. */
+  derivations(): { readonly derivation: Derivation; readonly symbols: readonly number[]; readonly count: number }[] {
+    const episodes = this.#episodes;
+    const setting = this.#setting;
+    if (episodes === undefined || setting === undefined) return [];
+    const surroundings = surroundingsOf(episodes, setting);
+    return [...this.#sum(episodes.trie.size, () => true)].flatMap((count, node) =>
+      count === 0
+        ? []
+        : [
+            {
+              derivation: deriveNode(episodes.trie, node, surroundings, setting),
+              symbols: episodes.trie.read(node).symbols,
+              count,
+            },
+          ],
+    );
+  }
+
+  #sum(size: number, wanted: (vcpu: number, cpu: number) => boolean): Float64Array {
+    const sum = new Float64Array(size);
+    this.#counts.forEach((ofVcpu, vcpu) => {
+      ofVcpu.forEach((counts, cpu) => {
+        if (!wanted(vcpu - 1, cpu)) return;
+        for (let node = 0; node < Math.min(size, counts.length); node++) sum[node]! += counts[node]!;
+      });
+    });
+    return sum;
+  }
+}
+
+/** Adds up what episodes did. */
+class Tally {
+  readonly #table = new CostTable();
+  readonly #assumed = new Map<string, number>();
+  readonly #records = new Map<string, RecordCount>();
+  readonly #setting: CostSetting;
+  #unfit = 0;
+  #total = 0;
+
+  constructor(setting: CostSetting) {
+    this.#setting = setting;
+  }
+
+  add(derivation: Derivation, symbols: readonly number[], count: number): void {
+    const [category, isEvent] = categoryOf[derivation.episode];
+    if (isEvent) this.#table.addEvents(category, count);
+    this.#total += count;
+    for (const [kind, times] of derivation.costs) this.#table.add(category, kind, times * count);
+    for (const guard of derivation.assumed) this.#assumed.set(guard, (this.#assumed.get(guard) ?? 0) + count);
+    if (derivation.missing.size > 0 || derivation.surplus.size > 0) this.#unfit += count;
+    for (const { symbol } of derivation.effects) if (symbol >= 0) this.#record(category, symbol, 'foreseen', count);
+    for (const symbol of symbols) this.#record(category, symbol, 'recorded', count);
+  }
+
+  #record(category: Category, symbol: number, side: 'foreseen' | 'recorded', count: number): void {
+    const kind = kindOfSymbol[symbol]!;
+    if (!this.#setting.records(kind)) return;
+    const name = kindNames[kind]!;
+    const key = `${category} ${name}`;
+    let row = this.#records.get(key);
+    if (row === undefined) {
+      row = { category, kind: name, foreseen: 0, recorded: 0 };
+      this.#records.set(key, row);
+    }
+    row[side] += count;
+  }
+
+  result(): Omit<Costs, 'model'> {
+    return {
+      table: this.#table,
+      assumed: this.#assumed,
+      records: [...this.#records.values()],
+      unfit: this.#unfit,
+      total: this.#total,
+    };
+  }
+}
