@@ -40,7 +40,7 @@ const categoryOf: Readonly<Record<Episode, readonly [category: Category, counts:
   reset: ['reset', true],
 };
 
-/** Records of one kind: how many the design foresees in a category, and how many there are. */
+/** Records of one kind: how many the design foresees in a category, and how many there are, where all were seen. */
 export interface RecordCount {
   readonly category: Category;
   readonly kind: string;
@@ -88,8 +88,8 @@ export function surroundingsOf(episodes: Episodes, setting: CostSetting): Surrou
 
 /** Derives what a node of the trie stands for. */
 export function deriveNode(trie: Trie, node: number, surroundings: Surroundings, setting: CostSetting): Derivation {
-  const { episode, key, symbols, tooLong } = trie.read(node);
-  const isRecorded = (kind: Kind) => !tooLong && setting.records(kind);
+  const { episode, key, symbols, incomplete } = trie.read(node);
+  const isRecorded = (kind: Kind) => !incomplete && setting.records(kind);
   return derive(surroundings, episode, knownOf(key), symbols, isRecorded);
 }
 
@@ -102,6 +102,8 @@ export class CostCounter implements EpisodeSink {
   readonly #counts: Float64Array[][] = [];
   #episodes: Episodes | undefined;
   #setting: CostSetting | undefined;
+  /** By node, what it was found to stand for: filled when the trace has ended. */
+  readonly #derived = new Map<number, Derived>();
 
   begin(setting: CostSetting): void {
     this.#setting = setting;
@@ -133,40 +135,35 @@ export class CostCounter implements EpisodeSink {
 
   /**
    * The operations of those vcpus and CPUs that are wanted, of all unless said otherwise; undefined when no model fits.
-   * An interrupt that finds no vcpu has vcpu -1.
+   * To be asked after the end. An interrupt that finds no vcpu has vcpu -1.
    */
   costs(wanted: (vcpu: number, cpu: number) => boolean = () => true): Costs | undefined {
-    const episodes = this.#episodes;
     const setting = this.#setting;
-    if (episodes === undefined || setting === undefined) return undefined;
-    const sum = this.#sum(episodes.trie.size, wanted);
-    const surroundings = surroundingsOf(episodes, setting);
+    const model = setting?.candidates[setting.candidates.length - 1];
+    if (setting === undefined || model === undefined) return undefined;
     const tally = new Tally(setting);
-    for (let node = 0; node < sum.length; node++) {
-      const count = sum[node]!;
-      if (count > 0)
-        tally.add(deriveNode(episodes.trie, node, surroundings, setting), episodes.trie.read(node).symbols, count);
-    }
-    return { model: surroundings.design.id, ...tally.result() };
+    for (const each of this.derivations(wanted)) tally.add(each, each.count);
+    return { model, ...tally.result() };
   }
 
-  /** What each different episode did that the wanted vcpus and CPUs had, and how often: for tests and reports. */
-  derivations(): { readonly derivation: Derivation; readonly symbols: readonly number[]; readonly count: number }[] {
-    const episodes = this.#episodes;
-    const setting = this.#setting;
-    if (episodes === undefined || setting === undefined) return [];
-    const surroundings = surroundingsOf(episodes, setting);
-    return [...this.#sum(episodes.trie.size, () => true)].flatMap((count, node) =>
-      count === 0
-        ? []
-        : [
-            {
-              derivation: deriveNode(episodes.trie, node, surroundings, setting),
-              symbols: episodes.trie.read(node).symbols,
-              count,
-            },
-          ],
+  /** What each different episode of those that are wanted did, and how often it occurred. */
+  derivations(wanted: (vcpu: number, cpu: number) => boolean = () => true): (Derived & { readonly count: number })[] {
+    const size = this.#episodes?.trie.size ?? 0;
+    return [...this.#sum(size, wanted)].flatMap((count, node) =>
+      count === 0 ? [] : [{ ...this.#derive(node), count }],
     );
+  }
+
+  #derive(node: number): Derived {
+    const known = this.#derived.get(node);
+    if (known !== undefined) return known;
+    const episodes = this.#episodes!;
+    const setting = this.#setting!;
+    const derivation = deriveNode(episodes.trie, node, surroundingsOf(episodes, setting), setting);
+    const { symbols, incomplete } = episodes.trie.read(node);
+    const derived = { derivation, symbols, incomplete };
+    this.#derived.set(node, derived);
+    return derived;
   }
 
   #sum(size: number, wanted: (vcpu: number, cpu: number) => boolean): Float64Array {
@@ -179,6 +176,14 @@ export class CostCounter implements EpisodeSink {
     });
     return sum;
   }
+}
+
+/** What an episode did, and the symbols of its records. */
+export interface Derived {
+  readonly derivation: Derivation;
+  readonly symbols: readonly number[];
+  /** Not all of its records were seen: they are not compared. */
+  readonly incomplete: boolean;
 }
 
 /** Adds up what episodes did. */
@@ -194,13 +199,14 @@ class Tally {
     this.#setting = setting;
   }
 
-  add(derivation: Derivation, symbols: readonly number[], count: number): void {
+  add({ derivation, symbols, incomplete }: Derived, count: number): void {
     const [category, isEvent] = categoryOf[derivation.episode];
     if (isEvent) this.#table.addEvents(category, count);
     this.#total += count;
     for (const [kind, times] of derivation.costs) this.#table.add(category, kind, times * count);
     for (const guard of derivation.assumed) this.#assumed.set(guard, (this.#assumed.get(guard) ?? 0) + count);
     if (derivation.missing.size > 0 || derivation.surplus.size > 0) this.#unfit += count;
+    if (incomplete) return;
     for (const { symbol } of derivation.effects) if (symbol >= 0) this.#record(category, symbol, 'foreseen', count);
     for (const symbol of symbols) this.#record(category, symbol, 'recorded', count);
   }

@@ -30,6 +30,8 @@ export class Slot {
 
 /** A vcpu's slot, and what of it the machine does not keep. */
 class VcpuSlot extends Slot {
+  /** A load has been seen, and no loss since. */
+  known = false;
   /** Hardware holds its virtual timer; 2 unknown. */
   loaded = 2;
   /** It may be about to sleep: nothing but a sleep or the background timer shows that the function is called. */
@@ -136,13 +138,14 @@ export class Episodes {
     this.#ofThread(event, machine.vcpu(event.vcpu), slot);
   }
 
-  /** Ends what is under way. */
+  /** Ends what is under way, whose last records may be missing; nobody knows of a guest that it would have left it. */
   end(): void {
-    for (const slot of this.#vcpus) {
-      if (slot.node !== none && slot.episode !== number.leave) this.#end(slot);
-      slot.node = none;
+    for (const slot of [...this.#vcpus, ...this.#cpus]) {
+      if (slot.node === none) continue;
+      slot.node = this.trie.incomplete(slot.node);
+      if (this.#isIn(number.leave, slot)) this.#drop(slot);
+      else this.#end(slot);
     }
-    for (const slot of this.#cpus) if (slot.node !== none) this.#end(slot);
   }
 
   // --- events of a vcpu's thread --------------------------------------------------
@@ -182,17 +185,17 @@ export class Episodes {
         }
         this.#instant(number.enter, this.#ofVcpu(this.#clear(), vcpu), event, slot);
         if (this.#isWorldSwitch) return;
-        this.#begin(number.leave, this.#ofVcpu(this.#clear(), vcpu), event, slot);
+        this.#begin(number.leave, this.#inGuest(vcpu), event, slot);
         return;
       case Kind.exit:
         if (this.#isWorldSwitch) {
           this.#end(slot);
-          this.#instant(number.leave, this.#ofVcpu(this.#clear(), vcpu), event, slot);
+          this.#instant(number.leave, this.#inGuest(vcpu), event, slot);
           this.#begin(number.sync, this.#ofVcpu(this.#clear(), vcpu), event, slot);
         } else if (slot.episode === number.leave && slot.node !== none) this.#end(slot);
         else {
           this.#end(slot);
-          this.#instant(number.leave, this.#ofVcpu(this.#clear(), vcpu), event, slot);
+          this.#instant(number.leave, this.#inGuest(vcpu), event, slot);
         }
         return;
       case Kind.flush:
@@ -256,6 +259,9 @@ export class Episodes {
     slot.loaded = vcpu.enabled === yes || this.#loadsAlways ? 1 : 2;
     slot.flushed = false;
     this.#begin(number.load, known, event, slot);
+    // The first load that other records show may have begun before its thread was known for a vcpu's.
+    if (!slot.known && event.certainty !== Certainty.recorded) slot.node = this.trie.incomplete(slot.node);
+    slot.known = true;
   }
 
   #put(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
@@ -440,6 +446,13 @@ export class Episodes {
     return known;
   }
 
+  /** A vcpu that runs is loaded. */
+  #inGuest(vcpu: VcpuState): Known3 {
+    const known = this.#ofVcpu(this.#clear(), vcpu);
+    known.loaded = 1;
+    return known;
+  }
+
   #ofVcpu(known: Known3, vcpu: VcpuState): Known3 {
     known.enabled = three(vcpu.enabled);
     known.nested = vcpu.directVtimer < 0 ? 2 : vcpu.isNested ? 1 : 0;
@@ -487,6 +500,7 @@ export class Episodes {
       slot.flushed = false;
       slot.activeCleared = 2;
       slot.bgArmed = 2;
+      slot.known = false;
     }
   }
 

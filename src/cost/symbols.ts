@@ -8,11 +8,12 @@ import { contextCount } from '../machine/state.js';
 /** By kind, how many values are told apart for each timer; those not named leave no symbol. */
 const values: Readonly<Partial<Record<KindName, readonly [values: number, ofTimer: boolean]>>> = {
   update_irq: [2, true],
-  set_active: [2, true],
   emulate: [2, true],
   // Whether the registers that were saved let the timer fire: no, yes, not shown.
   save: [3, true],
   restore: [1, true],
+  // Whose interrupt it is, is not known before it has a name.
+  set_active: [2, false],
   mask_irq: [2, false],
   set_affinity: [2, false],
   set_cntvoff: [1, false],
@@ -48,13 +49,13 @@ export function symbolOf(kind: Kind, timer: number, value: number): number {
   const first = base[kind] as number;
   switch (kind) {
     case Kind.update_irq:
-    case Kind.set_active:
     case Kind.emulate:
       return first + timer * 2 + value;
     case Kind.save:
       return first + timer * 3 + value;
     case Kind.restore:
       return first + timer;
+    case Kind.set_active:
     case Kind.mask_irq:
     case Kind.set_affinity:
       return first + value;

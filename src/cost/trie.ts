@@ -1,7 +1,7 @@
 import { type Episode, episodes, keyCount } from './situation.js';
 import { symbolCount } from './symbols.js';
 
-/** Symbols of a node, rounded up for shifting; one beyond the last stands for "too many". */
+/** Symbols of a node, rounded up for shifting; one beyond the last stands for what was not seen, or is too much. */
 const shift = 6;
 const width = 1 << shift;
 if (symbolCount >= width) throw new RangeError('too many symbols');
@@ -51,6 +51,11 @@ export class Trie {
     return known !== 0 ? known : this.#grow(node, symbol);
   }
 
+  /** The node for the case where not all records of the episode were seen: they are not compared with the design. */
+  incomplete(node: number): number {
+    return this.step(node, symbolCount);
+  }
+
   #grow(node: number, symbol: number): number {
     const depth = (this.#depth[node] as number) + 1;
     // What is too long stays where it is, and is known as such.
@@ -87,13 +92,13 @@ export class Trie {
     return this.#parent[node] === -1;
   }
 
-  /** What a node stands for; `tooLong` when it had more records than are told apart. */
-  read(node: number): { episode: Episode; key: number; symbols: number[]; tooLong: boolean } {
+  /** What a node stands for; `incomplete` when it had more records than were seen or are told apart. */
+  read(node: number): { episode: Episode; key: number; symbols: number[]; incomplete: boolean } {
     const symbols: number[] = [];
     let at = node;
     for (; this.#parent[at] !== -1; at = this.#parent[at]!) symbols.unshift(this.#symbol[at]!);
     const [episode, key] = this.#origins.get(at)!;
-    const tooLong = symbols[symbols.length - 1] === symbolCount;
-    return { episode, key, symbols: tooLong ? symbols.slice(0, -1) : symbols, tooLong };
+    const incomplete = symbols[symbols.length - 1] === symbolCount;
+    return { episode, key, symbols: incomplete ? symbols.slice(0, -1) : symbols, incomplete };
   }
 }

@@ -164,12 +164,18 @@ export class Walk {
     fact('blocking', known.blocked);
     fact('nested', this.#surroundings.nests ? known.nested : 0);
     for (const timer of [Timer.ptimer, Timer.vtimer]) {
-      if (this.#hasLoadedFlag) fact(`loaded:${timer}`, known.loaded);
+      if (this.#isInHardware(timer)) fact(`loaded:${timer}`, known.loaded);
       else this.#facts.set(`loaded:${timer}`, false);
     }
     const extra = extraOf[episode];
     if (extra !== undefined) fact(extra, known.extra);
     if (episode === 'enter' || episode === 'leave') this.#facts.set('enabled', true);
+  }
+
+  /** Whether a timer can be loaded: from 5.1 on the physical one, too, on VHE hosts. */
+  #isInHardware(timer: number): boolean {
+    if (timer === Timer.vtimer) return this.#hasLoadedFlag;
+    return this.#functions.has('load_irq') && this.#surroundings.host !== 'nvhe';
   }
 
   get #hasLoadedFlag(): boolean {
