@@ -1,24 +1,14 @@
 import type { TimerEvent } from '../events/event.js';
-import { Kind, kindNames } from '../events/kinds.js';
-import type { Host, Machine } from '../machine/machine.js';
+import { kindNames } from '../events/kinds.js';
+import type { Machine } from '../machine/machine.js';
 import { designs } from '../models/designs/index.js';
 import type { ModelId } from '../models/model.js';
-import { type Derivation, derive } from './derive.js';
+import { type CostSetting, type Derived, Deriver } from './deriver.js';
 import { type EpisodeSink, Episodes, type Slot } from './episodes.js';
 import type { Category } from './kinds.js';
-import { type Episode, knownOf, type Surroundings } from './situation.js';
+import type { Episode } from './situation.js';
 import { kindOfSymbol } from './symbols.js';
 import { CostTable } from './table.js';
-import type { Trie } from './trie.js';
-
-/** What must be known of a trace before its operations can be derived. */
-export interface CostSetting {
-  /** Models that the trace may be of: the last is taken. */
-  readonly candidates: readonly ModelId[];
-  readonly host: Host | undefined;
-  readonly kernel: () => string | undefined;
-  records(kind: Kind): boolean;
-}
 
 /** The category of an episode, and whether the episode is an event of it: a flush is no entry of its own. */
 const categoryOf: Readonly<Record<Episode, readonly [category: Category, counts: boolean]>> = {
@@ -62,37 +52,6 @@ export interface Costs {
   readonly total: number;
 }
 
-/** From 4.11 on there is a physical timer. @param release as uname says it */
-function hasPtimer(release: string | undefined): boolean | undefined {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release ?? '') ?? [];
-  if (major === undefined) return undefined;
-  return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 11);
-}
-
-/** What the whole of a recording tells beside its design. */
-export function surroundingsOf(episodes: Episodes, setting: CostSetting): Surroundings {
-  const id = setting.candidates[setting.candidates.length - 1]!;
-  const has = (kind: Kind) => episodes.seen[kind] === 1;
-  return {
-    design: designs[id],
-    host: setting.host,
-    hasPtimer: id === 'world-switch' ? hasPtimer(setting.kernel()) : id !== 'rfc-load-put',
-    // The vgic of 4.16 and later ties the guest's interrupt to one whose active state the host can write.
-    activeState: has(Kind.set_active) || has(Kind.vgic_inject) ? true : has(Kind.mask_irq) ? false : undefined,
-    inKernelIrqchip: has(Kind.vgic_inject) ? true : undefined,
-    gicv5: episodes.gicv5,
-    nests: id === 'offset' || id === 'stateless-level',
-    cntpoff: has(Kind.set_cntpoff),
-  };
-}
-
-/** Derives what a node of the trie stands for. */
-export function deriveNode(trie: Trie, node: number, surroundings: Surroundings, setting: CostSetting): Derivation {
-  const { episode, key, symbols, incomplete } = trie.read(node);
-  const isRecorded = (kind: Kind) => !incomplete && setting.records(kind);
-  return derive(surroundings, episode, knownOf(key), symbols, isRecorded);
-}
-
 /**
  * Counts the operations of the kernel's timer code in a trace, by vcpu and CPU, in memory that does not grow with it.
  * What the design has in each of the few different episodes is derived at the end, once for each.
@@ -102,13 +61,14 @@ export class CostCounter implements EpisodeSink {
   readonly #counts: Float64Array[][] = [];
   #episodes: Episodes | undefined;
   #setting: CostSetting | undefined;
-  /** By node, what it was found to stand for: filled when the trace has ended. */
-  readonly #derived = new Map<number, Derived>();
+  #deriver: Deriver | undefined;
 
   begin(setting: CostSetting): void {
     this.#setting = setting;
     const id = setting.candidates[setting.candidates.length - 1];
-    if (id !== undefined) this.#episodes = new Episodes(designs[id], this);
+    if (id === undefined) return;
+    this.#episodes = new Episodes(designs[id], this);
+    this.#deriver = new Deriver(this.#episodes, setting);
   }
 
   event(event: TimerEvent, machine: Machine): void {
@@ -150,20 +110,8 @@ export class CostCounter implements EpisodeSink {
   derivations(wanted: (vcpu: number, cpu: number) => boolean = () => true): (Derived & { readonly count: number })[] {
     const size = this.#episodes?.trie.size ?? 0;
     return [...this.#sum(size, wanted)].flatMap((count, node) =>
-      count === 0 ? [] : [{ ...this.#derive(node), count }],
+      count === 0 ? [] : [{ ...this.#deriver!.derive(node), count }],
     );
-  }
-
-  #derive(node: number): Derived {
-    const known = this.#derived.get(node);
-    if (known !== undefined) return known;
-    const episodes = this.#episodes!;
-    const setting = this.#setting!;
-    const derivation = deriveNode(episodes.trie, node, surroundingsOf(episodes, setting), setting);
-    const { symbols, incomplete } = episodes.trie.read(node);
-    const derived = { derivation, symbols, incomplete };
-    this.#derived.set(node, derived);
-    return derived;
   }
 
   #sum(size: number, wanted: (vcpu: number, cpu: number) => boolean): Float64Array {
@@ -176,14 +124,6 @@ export class CostCounter implements EpisodeSink {
     });
     return sum;
   }
-}
-
-/** What an episode did, and the symbols of its records. */
-export interface Derived {
-  readonly derivation: Derivation;
-  readonly symbols: readonly number[];
-  /** Not all of its records were seen: they are not compared. */
-  readonly incomplete: boolean;
 }
 
 /** Adds up what episodes did. */

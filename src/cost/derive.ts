@@ -48,6 +48,7 @@ function countSymbols(symbols: readonly number[], isRecorded: (kind: Kind) => bo
  *
  * @param symbols   of the records between its begin and its end
  * @param isRecorded whether the recording has the records of a kind, so that their absence tells as well
+ * @param isComplete whether all records of the run were seen
  */
 export function derive(
   surroundings: Surroundings,
@@ -55,6 +56,7 @@ export function derive(
   known: Known3,
   symbols: readonly number[],
   isRecorded: (kind: Kind) => boolean,
+  isComplete: boolean,
 ): Derivation {
   const saved = new Map<number, boolean>();
   for (const symbol of symbols) {
@@ -67,13 +69,13 @@ export function derive(
       path.effects.map(({ symbol }) => symbol),
       isRecorded,
     );
-    return { path, expected, distance: distance(expected, shown), costs: costsOf(path) };
+    return { path, expected, distance: distance(expected, shown, isComplete), costs: costsOf(path) };
   });
   const nearest = Math.min(...paths.map(({ distance }) => distance));
   const fitting = paths.filter(({ distance }) => distance === nearest);
   const chosen = fitting.reduce((best, each) => (each.path.unusual < best.path.unusual ? each : best));
   const others = fitting.filter((each) => each !== chosen);
-  const { missing, surplus } = differences(chosen.expected, shown);
+  const { missing, surplus } = isComplete ? differences(chosen.expected, shown) : none;
   return {
     episode,
     effects: chosen.path.effects.map((effect) => ({ ...effect, mark: markOf(effect, shown, others, chosen) })),
@@ -93,16 +95,22 @@ interface Candidate {
   readonly costs: ReadonlyMap<CostKind, number>;
 }
 
-/** How many records are too many or too few. */
-function distance(expected: Int32Array, shown: Int32Array): number {
+/** What a record that is there says against what should not be, in records that should be there and are not. */
+const surplusWeight = 8;
+
+/** How much the records differ from those that are expected: one may be missing for other reasons, none comes of itself. */
+function distance(expected: Int32Array, shown: Int32Array, isComplete: boolean): number {
   let sum = 0;
   for (let symbol = 0; symbol < symbolCount; symbol++) {
     const more = expected[symbol]! - shown[symbol]!;
-    if (more < 0) sum -= more;
-    else if (!attempts.includes(kindOfSymbol[symbol]!)) sum += more;
+    if (more < 0) sum -= surplusWeight * more;
+    else if (isComplete && !attempts.includes(kindOfSymbol[symbol]!)) sum += more;
   }
   return sum;
 }
+
+/** Where not all was seen nothing is missing. */
+const none: Pick<Derivation, 'missing' | 'surplus'> = { missing: new Map(), surplus: new Map() };
 
 function differences(expected: Int32Array, shown: Int32Array): Pick<Derivation, 'missing' | 'surplus'> {
   const missing = new Map<string, number>();
@@ -133,9 +141,11 @@ function sameCosts(a: ReadonlyMap<CostKind, number>, b: ReadonlyMap<CostKind, nu
   return a.size === b.size && [...a].every(([kind, count]) => b.get(kind) === count);
 }
 
-/** How often a path has an operation of a timer. */
-function occurrences({ effects }: Path, { operation, timer, role }: Effect): number {
-  return effects.filter((each) => each.operation === operation && each.timer === timer && each.role === role).length;
+/** How often a path has an operation of a timer, with the same operand. */
+function occurrences({ effects }: Path, { operation, timer, role, value }: Effect): number {
+  return effects.filter(
+    (each) => each.operation === operation && each.timer === timer && each.role === role && each.value === value,
+  ).length;
 }
 
 function markOf(effect: Effect, shown: Int32Array, others: readonly Candidate[], chosen: Candidate): Mark {

@@ -92,6 +92,8 @@ export class Episodes {
   readonly strays = new Float64Array(kindNames.length);
   /** Kinds that were seen. */
   readonly seen = new Uint8Array(kindNames.length);
+  /** How many. */
+  kinds = 0;
   /** A level of a GICv5 guest's interrupt was reported. */
   gicv5 = false;
   readonly #known: Known3 = {
@@ -120,7 +122,10 @@ export class Episodes {
   event(event: TimerEvent, machine: Machine): void {
     const { kind } = event;
     if (event.cpu < 0) return;
-    this.seen[kind] = 1;
+    if (this.seen[kind] === 0) {
+      this.seen[kind] = 1;
+      this.kinds++;
+    }
     if (kind === Kind.lost) return this.#lost(event.cpu, machine);
     const cpu = this.#cpu(event.cpu);
     if (isEffect(kind)) return this.#effect(event, machine, cpu);
@@ -136,6 +141,11 @@ export class Episodes {
     if (event.vcpu < 0) return;
     const slot = this.#vcpu(event.vcpu);
     this.#ofThread(event, machine.vcpu(event.vcpu), slot);
+  }
+
+  /** Whether an episode is the way out of the guest. */
+  isWayOut(slot: Slot): boolean {
+    return this.#isIn(number.leave, slot);
   }
 
   /** Ends what is under way, whose last records may be missing; nobody knows of a guest that it would have left it. */
@@ -174,6 +184,7 @@ export class Episodes {
         slot.pending = false;
         slot.blocked = false;
         slot.sleeping = -1;
+        slot.loaded = 1;
         if (this.#isWorldSwitch) {
           if (!slot.flushed) {
             this.#flush(event, vcpu, slot);
@@ -293,7 +304,8 @@ export class Episodes {
     known.canFire = memoryCanFire(vcpu, Timer.vtimer);
     if (isOpen && slot.episode === number.sync && this.trie.isRoot(slot.node)) {
       // What a probe has read of memory is better known than what the exit has left.
-      slot.node = this.trie.root(number.sync, keyOf(known));
+      this.#drop(slot);
+      this.#begin(number.sync, known, event, slot);
       return;
     }
     this.#end(slot);

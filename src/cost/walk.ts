@@ -28,6 +28,8 @@ export interface Effect {
   readonly viaHyp: boolean;
   /** 0 or 1 where the operand is a truth value that is known. */
   readonly value: number | undefined;
+  /** The operand as the design spells it. */
+  readonly operand: Value | undefined;
   /** The symbol of the record that shows it, -1 where none would. */
   readonly symbol: number;
 }
@@ -94,6 +96,8 @@ interface Frame {
   readonly role: Role;
   readonly timer: number;
   readonly value: number | undefined;
+  /** The argument `new`, as the caller spells it. */
+  readonly operand: Value | undefined;
   /** Guards that the function has evaluated: it keeps their values. */
   readonly asked: Set<string>;
 }
@@ -132,7 +136,7 @@ export class Walk {
     let open = true;
     while (open && paths.length < mostPaths) {
       this.#begin(episode);
-      this.#call(roleOf[episode], this.#timerOf(episode), undefined);
+      this.#call(roleOf[episode], this.#timerOf(episode), undefined, undefined);
       paths.push({
         effects: this.#effects,
         reads: this.#reads,
@@ -199,14 +203,14 @@ export class Walk {
 
   // --- statements ---------------------------------------------------------------
 
-  #call(role: Role, timer: number, value: number | undefined): void {
+  #call(role: Role, timer: number, value: number | undefined, operand: Value | undefined): void {
     const called = this.#functions.get(role);
     if (called === undefined || this.#isApart(role) || ++this.#depth > deepest) return;
-    this.#execute(called.body, { role, timer, value, asked: new Set() });
+    this.#execute(called.body, { role, timer, value, operand, asked: new Set() });
     this.#depth--;
     // The work item does the rest of the callback.
     if (role === 'bg_expire' && this.#effects.some(({ operation }) => operation === 'queue_work'))
-      this.#call('bg_work', timer, undefined);
+      this.#call('bg_work', timer, undefined, undefined);
   }
 
   /** Whether a call is an episode of its own: its records are told apart from the caller's. */
@@ -236,7 +240,8 @@ export class Walk {
         const timer = this.#timer(statement.of, frame);
         if (timer === undefined) continue;
         const value = statement.value === undefined ? frame.value : this.#value(statement.value, { ...frame, timer });
-        this.#call(statement.call, timer, value);
+        const operand = statement.value === undefined || statement.value === 'new' ? frame.operand : statement.value;
+        this.#call(statement.call, timer, value, operand);
       } else if ('do' in statement) {
         const timer = this.#timer(statement.of, frame);
         if (timer !== undefined) this.#operate(statement, { ...frame, timer });
@@ -278,6 +283,7 @@ export class Walk {
       cost: operationCost[name],
       viaHyp: viaHyp === true && !this.#guard('vhe', frame),
       value,
+      operand: operation.value === 'new' ? frame.operand : operation.value,
       symbol: kind === undefined ? -1 : symbolOf(Kind[kind], timer, level),
     });
     this.#apply(name, value, frame);
@@ -339,6 +345,7 @@ export class Walk {
       cost: record === 'update_irq' ? 'report' : undefined,
       viaHyp: false,
       value,
+      operand: undefined,
       // A call that finds the vcpu not enabled touches no register, and is no event.
       symbol:
         record === 'update_irq' || record === 'emulate' || this.#guard('enabled', frame)

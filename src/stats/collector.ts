@@ -1,7 +1,8 @@
 import type { VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
 import type { Observer } from '../check/observe.js';
-import { CostCounter, type CostSetting } from '../cost/costs.js';
+import { CostCounter } from '../cost/costs.js';
+import type { CostSetting } from '../cost/deriver.js';
 import { isVirtual, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
