@@ -46,6 +46,8 @@ export enum Count {
   interruptsSpurious,
   levelRaised,
   levelLowered,
+  /** Entries before which the virtual timer's level was reported high since the last one: the guest has a tick to take. */
+  ticks,
   activeWrites,
   offsetWrites,
   affinityChanges,

@@ -1,7 +1,8 @@
 import type { VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
 import type { ObservedTrace, Observer } from '../check/observe.js';
-import type { TimerEvent } from '../events/event.js';
+import { CostCounter } from '../cost/costs.js';
+import { isVirtual, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { nowhere, type VcpuState, yes } from '../machine/state.js';
@@ -46,9 +47,12 @@ class Clocks {
   deadline = never;
   /** The interrupt at hand raised the level. */
   raised = false;
+  /** The virtual timer's level was reported high since the last entry. */
+  ticked = false;
 
   forget(): void {
     this.reason = -1;
+    this.ticked = false;
     this.exitAt = this.interruptAt = this.expiryAt = this.wakeupAt = this.loadAt = this.waitAt = this.deadline = never;
   }
 }
@@ -59,6 +63,7 @@ export class Collector implements Observer {
   readonly cells: Cell[][] = [];
   /** By vcpu, who it is; known at the end. */
   names: readonly (VcpuName | null)[] = [];
+  readonly costs = new CostCounter();
   readonly #clocks: Clocks[] = [];
   readonly #naming: Naming;
   readonly #cellOf: ((vcpu: number, cpu: number) => Cell) | undefined;
@@ -75,11 +80,13 @@ export class Collector implements Observer {
     return this.#deadlines?.error ?? 0;
   }
 
-  begin({ timing }: ObservedTrace): void {
-    this.#deadlines = new Deadlines(timing);
+  begin(trace: ObservedTrace): void {
+    this.#deadlines = new Deadlines(trace.timing);
+    this.costs.begin(trace);
   }
 
   event(event: TimerEvent, machine: Machine): void {
+    this.costs.event(event, machine);
     const { kind } = event;
     if (kind === Kind.lost) return this.#lost(event.time, machine);
     if (event.vcpu < 0 || event.cpu < 0) return;
@@ -107,6 +114,7 @@ export class Collector implements Observer {
   }
 
   end(time: number): void {
+    this.costs.end();
     this.#clocks.forEach((clocks, vcpu) => {
       if (time > clocks.since) this.#leave(vcpu, clocks, time);
     });
@@ -119,6 +127,8 @@ export class Collector implements Observer {
     switch (event.kind) {
       case Kind.entry:
         counts[Count.entries]!++;
+        if (clocks.ticked) counts[Count.ticks]!++;
+        clocks.ticked = false;
         if (clocks.reason >= 0) cell.exit(clocks.reason, time - clocks.exitAt);
         measure(cell, Latency.loadToEntry, clocks.loadAt, time);
         measure(cell, Latency.interruptToEntry, clocks.interruptAt, time);
@@ -190,6 +200,7 @@ export class Collector implements Observer {
       case Kind.update_irq:
         counts[event.level === 1 ? Count.levelRaised : Count.levelLowered]!++;
         clocks.raised ||= event.level === 1;
+        clocks.ticked ||= event.level === 1 && isVirtual(event.timer);
         return;
       case Kind.set_active:
         counts[Count.activeWrites]!++;

@@ -82,6 +82,7 @@ describe('statistics', () => {
       wakeups: 1,
       interruptsInGuest: 1,
       levelRaised: 1,
+      ticks: 1,
       backgroundArmed: 1,
       backgroundFired: 1,
     });
@@ -113,6 +114,64 @@ describe('statistics', () => {
 `);
     expect(groups[0]!.counts).toMatchObject({ preemptions: 1, polls: 1, sleeps: 0, userspaceExits: 0, wfi: 1 });
     expect(brief(groups[0]!.places)).toMatchObject({ waiting: '1 x 3', preempted: '1 x 100' });
+  });
+
+  it('tell what the kernel did on each occasion, and what of it was assumed', async () => {
+    const { costModel, groups } = await of(`# model: load-put-5.0
+# host: nvhe
+time,event,vcpu,cpu,timer,ctl,cval,level
+0.000001,load,0,1
+0.000002,entry,0,1
+0.000003,exit,0,1
+0.000004,put,0,1
+0.000005,save,0,1,vtimer,1,0x1000
+0.000006,load,0,1
+0.000007,set_active,0,1,vtimer,,,1
+0.000008,restore,0,1,vtimer,1,0x1000
+0.000009,entry,0,1
+0.000010,vtimer_irq,0,1,vtimer
+0.000011,update_irq,0,1,vtimer,,,1
+0.000012,vtimer_irq_end,0,1,vtimer
+0.000013,exit,0,1
+0.000014,entry,0,1
+0.000015,exit,0,1
+`);
+    expect(costModel).toBe('load-put-5.0');
+    const { costs, counts } = groups[0]!;
+    expect(counts.ticks).toBe(1);
+    expect(costs).toMatchObject({ unfit: 0, guestSeconds: 0.000006, assumed: { lr_pending: 3 } });
+    expect(costs!.categories).toEqual([
+      { category: 'entry', events: 3, operations: { cnthctl_update: 3 } },
+      { category: 'exit', events: 3, operations: { cnthctl_update: 3 } },
+      // The first load finds a vcpu that has not run before, as its missing records show.
+      {
+        category: 'load',
+        events: 2,
+        operations: {
+          ctl_write: 1,
+          cval_write: 1,
+          cntvoff_write: 1,
+          isb: 1,
+          hypercall: 1,
+          active_write: 1,
+          hrtimer_cancel: 1,
+        },
+      },
+      {
+        category: 'put',
+        events: 1,
+        operations: {
+          ctl_read: 1,
+          cval_read: 1,
+          ctl_write: 1,
+          cntvoff_write: 1,
+          isb: 1,
+          hypercall: 1,
+          hrtimer_cancel: 1,
+        },
+      },
+      { category: 'interrupt', events: 1, operations: { ctl_read: 1, report: 1, injection: 1 } },
+    ]);
   });
 
   it('measure nothing across a loss', async () => {

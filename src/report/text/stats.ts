@@ -6,6 +6,7 @@ import type { Output } from '../output.js';
 import { counted, pathName, vcpuWords } from '../place.js';
 import { printableFact } from '../printable.js';
 import type { Reporter } from '../reporter.js';
+import { costLines } from './costs.js';
 import type { TextStyle } from './finding.js';
 import { labelled } from './layout.js';
 import { failureLines } from './run.js';
@@ -68,7 +69,7 @@ function whoIs({ vcpu, vm, cpu }: GroupStats): string {
   return vm !== null ? `VM ${vm}` : `CPU ${cpu}`;
 }
 
-function groupLines(group: GroupStats, style: TextStyle): string[] {
+function groupLines(group: GroupStats, seconds: number, style: TextStyle): string[] {
   const { theme, width } = style;
   const { counts } = group;
   const whole = group.places.reduce((sum, { times }) => sum + times.total, 0);
@@ -111,6 +112,7 @@ function groupLines(group: GroupStats, style: TextStyle): string[] {
       [
         [counts.levelRaised, 'reported high'],
         [counts.levelLowered, 'reported low'],
+        [counts.ticks, 'tick', 'ticks'],
       ],
       width,
     ),
@@ -145,11 +147,12 @@ function groupLines(group: GroupStats, style: TextStyle): string[] {
       style,
     ),
     ...table('latencies', group.latencies, undefined, style),
+    ...(group.costs === null ? [] : costLines(group.costs, seconds, counts.ticks, style)),
   ];
 }
 
 function statsLines(trace: TraceSummary, stats: TraceStats, style: TextStyle): string[] {
-  const groups = stats.groups.map((group) => groupLines(group, style));
+  const groups = stats.groups.map((group) => groupLines(group, Number(trace.duration), style));
   const none = stats.groups.length === 0 ? [['no vcpu was seen: there is nothing to count']] : [];
   const sections = [
     headLines(trace, style),
