@@ -25,7 +25,10 @@ async function compile(): Promise<void> {
   const entries = await readdir(source, { recursive: true });
   const { outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: entries.filter((name) => name.endsWith('.ts')).map((name) => join(source, name)).filter(isModule),
+    entryPoints: entries
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(source, name))
+      .filter(isModule),
     outbase: source,
     outdir: compiled,
     chunkNames: 'chunks/[hash]',
