@@ -53,15 +53,21 @@ export interface Costs {
 }
 
 /**
- * Counts the operations of the kernel's timer code in a trace, by vcpu and CPU, in memory that does not grow with it.
+ * Counts the operations of the kernel's timer code in a trace, by vcpu and place, in memory that does not grow with it.
  * What the design has in each of the few different episodes is derived at the end, once for each.
  */
 export class CostCounter implements EpisodeSink {
-  /** By vcpu (-1 first: of no vcpu) and CPU, how often each node was the end of an episode. */
+  /** By vcpu (-1 first: of no vcpu) and place, how often each node was the end of an episode. */
   readonly #counts: Float64Array[][] = [];
+  readonly #placeOf: (cpu: number) => number;
   #episodes: Episodes | undefined;
   #setting: CostSetting | undefined;
   #deriver: Deriver | undefined;
+
+  /** @param placeOf by what to count beside the vcpu, a small number: the CPU, or a block of time */
+  constructor(placeOf: (cpu: number) => number = (cpu) => cpu) {
+    this.#placeOf = placeOf;
+  }
 
   begin(setting: CostSetting): void {
     this.#setting = setting;
@@ -83,21 +89,34 @@ export class CostCounter implements EpisodeSink {
     const vcpu = slot.vcpu + 1;
     while (this.#counts.length <= vcpu) this.#counts.push([]);
     const ofVcpu = this.#counts[vcpu]!;
-    let counts = ofVcpu[slot.cpu];
+    const place = this.#placeOf(slot.cpu);
+    let counts = ofVcpu[place];
     if (counts === undefined || counts.length <= node) {
       const larger = new Float64Array(Math.max(256, 2 * node));
       if (counts !== undefined) larger.set(counts);
       counts = larger;
-      ofVcpu[slot.cpu] = counts;
+      ofVcpu[place] = counts;
     }
     counts[node]!++;
   }
 
+  /** Places 2i and 2i+1 have become place i. */
+  fold(): void {
+    for (const ofVcpu of this.#counts)
+      for (let place = 0; place < ofVcpu.length; place++) {
+        const counts = ofVcpu[place];
+        delete ofVcpu[place];
+        if (counts === undefined) continue;
+        const half = ofVcpu[place >> 1];
+        ofVcpu[place >> 1] = half === undefined ? counts : added(half, counts);
+      }
+  }
+
   /**
-   * The operations of those vcpus and CPUs that are wanted, of all unless said otherwise; undefined when no model fits.
+   * The operations of those vcpus and places that are wanted, of all unless said otherwise; undefined when no model fits.
    * To be asked after the end. An interrupt that finds no vcpu has vcpu -1.
    */
-  costs(wanted: (vcpu: number, cpu: number) => boolean = () => true): Costs | undefined {
+  costs(wanted: (vcpu: number, place: number) => boolean = () => true): Costs | undefined {
     const setting = this.#setting;
     const model = setting?.candidates[setting.candidates.length - 1];
     if (setting === undefined || model === undefined) return undefined;
@@ -107,23 +126,29 @@ export class CostCounter implements EpisodeSink {
   }
 
   /** What each different episode of those that are wanted did, and how often it occurred. */
-  derivations(wanted: (vcpu: number, cpu: number) => boolean = () => true): (Derived & { readonly count: number })[] {
+  derivations(wanted: (vcpu: number, place: number) => boolean = () => true): (Derived & { readonly count: number })[] {
     const size = this.#episodes?.trie.size ?? 0;
     return [...this.#sum(size, wanted)].flatMap((count, node) =>
       count === 0 ? [] : [{ ...this.#deriver!.derive(node), count }],
     );
   }
 
-  #sum(size: number, wanted: (vcpu: number, cpu: number) => boolean): Float64Array {
+  #sum(size: number, wanted: (vcpu: number, place: number) => boolean): Float64Array {
     const sum = new Float64Array(size);
     this.#counts.forEach((ofVcpu, vcpu) => {
-      ofVcpu.forEach((counts, cpu) => {
-        if (!wanted(vcpu - 1, cpu)) return;
+      ofVcpu.forEach((counts, place) => {
+        if (!wanted(vcpu - 1, place)) return;
         for (let node = 0; node < Math.min(size, counts.length); node++) sum[node]! += counts[node]!;
       });
     });
     return sum;
   }
+}
+
+function added(a: Float64Array, b: Float64Array): Float64Array {
+  const [larger, smaller] = a.length >= b.length ? [a, b] : [b, a];
+  for (let index = 0; index < smaller.length; index++) larger[index]! += smaller[index]!;
+  return larger;
 }
 
 /** Adds up what episodes did. */

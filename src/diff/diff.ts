@@ -1,6 +1,8 @@
 import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
 import { compareBehaviour } from './behaviour/compare.js';
+import { compareCosts } from './cost/compare.js';
+import { costHighlights } from './cost/highlights.js';
 import type { Diff, DiffFact, DiffVerdict, FindingsDiff } from './facts.js';
 import { diffFindings } from './findings.js';
 import { behaviourHighlights } from './highlights.js';
@@ -37,16 +39,19 @@ export async function* diff(
 
 function compare(old: Side, next: Side, options: DiffOptions): Diff {
   const findings = diffFindings(old.summary, next.summary, options.failOn ?? 'warning');
-  const behaviour = compareBehaviour(
-    { summary: old.summary, behaviour: old.profile.behaviour },
-    { summary: next.summary, behaviour: next.profile.behaviour },
-  );
+  const behaviour = compareBehaviour({ ...old.profile, ...old }, { ...next.profile, ...next });
+  const cost = compareCosts(old.profile.stats, next.profile.stats);
   const latency = diffLatencies(old.profile.stats, next.profile.stats);
   const failures = failing(findings);
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = [...changed(findings), ...behaviourHighlights(behaviour), ...latencyHighlights(latency)];
+  const changes = [
+    ...changed(findings),
+    ...behaviourHighlights(behaviour),
+    ...costHighlights(cost),
+    ...latencyHighlights(latency),
+  ];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -56,6 +61,7 @@ function compare(old: Side, next: Side, options: DiffOptions): Diff {
     new: next.summary,
     findings,
     behaviour,
+    cost,
     latency,
   };
 }

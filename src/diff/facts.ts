@@ -1,5 +1,6 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
 import type { BehaviourDiff } from './behaviour/facts.js';
+import type { CostDiff } from './cost/facts.js';
 import type { LatencyDiff } from './latency/facts.js';
 
 /**
@@ -47,6 +48,7 @@ export interface Diff {
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
   readonly behaviour: BehaviourDiff;
+  readonly cost: CostDiff;
   readonly latency: LatencyDiff;
 }
 

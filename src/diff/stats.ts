@@ -1,5 +1,6 @@
 import type { Naming } from '../check/findings.js';
 import type { ObservedTrace, Observer } from '../check/observe.js';
+import type { CostCounter } from '../cost/costs.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import { Cell } from '../stats/cell.js';
@@ -13,11 +14,24 @@ export class BlockStats implements Observer {
   readonly #collector: Collector;
 
   constructor(naming: Naming, blocks: Blocks) {
-    this.#collector = new Collector(naming, () => {
-      this.cells[blocks.current] ??= new Cell();
-      return this.cells[blocks.current]!;
+    this.#collector = new Collector(naming, {
+      cell: () => {
+        this.cells[blocks.current] ??= new Cell();
+        return this.cells[blocks.current]!;
+      },
+      place: () => blocks.current,
     });
-    blocks.keep({ fold: () => foldMerged(this.cells) });
+    blocks.keep({
+      fold: () => {
+        foldMerged(this.cells);
+        this.#collector.costs.fold();
+      },
+    });
+  }
+
+  /** By vcpu and block. */
+  get costs(): CostCounter {
+    return this.#collector.costs;
   }
 
   /** See `Collector.deadlineError`. */

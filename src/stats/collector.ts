@@ -8,22 +8,10 @@ import type { Machine } from '../machine/machine.js';
 import { nowhere, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
 import { Deadlines } from './deadlines.js';
+import { exitReason } from './reason.js';
 
 /** No such time. */
 const never = Number.NaN;
-
-/** Classes of exceptions are below this (ESR_ELx.EC has six bits). */
-const classes = 64;
-
-/** Why the guest was left, as one number. @param exitClass -1 where the exit has none */
-export function exitReason(exitCode: number, exitClass: number): number {
-  return (exitCode + 1) * (classes + 1) + exitClass + 1;
-}
-
-/** The exit code and class of an `exitReason`. */
-export function reasonParts(reason: number): readonly [exitCode: number, exitClass: number] {
-  return [Math.floor(reason / (classes + 1)) - 1, (reason % (classes + 1)) - 1];
-}
 
 /** What is remembered of a vcpu until the event that ends it. */
 class Clocks {
@@ -41,6 +29,9 @@ class Clocks {
   /** The wakeup that the last expiry is for has been seen. */
   woken = false;
   loadAt = never;
+  putAt = never;
+  /** Kind of the last event. */
+  last: Kind = Kind.lost;
   waitAt = never;
   slept = false;
   /** CLOCK_MONOTONIC deadline of the background timer. */
@@ -53,8 +44,23 @@ class Clocks {
   forget(): void {
     this.reason = -1;
     this.ticked = false;
-    this.exitAt = this.interruptAt = this.expiryAt = this.wakeupAt = this.loadAt = this.waitAt = this.deadline = never;
+    this.exitAt =
+      this.interruptAt =
+      this.expiryAt =
+      this.wakeupAt =
+      this.loadAt =
+      this.putAt =
+      this.waitAt =
+      this.deadline =
+        never;
   }
+}
+
+/** Where to count instead of by vcpu and CPU. */
+export interface Places {
+  cell(vcpu: number, cpu: number): Cell;
+  /** Of costs, beside the vcpu: a small number. */
+  place(cpu: number): number;
 }
 
 /** Counts and measures what the vcpus of a trace do, by vcpu and CPU, in memory that does not grow with the trace. */
@@ -63,16 +69,17 @@ export class Collector implements Observer {
   readonly cells: Cell[][] = [];
   /** By vcpu, who it is; known at the end. */
   names: readonly (VcpuName | null)[] = [];
-  readonly costs = new CostCounter();
+  readonly costs: CostCounter;
   readonly #clocks: Clocks[] = [];
   readonly #naming: Naming;
-  readonly #cellOf: ((vcpu: number, cpu: number) => Cell) | undefined;
+  readonly #places: Places | undefined;
   #deadlines: Deadlines | undefined;
 
-  /** @param cellOf where to count instead of in `cells` */
-  constructor(naming: Naming, cellOf?: (vcpu: number, cpu: number) => Cell) {
+  /** @param places where to count instead of in `cells`, and by CPU */
+  constructor(naming: Naming, places?: Places) {
     this.#naming = naming;
-    this.#cellOf = cellOf;
+    this.#places = places;
+    this.costs = new CostCounter(places?.place);
   }
 
   /** The largest error of a deadline that was measured from, nanoseconds. */
@@ -94,6 +101,7 @@ export class Collector implements Observer {
     const clocks = this.#clocksOf(event.vcpu);
     const cell = this.#cell(event.vcpu, event.cpu);
     this.#measure(event, vcpu, clocks, cell);
+    clocks.last = kind;
     this.#deadlines?.event(event, vcpu, cell);
     const where = placeOf(vcpu, clocks);
     if (where === clocks.where) return;
@@ -103,13 +111,15 @@ export class Collector implements Observer {
       clocks.where = where;
       return;
     }
-    this.#leave(event.vcpu, clocks, event.time);
+    // A put is known to be complete at the next record only, which may be the next load.
+    const time = event.kind === Kind.put_end && clocks.putAt >= clocks.since ? clocks.putAt : event.time;
+    this.#leave(event.vcpu, clocks, time);
     if (where === Where.asleep) {
       cell.counts[Count.sleeps]!++;
       clocks.slept = true;
     }
     clocks.where = where;
-    clocks.since = event.time;
+    clocks.since = time;
     clocks.cpu = event.cpu;
   }
 
@@ -152,6 +162,7 @@ export class Collector implements Observer {
         return;
       case Kind.put:
         counts[Count.puts]!++;
+        clocks.putAt = time;
         clocks.loadAt = never;
         return;
       case Kind.wfx:
@@ -212,6 +223,8 @@ export class Collector implements Observer {
         counts[Count.affinityChanges]!++;
         return;
       case Kind.bg_arm:
+        // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
+        if (clocks.last === Kind.bg_cancel) counts[Count.backgroundCancelled]!--;
         counts[Count.backgroundArmed]!++;
         clocks.deadline = event.expires;
         return;
@@ -219,6 +232,7 @@ export class Collector implements Observer {
         counts[Count.backgroundCancelled]!++;
         return;
       case Kind.bg_expire:
+        if (clocks.last === Kind.bg_cancel) counts[Count.backgroundCancelled]!--;
         counts[Count.backgroundFired]!++;
         clocks.expiryAt = time;
         clocks.woken = false;
@@ -267,7 +281,7 @@ export class Collector implements Observer {
   }
 
   #cell(vcpu: number, cpu: number): Cell {
-    if (this.#cellOf !== undefined) return this.#cellOf(vcpu, cpu);
+    if (this.#places !== undefined) return this.#places.cell(vcpu, cpu);
     while (this.cells.length <= vcpu) this.cells.push([]);
     const cells = this.cells[vcpu]!;
     cells[cpu] ??= new Cell();

@@ -4,12 +4,12 @@ import type { Naming } from '../check/findings.js';
 import type { Input } from '../check/read.js';
 import type { Costs } from '../cost/costs.js';
 import { categories, costKinds } from '../cost/kinds.js';
-import { exceptionClassNames, exitCodeNames } from '../events/exceptions.js';
 import { rules } from '../rules/index.js';
 import { Cell, Count, countNames, latencyNames, Where, whereNames } from './cell.js';
-import { Collector, reasonParts } from './collector.js';
+import { Collector } from './collector.js';
 import type { GroupCosts, Grouping, GroupStats, Measured, StatsFact, TraceStats } from './facts.js';
 import type { Histogram } from './histogram.js';
+import { reasonName } from './reason.js';
 
 /** Options of `stats`. */
 export interface StatsOptions extends Pick<CheckOptions, 'model' | 'host' | 'inputFormat'> {
@@ -117,12 +117,4 @@ function measured(rows: readonly (readonly [string, Histogram | undefined])[]): 
     const times = histogram?.summary();
     return times === undefined ? [] : [{ name, times }];
   });
-}
-
-/** `IRQ`, or the exception class of a trap. */
-function reasonName(reason: number): string {
-  const [code, exitClass] = reasonParts(reason);
-  const name = code < 0 ? 'unknown' : (exitCodeNames[code] ?? `0x${code.toString(16)}`);
-  if (exitClass < 0) return name;
-  return `${name} ${exceptionClassNames.get(exitClass) ?? `0x${exitClass.toString(16)}`}`;
 }

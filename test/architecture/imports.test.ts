@@ -28,6 +28,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'diff/facts',
     'diff/behaviour/facts',
     'diff/behaviour/step',
+    'diff/cost/facts',
     'diff/latency/facts',
     'diff/latency/highlights',
     'diff/noise/level',

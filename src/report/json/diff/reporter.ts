@@ -1,5 +1,6 @@
 import type { TraceFailure, TraceSummary } from '../../../check/facts.js';
 import type { BehaviourDiff } from '../../../diff/behaviour/facts.js';
+import type { CostChange, CostDiff } from '../../../diff/cost/facts.js';
 import type { Diff, DiffFact, LoneFinding } from '../../../diff/facts.js';
 import type { DistributionShift, LatencyDiff } from '../../../diff/latency/facts.js';
 import type { Comparison } from '../../../diff/noise/level.js';
@@ -80,7 +81,12 @@ function latencyReport({ host, latencies, places, ...rest }: LatencyDiff): DiffR
   };
 }
 
-function diffReport({ verdict, because, old, new: next, findings, behaviour, latency }: Diff): DiffReport {
+function costReport({ old, new: next, perEvent, totals }: CostDiff): DiffReport['cost'] {
+  const change = ({ cost, ...rest }: CostChange) => ({ ...rest, cost: comparisonReport(cost) });
+  return { old: { ...old }, new: { ...next }, perEvent: perEvent.map(change), totals: totals.map(change) };
+}
+
+function diffReport({ verdict, because, old, new: next, findings, behaviour, cost, latency }: Diff): DiffReport {
   return {
     verdict,
     because: [...because],
@@ -96,6 +102,7 @@ function diffReport({ verdict, because, old, new: next, findings, behaviour, lat
       })),
     },
     behaviour: behaviourReport(behaviour),
+    cost: costReport(cost),
     latency: latencyReport(latency),
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { costKinds } from '../../../cost/kinds.js';
 import { anchors } from '../../../diff/behaviour/step.js';
 import { kindNames } from '../../../events/kinds.js';
 import { latencyNames, whereNames } from '../../../stats/cell.js';
@@ -127,6 +128,21 @@ const latency = z
   })
   .describe('How long things take; durations in nanoseconds.');
 
+const costBasis = z.object({
+  model: z.string().nullable().describe('The model by whose design costs are told; null where none fits.'),
+  runs: count.describe("Runs of the kernel's code."),
+  assumed: z.record(z.string(), count).describe('Runs whose cost depends on a guard that nothing tells, by guard.'),
+});
+const costChange = z.object({
+  kind: z.enum(costKinds as [string, ...string[]]),
+  per: z.string().describe('A category of runs (entry, load, …), tick, or guest second.'),
+  cost: comparison,
+  differs: z.boolean().describe('Beyond noise.'),
+});
+const cost = z
+  .object({ old: costBasis, new: costBasis, perEvent: z.array(costChange), totals: z.array(costChange) })
+  .describe("What the kernel's timer code had to do, by the design that fits each recording.");
+
 const diff = z.object({
   verdict: z.enum(['same', 'changed', 'failed', 'inconclusive']),
   because: z.array(z.string()).describe('Why the verdict is what it is; the reasons of a failure first.'),
@@ -134,6 +150,7 @@ const diff = z.object({
   new: side,
   findings,
   behaviour,
+  cost,
   latency,
 });
 

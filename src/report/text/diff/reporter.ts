@@ -6,6 +6,7 @@ import type { TextStyle } from '../finding.js';
 import { failureLines } from '../run.js';
 import type { Theme } from '../theme.js';
 import { behaviourLines } from './behaviour.js';
+import { costLines } from './cost.js';
 import { findingsLines } from './findings.js';
 import { headLines } from './head.js';
 import { latencyLines } from './latency.js';
@@ -15,6 +16,7 @@ function diffLines(diff: Diff, style: TextStyle): string[] {
     headLines(diff, style),
     findingsLines(diff, style),
     behaviourLines(diff.behaviour, style),
+    costLines(diff.cost, style),
     latencyLines(diff.latency, style),
   ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
