@@ -5,6 +5,7 @@ import type { VcpuState } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
+import { always, type HandlerWhen, Occasion } from '../rules/occasion.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Timing, type TimingSetup } from '../timing/timing.js';
 import { Coverage } from './coverage.js';
@@ -62,6 +63,25 @@ interface Pending {
   readonly episode: OpenEpisode | undefined;
 }
 
+/** The handlers of one kind of event, in the order of the rules. */
+class Handlers {
+  readonly #occasions: Occasion[] = [];
+  readonly #handlers: Handler[] = [];
+
+  add(handler: Handler | HandlerWhen): void {
+    const isPlain = typeof handler === 'function';
+    this.#occasions.push(isPlain ? always : handler.occasion);
+    this.#handlers.push(isPlain ? handler : handler.handler);
+  }
+
+  /** Calls those for which there is an occasion. */
+  call(event: TimerEvent): void {
+    const occasions = this.#occasions;
+    const handlers = this.#handlers;
+    for (let i = 0; i < occasions.length; i++) if (occasions[i]!.count > 0) handlers[i]!(event);
+  }
+}
+
 /**
  * Replays attributed events: for each, the rules' `before` handlers, the model's step, the rules' `after` handlers.
  * Handlers stand in flat tables by event kind.
@@ -74,12 +94,15 @@ export class Judge {
   readonly #setup: JudgeSetup;
   readonly #steps: ReturnType<typeof stepTable>;
   readonly #isWorldSwitch: boolean;
-  readonly #before: Handler[][] = kindNames.map(() => []);
-  readonly #after: Handler[][] = kindNames.map(() => []);
+  readonly #before = kindNames.map(() => new Handlers());
+  readonly #after = kindNames.map(() => new Handlers());
   readonly #ends: Handler[] = [];
   /** Violations that go on, by what they have begun. */
   readonly #episodes = new Set<OpenEpisode>();
   readonly #gaps: Gaps;
+  /** By kind: the occasion that the trace has recorded it, as of so many kinds and sources seen. */
+  readonly #occasions = new Map<Kind, Occasion>();
+  #kindsSeen = -1;
   /** CPUs on which vcpus were loaded. */
   readonly #hosts = new Set<number>();
   #serial = 0;
@@ -114,9 +137,9 @@ export class Judge {
     event.serial = ++this.#serial;
     this.#gaps.event(event);
     this.timing.event(event);
-    const before = this.#before[kind] as Handler[];
-    for (let i = 0; i < before.length; i++) (before[i] as Handler)(event);
+    if (this.#kindsSeen !== this.#setup.kindsSeen()) this.#look();
     const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
+    (this.#before[kind] as Handlers).call(event);
     const step = this.#steps[kind];
     if (step !== undefined) step(machine, machine.cpu(cpu), vcpu, event);
     if (vcpu !== undefined) {
@@ -128,8 +151,7 @@ export class Judge {
     if (kind === Kind.load) this.#hosts.add(cpu);
     machine.remember(event, vcpu);
     this.#setup.observer?.event(event, machine);
-    const after = this.#after[kind] as Handler[];
-    for (let i = 0; i < after.length; i++) (after[i] as Handler)(event);
+    (this.#after[kind] as Handlers).call(event);
     if (this.#pending.length > 0) this.#report(event);
   }
 
@@ -147,6 +169,19 @@ export class Judge {
     for (const episode of this.#episodes) episode.end('trace-end');
     this.#episodes.clear();
     this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]));
+  }
+
+  /** The occasion that the trace has recorded a kind. */
+  #occasion(kind: Kind): Occasion {
+    const occasion = this.#occasions.get(kind) ?? new Occasion();
+    this.#occasions.set(kind, occasion);
+    return occasion;
+  }
+
+  /** The trace has shown something new. */
+  #look(): void {
+    this.#kindsSeen = this.#setup.kindsSeen();
+    for (const [kind, occasion] of this.#occasions) occasion.count = this.#setup.records(kind) ? 1 : 0;
   }
 
   #severity(rule: Rule): Severity | 'off' | undefined {
@@ -174,6 +209,7 @@ export class Judge {
       maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
       timing: this.timing,
       records: (kind) => this.#setup.records(kind),
+      recorded: (kind) => this.#occasion(kind),
       hold: (event) => {
         if (needs.met()) coverage.hold(event);
         else coverage.undecide(event, needs.reason);
@@ -191,7 +227,7 @@ export class Judge {
       [this.#after, handlers.after],
     ] as const) {
       for (const [name, handler] of Object.entries(part ?? {}))
-        (table[kindNames.indexOf(name as KindName)] as Handler[]).push(handler);
+        (table[kindNames.indexOf(name as KindName)] as Handlers).add(handler);
     }
     if (handlers.end !== undefined) this.#ends.push(handlers.end);
   }

@@ -39,7 +39,7 @@ function sourcesOf(run: TraceRun, conditions: readonly ConditionSummary[]): Sour
     const records = run.sourceCounts[index]!;
     return records > 0 ? [{ name, records, use: 'used' as const }] : [];
   });
-  return [...used, ...others].sort((a, b) => b.records - a.records || a.name.localeCompare(b.name));
+  return [...used, ...others].sort((a, b) => b.records - a.records || (a.name < b.name ? -1 : 1));
 }
 
 /** What a recording could be made to tell next time. */

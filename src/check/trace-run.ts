@@ -316,6 +316,13 @@ export class TraceRun extends Intake {
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
       ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
+    this.#observer?.begin?.({
+      candidates: choice.candidates,
+      host: choice.host,
+      kernel: () => this.recording.kernel,
+      timing: this.#judge.timing,
+      records: (kind) => this.#records(kind),
+    });
     const judge = this.#judge;
     const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));
     this.recording.guests?.forEach(({ vcpus }, vm) => {

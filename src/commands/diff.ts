@@ -18,11 +18,17 @@ compared by fingerprint. Times, pids, addresses and the numbers of vcpus do not 
   { "expect": [
       { "finding": "irq-not-repeated-while-level-high", "is": "gone" },
       { "event": "update_irq 1", "occurs": "never", "after": ["exit"], "says": "update_irq before exit" },
-      { "rate": "exits", "per": "tick", "is": "not higher", "by": 10 } ] }
+      { "cost": "distributor write", "occurs": "never", "at": ["entry"] },
+      { "cost": "cntvoff_write", "occurs": "only", "at": ["load", "put"] },
+      { "rate": "exits", "per": "tick", "is": "not higher", "by": 10 },
+      { "latency": "deadline-to-entry", "quantile": "p99", "is": "not higher" } ] }
 
 --fail-on takes, as often as wanted:
   info, warning, error   new findings of this severity or a higher one (default: warning)
-  rate:NAME>10%          NAME per tick of the guest; rate:NAME/entry>10% per entry, /exit per exit
+  rate:NAME>10%          exits, 'exits WFx', interrupts, 'update_irq 1', … per tick; rate:NAME/entry>10% per entry, /exit per exit
+  cost>5%                operations that hardware and hrtimers have to do, per tick; cost:NAME>5% of a kind or group of them,
+                         cost:NAME@load>5% at each load (or entry, exit, put, block, interrupt, …)
+  p99:NAME>20%           a latency's quantile, p50, p90 or p99: deadline-to-entry, wakeup-to-load, …
 A figure fails when it grows by more than that, beyond noise, and when it cannot be evaluated.
 
 Exit codes:

@@ -12,6 +12,7 @@ export interface ReplayCommandOptions {
   readonly to?: number;
   readonly around?: string;
   readonly window: number;
+  readonly effects: boolean;
   readonly verbose?: boolean;
   readonly step?: boolean;
   readonly model?: ModelId;
@@ -56,6 +57,8 @@ its virtual timer is in hardware or in memory, CTL (E enable, I imask, S istatus
 while the guest may have changed them), the line's level as a waveform, the background timer. What has changed has a
 star behind it, and is bold where there are colours.
 Before an event, + says that it follows from records, ~ that it is placed by a neighbouring record.
+Below an event is what the kernel's timer code did until its next record, by the model that fits: = a record of its own
+shows it, + it follows from what is known, ? nothing tells and the usual case is taken.
 
 Exit codes:
   0    every input could be read
@@ -89,7 +92,8 @@ export function registerReplay(program: Command, context: CommandContext): void 
       ).conflicts(['from', 'to']),
     )
     .option('--window <ms>', 'how far before and after it', milliseconds, 1)
-    .option('-v, --verbose', 'also each record, and its thread')
+    .option('--no-effects', 'without what the model did between the events')
+    .option('-v, --verbose', "also each record, its thread, and effects that only change the kernel's memory")
     .option('--step', 'a page at a time, forward and back; needs a terminal')
     .addOption(new Option('--model <id>', 'kernel model (default: chosen by the trace)').choices(modelIds))
     .addOption(new Option('--host <type>', 'host type (default: chosen by the trace)').choices(['vhe', 'nvhe']))

@@ -1,6 +1,8 @@
 import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
 import { compareBehaviour } from './behaviour/compare.js';
+import { compareCosts } from './cost/compare.js';
+import { costHighlights } from './cost/highlights.js';
 import { readDivergence } from './divergence/reread.js';
 import { evaluate, evaluateLimit, isNamed } from './expect/evaluate.js';
 import { Figures } from './expect/figures.js';
@@ -20,6 +22,8 @@ import type {
 } from './facts.js';
 import { diffFindings } from './findings.js';
 import { behaviourHighlights } from './highlights.js';
+import { latencyHighlights } from './latency/highlights.js';
+import { diffLatencies } from './latency/latency.js';
 import { readSide, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
@@ -57,11 +61,10 @@ export async function* diff(
 
 function compare(old: Side, next: Side, divergence: Divergence, options: DiffOptions): Diff {
   const findings = diffFindings(old.summary, next.summary, options.failOn ?? 'warning');
-  const behaviour = compareBehaviour(
-    { summary: old.summary, behaviour: old.profile.behaviour },
-    { summary: next.summary, behaviour: next.profile.behaviour },
-  );
-  const figures = new Figures({ old, new: next });
+  const behaviour = compareBehaviour({ ...old.profile, ...old }, { ...next.profile, ...next });
+  const cost = compareCosts(old.profile.stats, next.profile.stats);
+  const latency = diffLatencies(old.profile.stats, next.profile.stats);
+  const figures = new Figures({ old, new: next }, latency);
   const { expect, limits: given = [] } = options;
   const expectations =
     expect === undefined
@@ -69,14 +72,19 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
       : {
           source: expect.source,
           declared: expect.expect.map((one) => evaluate(one, figures, findings, next.summary.rules)),
-          undeclared: undeclared(expect.expect, { findings, behaviour }),
+          undeclared: undeclared(expect.expect, { findings, behaviour, cost, latency }),
         };
   const limits = given.map((limit) => evaluateLimit(limit, figures));
   const failures = [...failing(findings, expect), ...broken(expectations, limits)];
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = [...changed(findings, divergence), ...behaviourHighlights(behaviour)];
+  const changes = [
+    ...changed(findings, divergence),
+    ...behaviourHighlights(behaviour),
+    ...costHighlights(cost),
+    ...latencyHighlights(latency),
+  ];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -86,6 +94,8 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
     new: next.summary,
     findings,
     behaviour,
+    cost,
+    latency,
     divergence,
     expectations,
     limits,

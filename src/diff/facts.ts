@@ -1,7 +1,9 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
 import type { BehaviourDiff } from './behaviour/facts.js';
+import type { CostDiff } from './cost/facts.js';
 import type { Divergence } from './divergence/facts.js';
 import type { ExpectationsDiff, LimitOutcome } from './expect/facts.js';
+import type { LatencyDiff } from './latency/facts.js';
 
 export type * from './divergence/facts.js';
 export type * from './expect/facts.js';
@@ -55,6 +57,8 @@ export interface Diff {
   readonly expectations: ExpectationsDiff | null;
   readonly limits: readonly LimitOutcome[];
   readonly behaviour: BehaviourDiff;
+  readonly cost: CostDiff;
+  readonly latency: LatencyDiff;
 }
 
 type RunEnd = Extract<Fact, { type: 'run-end' }>;

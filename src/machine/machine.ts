@@ -32,6 +32,7 @@ export class Machine {
   forwarded: Known = unknown;
   /** Time of the last event, nanoseconds since the trace began. */
   now = 0;
+  readonly #newcomers: ((vcpu: VcpuState) => void)[] = [];
 
   cpu(index: number): CpuState {
     return this.cpus[index] ?? this.#addCpus(index);
@@ -57,13 +58,22 @@ export class Machine {
     if (rememberedByVcpu[kind] === 1) keep(vcpu.last, event);
   }
 
+  /** Tells of every vcpu, as soon as the first event of it is at hand. */
+  whenAdded(listener: (vcpu: VcpuState) => void): void {
+    this.#newcomers.push(listener);
+  }
+
   #addCpus(index: number): CpuState {
     for (let i = this.cpus.length; i <= index; i++) this.cpus.push(new CpuState(i));
     return this.cpus[index] as CpuState;
   }
 
   #addVcpus(index: number): VcpuState {
-    for (let i = this.vcpus.length; i <= index; i++) this.vcpus.push(new VcpuState(i));
+    for (let i = this.vcpus.length; i <= index; i++) {
+      const vcpu = new VcpuState(i);
+      this.vcpus.push(vcpu);
+      for (const listener of this.#newcomers) listener(vcpu);
+    }
     return this.vcpus[index] as VcpuState;
   }
 

@@ -1,4 +1,5 @@
 import type { VcpuName } from '../check/facts.js';
+import type { Mark } from '../cost/derive.js';
 import { formatU64 } from '../events/u64.js';
 import { type Known, nowhere, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 
@@ -15,6 +16,20 @@ export interface TimerState {
   readonly level: string;
   readonly backgroundTimer: string;
   readonly place: string;
+}
+
+/** What the kernel of the model did after an event, and before the next one of the same run of its functions. */
+export interface MomentEffect {
+  /** Operation of the design, `wr_cval`. */
+  readonly operation: string;
+  /** As the models print it, with its operand and timer. */
+  readonly text: string;
+  /** The kernel's function. */
+  readonly kernel: string;
+  /** It only changes what the kernel keeps in memory. */
+  readonly inMemory: boolean;
+  /** A record of its own shows it, it follows from what is known, or the usual case was taken where nothing tells. */
+  readonly mark: Mark;
 }
 
 /** One event of a replay: what happened, and what the machine knows since. */
@@ -39,6 +54,8 @@ export interface Moment {
   readonly state: TimerState | null;
   /** Names of the fields of `state` that are other than after the vcpu's event before. */
   readonly changed: readonly (keyof TimerState)[];
+  /** What followed it until the next event of its run. */
+  readonly effects: readonly MomentEffect[];
 }
 
 function known(value: Known, whenYes: string, whenNo: string): string {

@@ -2,13 +2,14 @@ import { check } from '../check/check.js';
 import { describeCertainty, describeEvent } from '../check/describe.js';
 import type { CheckOptions, Fact } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
-import type { Observer } from '../check/observe.js';
+import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { Input } from '../check/read.js';
 import { Timer, type TimerEvent, timerNames } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { rules } from '../rules/index.js';
-import { changes, type Moment, stateOf, type TimerState } from './moment.js';
+import { Effects, type Host } from './effects.js';
+import { changes, type Moment, type MomentEffect, stateOf, type TimerState } from './moment.js';
 
 /** Which events are shown; each condition narrows the choice. */
 export interface Selection {
@@ -24,40 +25,70 @@ export interface Selection {
 /** Options of `replay`. */
 export interface ReplayOptions extends Pick<CheckOptions, 'model' | 'host' | 'inputFormat'> {
   readonly select?: Selection;
+  /** Whether moments have the effects of the model that follow them; default true. */
+  readonly effects?: boolean;
 }
 
 /** A fact of a replay. */
 export type ReplayFact = Fact | { readonly type: 'moment'; readonly path: string; readonly moment: Moment };
 
+/** Most moments that wait for what follows them. */
+const mostWaiting = 4096;
+
+/** A moment whose effects are not complete. */
+interface Waiting extends Host {
+  readonly moment: Moment;
+}
+
 /** Makes moments of the events that were selected. */
 class Recorder implements Observer {
-  /** Those that wait to be yielded. */
-  readonly moments: Moment[] = [];
+  /** Those that may still get effects, and those behind them. */
+  readonly #waiting: Waiting[] = [];
+  readonly #effects: Effects | undefined;
   readonly #naming: Naming;
   readonly #select: Selection;
   readonly #kinds: ReadonlySet<number> | undefined;
   /** By vcpu, the state after its last event, selected or not. */
   readonly #states: (TimerState | undefined)[] = [];
 
-  constructor(naming: Naming, select: Selection) {
+  constructor(naming: Naming, select: Selection, withEffects: boolean) {
     this.#naming = naming;
     this.#select = select;
+    if (withEffects) this.#effects = new Effects();
     this.#kinds = select.kinds === undefined ? undefined : new Set(select.kinds.map((name) => Kind[name]));
   }
 
+  begin(trace: ObservedTrace): void {
+    this.#effects?.begin(trace);
+  }
+
   event(event: TimerEvent, machine: Machine): void {
-    const isShown = this.#isSelected(event);
-    if (event.vcpu < 0) {
-      if (isShown) this.#show(event, null, []);
-      return;
-    }
+    const waiting = this.#isSelected(event) ? this.#moment(event, machine) : undefined;
+    if (waiting === undefined && event.vcpu >= 0) this.#state(event, machine);
+    this.#effects?.event(event, machine, waiting);
+    if (waiting !== undefined) this.#waiting.push(waiting);
+  }
+
+  end(): void {
+    this.#effects?.end();
+    for (const waiting of this.#waiting) waiting.open = 0;
+  }
+
+  /** Moments that are complete, in their order. */
+  take(): Moment[] {
+    const waiting = this.#waiting;
+    const open = waiting.findIndex(({ open }) => open > 0);
+    const count = open < 0 ? waiting.length : Math.max(open, waiting.length - mostWaiting);
+    return waiting.splice(0, count).map(({ moment }) => moment);
+  }
+
+  /** What is known after the event, and what of it is other than after the one before. */
+  #state(event: TimerEvent, machine: Machine): Pick<Moment, 'state' | 'changed'> {
     const before = this.#states[event.vcpu];
     const state = stateOf(machine.vcpu(event.vcpu));
     this.#states[event.vcpu] = state;
-    if (isShown) this.#show(event, state, changes(before, state));
+    return { state, changed: changes(before, state) };
   }
-
-  end(): void {}
 
   #isSelected(event: TimerEvent): boolean {
     const { cpu, from, to, vcpu } = this.#select;
@@ -76,9 +107,11 @@ class Recorder implements Observer {
     return name !== null && name.id === id && (vm === undefined || name.vm === vm);
   }
 
-  #show(event: TimerEvent, state: TimerState | null, changed: Moment['changed']): void {
+  #moment(event: TimerEvent, machine: Machine): Waiting {
     const naming = this.#naming;
-    this.moments.push({
+    const { state, changed } = event.vcpu < 0 ? { state: null, changed: [] } : this.#state(event, machine);
+    const effects: MomentEffect[] = [];
+    const moment: Moment = {
       time: naming.time(event.time),
       position: naming.position(event.position),
       cpu: event.cpu,
@@ -91,7 +124,9 @@ class Recorder implements Observer {
       certainty: describeCertainty(event),
       state,
       changed,
-    });
+      effects,
+    };
+    return { moment, effects, open: 0 };
   }
 }
 
@@ -105,17 +140,17 @@ export async function* replay(
   inputs: readonly Input[],
   options: ReplayOptions = {},
 ): AsyncGenerator<ReplayFact, void, undefined> {
-  const { select = {}, ...others } = options;
+  const { select = {}, effects = true, ...others } = options;
   let recorder: Recorder | undefined;
   const observe = (naming: Naming) => {
-    recorder = new Recorder(naming, select);
+    recorder = new Recorder(naming, select, effects);
     return recorder;
   };
   const off = Object.fromEntries(rules.map(({ id }) => [id, 'off' as const]));
   let path = '';
   for await (const fact of check(inputs, { ...others, rules: off, observe })) {
     if (fact.type === 'trace-start') path = fact.path;
-    for (const moment of recorder?.moments.splice(0) ?? []) yield { type: 'moment', path, moment };
+    for (const moment of recorder?.take() ?? []) yield { type: 'moment', path, moment };
     yield fact;
   }
 }

@@ -2,6 +2,7 @@ import { Certainty, Context, canFire, type TimerEvent } from '../events/event.js
 import { Kind } from '../events/kinds.js';
 import { no, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because, type Handler } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, givenCounter, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
@@ -271,10 +272,10 @@ export default defineRule({
           else if (waiting === unknown) context.undecided(event, because.initial);
           else violate(event, vcpu, 'not-waiting');
         },
-        entry: entered,
-        bg_cancel: entered,
-        sched_switch: left,
-        put: left,
+        entry: when(emulating.occasion, entered),
+        bg_cancel: when(emulating.occasion, entered),
+        sched_switch: when(emulating.occasion, left),
+        put: when(emulating.occasion, left),
         lost() {
           emulating.each((arm, vcpu) => {
             context.undecided(arm, because.initial);

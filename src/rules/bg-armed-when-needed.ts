@@ -2,6 +2,7 @@ import { canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, durationText, everyTracedModel, Slots, timerText, vcpuName } from './support.js';
 
@@ -77,12 +78,12 @@ export default defineRule({
     }
 
     function wake(event: TimerEvent): void {
-      if (missing.get(event.vcpu) !== undefined) woken[event.vcpu] ??= event.time;
+      if (event.vcpu >= 0 && missing.get(event.vcpu) !== undefined) woken[event.vcpu] ??= event.time;
     }
 
     /** The wait is over. */
     function conclude(event: TimerEvent, vcpu: number): void {
-      if (missing.isEmpty || vcpu < 0) return;
+      if (vcpu < 0) return;
       const save = missing.take(vcpu);
       if (save === undefined) return;
       context.violate(event, {
@@ -99,6 +100,8 @@ export default defineRule({
         at: save,
       });
     }
+
+    const over = (event: TimerEvent) => conclude(event, event.vcpu);
 
     function drop(vcpu: number, reason: string): void {
       const save = missing.take(vcpu);
@@ -119,26 +122,16 @@ export default defineRule({
           woken[event.vcpu] = undefined;
           missing.set(event.vcpu, save);
         },
-        bg_arm(event) {
+        bg_arm: when(missing.occasion, (event) => {
           // An interrupt in the middle of the put has ended it too early.
           const save = event.vcpu >= 0 ? missing.take(event.vcpu) : undefined;
           if (save !== undefined) context.hold(save);
-        },
-        wakeup(event) {
-          if (!missing.isEmpty && event.vcpu >= 0) wake(event);
-        },
-        load(event) {
-          if (!missing.isEmpty && event.vcpu >= 0) wake(event);
-        },
-        halt_end(event) {
-          conclude(event, event.vcpu);
-        },
-        unschedule(event) {
-          conclude(event, event.vcpu);
-        },
-        entry(event) {
-          conclude(event, event.vcpu);
-        },
+        }),
+        wakeup: when(missing.occasion, wake),
+        load: when(missing.occasion, wake),
+        halt_end: when(missing.occasion, over),
+        unschedule: when(missing.occasion, over),
+        entry: when(missing.occasion, over),
         lost() {
           for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
         },

@@ -2,6 +2,7 @@ import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js'
 import { Kind } from '../events/kinds.js';
 import type { VcpuState } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, isSameValue, isZeroValue, Slots, valueText, vcpuName } from './support.js';
 
@@ -157,10 +158,11 @@ export default defineRule({
       before: {
         load: show,
         timer_load: show,
-        timer_put: show,
-        put: show,
-        flush: show,
-        sync: show,
+        // Only a load shows what is to be written.
+        timer_put: when(doubtful.occasion, show),
+        put: when(doubtful.occasion, show),
+        flush: when(doubtful.occasion, show),
+        sync: when(doubtful.occasion, show),
         lost() {
           shown.each((_, vcpu) => {
             shown.clear(vcpu);
@@ -175,8 +177,7 @@ export default defineRule({
           written[event.vcpu] = event.serial;
           if (!isZeroValue(event)) shifted[event.vcpu] = true;
         },
-        entry(event) {
-          if (!context.records(Kind.set_cntvoff)) return;
+        entry: when(context.recorded(Kind.set_cntvoff), (event) => {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           const found = machine.cpu(event.cpu).last[Kind.set_cntvoff];
@@ -208,7 +209,7 @@ export default defineRule({
             return context.undecided(event, workaround);
           if (context.records(Kind.user_write)) return wrong(event, event, expected);
           if (doubtful.get(event.vcpu) === undefined) doubtful.set(event.vcpu, event);
-        },
+        }),
       },
       end() {
         doubtful.each((event) => {

@@ -2,6 +2,7 @@ import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, isZeroValue, valueText, vcpuName } from './support.js';
 
@@ -85,7 +86,7 @@ export default defineRule({
     const onlyNvhe = notOnVhe.includes(model.id);
 
     function judge(event: TimerEvent, message: string): void {
-      if (event.vcpu < 0 || !context.records(Kind.set_cntvoff)) return;
+      if (event.vcpu < 0) return;
       const found = machine.cpu(event.cpu).last[Kind.set_cntvoff];
       if (!found.hasValue) return context.undecided(event, because.initial);
       if (isZeroValue(found)) return context.hold(event);
@@ -104,8 +105,9 @@ export default defineRule({
       });
     }
 
-    const leave = (event: TimerEvent) => judge(event, 'left');
-    const exit = (event: TimerEvent) => judge(event, 'left-by-exit');
+    const recorded = context.recorded(Kind.set_cntvoff);
+    const leave = when(recorded, (event) => judge(event, 'left'));
+    const exit = when(recorded, (event) => judge(event, 'left-by-exit'));
     return { before: isWorldSwitch ? { exit } : { put_end: leave } };
   },
 });

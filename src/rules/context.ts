@@ -3,6 +3,7 @@ import type { Kind, KindName } from '../events/kinds.js';
 import type { Host, Machine } from '../machine/machine.js';
 import type { Model, ModelId } from '../models/model.js';
 import type { Timing } from '../timing/timing.js';
+import type { HandlerWhen, Occasion } from './occasion.js';
 import type { Severity } from './rule.js';
 
 /** What a rule reports when its invariant does not hold. */
@@ -77,6 +78,8 @@ export interface RuleContext {
   readonly timing: Timing;
   /** Whether the trace has recorded an event kind so far, the look-ahead of the run included. */
   records(kind: Kind): boolean;
+  /** There is one from the moment at which the trace has recorded an event kind. */
+  recorded(kind: Kind): Occasion;
   /** The invariant was evaluated and held. */
   hold(event: TimerEvent): void;
   /** It was evaluated and could not be decided; the reason is a constant sentence. */
@@ -93,8 +96,8 @@ export type Handler = (event: TimerEvent) => void;
 
 /** A rule's handlers: by event kind, before or after the model has applied the event. */
 export interface RuleHandlers {
-  readonly before?: Readonly<Partial<Record<KindName, Handler>>>;
-  readonly after?: Readonly<Partial<Record<KindName, Handler>>>;
+  readonly before?: Readonly<Partial<Record<KindName, Handler | HandlerWhen>>>;
+  readonly after?: Readonly<Partial<Record<KindName, Handler | HandlerWhen>>>;
   /** The trace has ended; the event only carries the last time and position. */
   readonly end?: Handler;
 }

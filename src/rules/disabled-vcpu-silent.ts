@@ -1,6 +1,6 @@
-import type { TimerEvent } from '../events/event.js';
 import { type KindName, kindNames } from '../events/kinds.js';
-import { because, type Handler } from './context.js';
+import { because } from './context.js';
+import { type HandlerWhen, Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, vcpuName } from './support.js';
 
@@ -70,27 +70,26 @@ export default defineRule({
     const { machine } = context;
     /** The first noise of a vcpu whose enabling has not been seen. */
     const noise = new Slots();
-    /** Vcpus that have run or been judged: an enable of them is a repetition. */
-    const settled: boolean[] = [];
-    const keep: Handler = (event: TimerEvent) => {
-      if (event.vcpu >= 0 && settled[event.vcpu] !== true && noise.get(event.vcpu) === undefined)
-        noise.set(event.vcpu, event);
-    };
-    const settle: Handler = (event) => {
-      if (event.vcpu >= 0) settled[event.vcpu] = true;
-    };
+    /** Vcpus that have neither run nor been judged: an enable of any other is a repetition. */
+    const fresh = new Marks();
+    machine.whenAdded((vcpu) => fresh.add(vcpu.index));
+    const keep = when(fresh.occasion, (event) => {
+      if (fresh.has(event.vcpu) && noise.get(event.vcpu) === undefined) noise.set(event.vcpu, event);
+    });
+    const settle = when(fresh.occasion, (event) => {
+      fresh.delete(event.vcpu);
+    });
     return {
       before: {
-        ...(Object.fromEntries(noisy.map((kind) => [kind, keep])) as Partial<Record<KindName, Handler>>),
+        ...(Object.fromEntries(noisy.map((kind) => [kind, keep])) as Partial<Record<KindName, HandlerWhen>>),
         entry: settle,
         exit: settle,
         lost() {
-          for (const vcpu of machine.vcpus) settled[vcpu.index] = true;
+          for (const vcpu of machine.vcpus) fresh.delete(vcpu.index);
         },
         enable(event) {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
-          if (settled[event.vcpu] === true) return;
-          settled[event.vcpu] = true;
+          if (!fresh.delete(event.vcpu)) return;
           const first = noise.get(event.vcpu);
           if (first === undefined) return context.hold(event);
           context.violate(event, {

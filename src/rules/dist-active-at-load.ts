@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
 import { because, type RuleContext, type RuleHandlers } from './context.js';
+import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, Slots, timerText, vcpuName } from './support.js';
 
@@ -192,8 +193,8 @@ export default defineRule({
     const timers: LoadedTimer[] = [];
     /** By CPU: the context whose level was reported last in a load, for an active-state write of unknown irq. */
     const latest: number[] = [];
-    /** By vcpu: whether its load has left anything to forget. */
-    const begun: boolean[] = [];
+    /** Vcpus whose load has left anything to forget. */
+    const begun = new Marks();
     /** By vcpu: loaded with its timer enabled, and neither entered nor put since. */
     const open: boolean[] = [];
     /** By vcpu: bits of the timers whose active state its load has written. */
@@ -220,15 +221,14 @@ export default defineRule({
 
     function state(vcpu: number, timer: number): LoadedTimer {
       const key = vcpu * contextCount + timer;
-      begun[vcpu] = true;
+      begun.add(vcpu);
       timers[key] ??= new LoadedTimer();
       return timers[key] as LoadedTimer;
     }
 
     /** The guest ran or the vcpu left: the next load starts afresh. */
     function afresh(event: TimerEvent): void {
-      if (event.vcpu < 0 || begun[event.vcpu] !== true) return;
-      begun[event.vcpu] = false;
+      if (!begun.delete(event.vcpu)) return;
       for (let timer = 0; timer < contextCount; timer++) {
         const loaded = timers[event.vcpu * contextCount + timer];
         if (loaded === undefined) continue;
@@ -257,7 +257,7 @@ export default defineRule({
         },
         entry(event) {
           complete(event);
-          if (event.vcpu < 0 || begun[event.vcpu] !== true) return;
+          if (!begun.has(event.vcpu)) return;
           if (!context.records(Kind.set_active)) {
             for (let timer = 0; timer < contextCount; timer++) {
               const loaded = timers[event.vcpu * contextCount + timer];
@@ -267,12 +267,12 @@ export default defineRule({
           }
           afresh(event);
         },
-        exit: afresh,
+        exit: when(begun.occasion, afresh),
         put(event) {
           if (event.vcpu >= 0) open[event.vcpu] = false;
           afresh(event);
         },
-        put_end: afresh,
+        put_end: when(begun.occasion, afresh),
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
           if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;

@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { Answer, Evidence, type Listener } from '../timing/line.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cvalText, durationText, everyTracedModel, givenCounter, Slots, timerText, vcpuName } from './support.js';
 
@@ -166,7 +167,7 @@ export default defineRule({
     }
 
     function wake(event: TimerEvent): void {
-      if (asleep.isEmpty || event.vcpu < 0) return;
+      if (event.vcpu < 0) return;
       const save = asleep.take(event.vcpu);
       if (save === undefined) return;
       const vcpu = machine.vcpu(event.vcpu);
@@ -198,11 +199,11 @@ export default defineRule({
           if (save === undefined || (save.ctl & Ctl.istatus) !== 0) return;
           if (vcpu.last[Kind.bg_arm].serial > vcpu.last[Kind.put].serial) asleep.set(event.vcpu, save);
         },
-        wakeup: wake,
-        load: wake,
+        wakeup: when(asleep.occasion, wake),
+        load: when(asleep.occasion, wake),
         // Where no restore shows the load, the end of the wait does.
-        halt_end: wake,
-        entry: wake,
+        halt_end: when(asleep.occasion, wake),
+        entry: when(asleep.occasion, wake),
         lost() {
           for (const vcpu of machine.vcpus) {
             const save = asleep.take(vcpu.index);

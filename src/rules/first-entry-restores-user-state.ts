@@ -2,6 +2,7 @@ import { Certainty } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { unknown, yes } from '../machine/state.js';
 import { because, type RuleContext } from './context.js';
+import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModelSinceRfc, loadPutModels, vcpuName } from './support.js';
 
@@ -61,17 +62,17 @@ export default defineRule({
   create(context) {
     const { machine } = context;
     /** By vcpu: whether its first entry after an enable is still to come. */
-    const expected: boolean[] = [];
+    const expected = new Marks();
     return {
       before: {
         enable(event) {
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           // A vcpu that has run before is enabled already: kvm_timer_enable returns at once.
-          expected[event.vcpu] = machine.vcpu(event.vcpu).enabled !== yes;
+          if (machine.vcpu(event.vcpu).enabled === yes) expected.delete(event.vcpu);
+          else expected.add(event.vcpu);
         },
-        entry(event) {
-          if (event.vcpu < 0 || expected[event.vcpu] !== true) return;
-          expected[event.vcpu] = false;
+        entry: when(expected.occasion, (event) => {
+          if (event.vcpu < 0 || !expected.delete(event.vcpu)) return;
           const vcpu = machine.vcpu(event.vcpu);
           const load = vcpu.last[Kind.load];
           if (!context.model.recordsSaveRestore && (load.serial === 0 || load.certainty >= Certainty.approximate))
@@ -87,7 +88,7 @@ export default defineRule({
             data: { vcpu: vcpuName(machine, event.vcpu) },
             witness: [vcpu.last[Kind.user_write], vcpu.last[Kind.load], vcpu.last[Kind.enable]],
           });
-        },
+        }),
       },
     };
   },

@@ -2,6 +2,7 @@ import { Certainty, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, nowhere, replaceEvent, yes } from '../machine/state.js';
 import { because, type Ending, type Ongoing } from './context.js';
+import { always, Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModelSinceRfc, timerText, vcpuName } from './support.js';
 
@@ -100,8 +101,9 @@ export default defineRule({
   create(context) {
     const { machine, model } = context;
     const bursts: Burst[] = [];
-    /** By CPU: whether a burst is under way. */
-    const open: boolean[] = [];
+    const isRfc = model.id === 'rfc-load-put';
+    /** CPUs on which a burst is under way. */
+    const open = new Marks();
     /** The last time that the forwarded flag was set, and that it was cleared. */
     let set = noEvent;
     let clear = noEvent;
@@ -113,8 +115,7 @@ export default defineRule({
     }
 
     function end(event: TimerEvent, how: string): void {
-      if (open[event.cpu] !== true) return;
-      open[event.cpu] = false;
+      if (!open.delete(event.cpu)) return;
       for (let timer = 0; timer < contextCount; timer++) {
         const current = bursts[event.cpu * contextCount + timer];
         if (current === undefined) continue;
@@ -180,7 +181,7 @@ export default defineRule({
 
     /** Only the RFC sets and clears the flag at every load and put; where it is probed its own record says so. */
     function implied(): boolean {
-      return model.id === 'rfc-load-put' && !context.records(Kind.set_affinity);
+      return isRfc && !context.records(Kind.set_affinity);
     }
 
     function setFlag(event: TimerEvent): void {
@@ -241,19 +242,19 @@ export default defineRule({
 
     return {
       before: {
-        entry: (event) => end(event, 'entry'),
-        load(event) {
+        entry: when(open.occasion, (event) => end(event, 'entry')),
+        load: when(isRfc ? always : open.occasion, (event) => {
           end(event, 'unloaded');
           if (implied()) setFlag(event);
-        },
-        put(event) {
+        }),
+        put: when(isRfc ? always : open.occasion, (event) => {
           end(event, 'put');
           if (implied()) clearFlag(event);
-        },
-        save: (event) => end(event, 'unloaded'),
-        restore: (event) => end(event, 'unloaded'),
-        mask_irq: (event) => end(event, 'masked'),
-        lost: (event) => end(event, 'lost'),
+        }),
+        save: when(open.occasion, (event) => end(event, 'unloaded')),
+        restore: when(open.occasion, (event) => end(event, 'unloaded')),
+        mask_irq: when(open.occasion, (event) => end(event, 'masked')),
+        lost: when(open.occasion, (event) => end(event, 'lost')),
         set_affinity(event) {
           if (event.timer === Timer.unknown) return;
           if (event.level === 1) setFlag(event);
@@ -274,7 +275,7 @@ export default defineRule({
           if (vcpu === nowhere && put.certainty < Certainty.approximate)
             return context.undecided(event, because.initial);
           const current = burst(event.cpu, event.timer);
-          open[event.cpu] = true;
+          open.add(event.cpu);
           // A trace that begins inside a storm does not say whose it is: whoever is loaded has not been put meanwhile.
           if (current.vcpu < 0 && current.count > 0) current.vcpu = Math.max(vcpu, -1);
           if (current.count === 0 || (current.vcpu !== vcpu && current.vcpu >= 0)) {

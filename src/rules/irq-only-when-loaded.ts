@@ -1,7 +1,8 @@
-import { Certainty } from '../events/event.js';
+import { Certainty, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because } from './context.js';
+import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyLoadPutModel, everyTracedModel, timerText } from './support.js';
 
@@ -98,25 +99,31 @@ export default defineRule({
     const { machine, model } = context;
     /** By CPU: late interrupts since the last load there. */
     const sinceLoad: number[] = [];
+    /** There has been a late one. */
+    const lateOnes = new Occasion();
     let late = 0;
     let puts = 0;
     /** By CPU: whether the handler has run since the last entry there. */
     const handled: boolean[] = [];
+
+    function entry(event: TimerEvent): void {
+      handled[event.cpu] = false;
+    }
+
+    function exit(event: TimerEvent): void {
+      // Every exit that has stopped the timer is one at which no interrupt was there to be handled.
+      if (handled[event.cpu] === false) context.hold(event);
+    }
+
     return {
       before: {
-        load(event) {
+        load: when(lateOnes, (event) => {
           sinceLoad[event.cpu] = 0;
-        },
+        }),
         put_end() {
           puts++;
         },
-        entry(event) {
-          handled[event.cpu] = false;
-        },
-        exit(event) {
-          // Every exit that has stopped the timer is one at which no interrupt was there to be handled.
-          if (model.id === 'world-switch' && handled[event.cpu] === false) context.hold(event);
-        },
+        ...(model.id === 'world-switch' && { entry, exit }),
         vtimer_irq(event) {
           const cpu = machine.cpu(event.cpu);
           handled[event.cpu] = true;
@@ -138,6 +145,7 @@ export default defineRule({
           if (model.id === 'rfc-load-put')
             return context.violate(event, { message: 'no-vcpu', data, witness, ofCpu: true });
           late++;
+          lateOnes.count = late;
           const here = (sinceLoad[event.cpu] ?? 0) + 1;
           sinceLoad[event.cpu] = here;
           if (here > 1) context.violate(event, { message: 'again', data, witness, ofCpu: true });

@@ -2,6 +2,7 @@ import { canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cachingModels, everyModelSinceRfc, Slots, timerText, vcpuName } from './support.js';
 
@@ -122,13 +123,13 @@ export default defineRule({
           raised[event.cpu] = level === yes;
           unsure[event.cpu] = level === unknown;
         },
-        update_irq(event) {
+        update_irq: when(open.occasion, (event) => {
           if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;
-        },
-        vtimer_irq_end: conclude,
-        entry: conclude,
-        exit: conclude,
-        put: conclude,
+        }),
+        vtimer_irq_end: when(open.occasion, conclude),
+        entry: when(open.occasion, conclude),
+        exit: when(open.occasion, conclude),
+        put: when(open.occasion, conclude),
         lost: (event) => open.clear(event.cpu),
       },
     };

@@ -2,8 +2,9 @@ import { Context, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { cachesLine, everyLoadPutModel, loadPutModels, timerText, vcpuName } from './support.js';
+import { cachesLine, everyLoadPutModel, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-alternates',
@@ -92,15 +93,15 @@ export default defineRule({
       return event.timer === Timer.vtimer ? cachesLine(context) : event.context !== Context.hardirq;
     }
 
-    /** By vcpu: the last event was timer_emulate of this context; -1 otherwise. */
-    const emulating: number[] = [];
-    const forget = (event: TimerEvent) => {
-      if (event.vcpu >= 0) emulating[event.vcpu] = -1;
-    };
+    /** By vcpu: the timer_emulate that was its last event. */
+    const emulating = new Slots();
+    const forget = when(emulating.occasion, (event) => {
+      if (event.vcpu >= 0) emulating.clear(event.vcpu);
+    });
     return {
       before: {
         emulate(event) {
-          if (event.vcpu >= 0) emulating[event.vcpu] = event.timer;
+          if (event.vcpu >= 0) emulating.set(event.vcpu, event);
         },
         timer_map: forget,
         entry: forget,
@@ -110,8 +111,7 @@ export default defineRule({
         restore: forget,
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
-          const onChange = isOnChange(event, emulating[event.vcpu] === event.timer);
-          emulating[event.vcpu] = -1;
+          const onChange = isOnChange(event, emulating.take(event.vcpu)?.timer === event.timer);
           if (!onChange) return;
           // The callback of the soft timer changes the level as well.
           if (model.recordsSaveRestore && !context.records(Kind.soft_expire))

@@ -2,6 +2,7 @@ import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.j
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because, type Handler, type RuleContext, type RuleHandlers } from './context.js';
+import { Marks, always as unconditional, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
@@ -159,6 +160,10 @@ function lowering(context: RuleContext): RuleHandlers {
   const always = model.id === 'rfc-load-put' || model.id === 'load-put-4.15';
   /** By vcpu: a sync has lowered its level, which since 4.16 happens for a userspace irqchip only. */
   const lowers: boolean[] = [];
+  /** Vcpus that may have one: whose levels no vgic has been seen to take. */
+  const without = new Marks();
+  machine.whenAdded((vcpu) => without.add(vcpu.index));
+  const possible = always ? unconditional : without.occasion;
   /** By vcpu: its level was high at the entry. */
   const high: boolean[] = [];
   /** Exits with the level still high, by vcpu. */
@@ -166,15 +171,15 @@ function lowering(context: RuleContext): RuleHandlers {
 
   return {
     before: {
-      entry(event) {
+      entry: when(possible, (event) => {
         if (event.vcpu < 0) return;
         exits.clear(event.vcpu);
         high[event.vcpu] = (machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext).level === yes;
-      },
-      vgic_inject(event) {
-        if (event.vcpu >= 0) lowers[event.vcpu] = false;
-      },
-      update_irq(event) {
+      }),
+      vgic_inject: when(without.occasion, (event) => {
+        if (without.delete(event.vcpu)) lowers[event.vcpu] = false;
+      }),
+      update_irq: when(possible, (event) => {
         if (event.vcpu < 0 || event.timer !== Timer.vtimer) return;
         exits.clear(event.vcpu);
         const inExit = machine.vcpu(event.vcpu).inGuest === yes && machine.cpu(event.cpu).inTimerIrq !== yes;
@@ -182,13 +187,13 @@ function lowering(context: RuleContext): RuleHandlers {
         // Only what certainly is no interrupt shows that this vcpu's level is lowered by syncs at all.
         if (event.context === Context.task && lowers[event.vcpu] !== false) lowers[event.vcpu] = true;
         if (always || lowers[event.vcpu] === true) context.hold(event);
-      },
-      exit(event) {
+      }),
+      exit: when(possible, (event) => {
         if (event.vcpu < 0 || high[event.vcpu] !== true) return;
         const { level } = machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext;
         if (level === yes && (always || lowers[event.vcpu] === true)) exits.set(event.vcpu, event);
-      },
-      save(event) {
+      }),
+      save: when(exits.occasion, (event) => {
         const exit = event.vcpu < 0 || event.timer !== Timer.vtimer ? undefined : exits.take(event.vcpu);
         if (exit === undefined) return;
         if (event.ctl < 0) return context.undecided(exit, because.noRegisters);
@@ -196,7 +201,7 @@ function lowering(context: RuleContext): RuleHandlers {
         else if ((event.ctl & Ctl.istatus) !== 0) context.hold(exit);
         // The RFC and 4.15 compare CVAL with the counter, which ISTATUS may lag (§4.8, point 7).
         else context.undecided(exit, 'ISTATUS of the save does not tell whether the sync found the timer expired');
-      },
+      }),
       lost() {
         exits.each((_, vcpu) => exits.clear(vcpu));
         high.fill(false);

@@ -2,6 +2,7 @@ import { Context, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
+import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { accessClasses, ctlText, everyModel, Slots, timerText, undecideContexts, vcpuName } from './support.js';
 
@@ -66,8 +67,9 @@ export default defineRule({
   create(context) {
     const { machine } = context;
     /** Levels that wait for the next save or restore to show CTL, by vcpu and context. */
-    const beforeRestore = new Slots();
-    const beforeSave = new Slots();
+    const waiting = new Occasion();
+    const beforeRestore = new Slots(waiting);
+    const beforeSave = new Slots(waiting);
 
     function judge(level: TimerEvent, ctl: number, shown: TimerEvent, where: string, event: TimerEvent): void {
       if (canFire(ctl)) return context.hold(level);
@@ -116,7 +118,7 @@ export default defineRule({
             judge(event, state.restoredCtl, state.restore, 'restore', event);
           else beforeSave.set(key, event);
         },
-        restore(event) {
+        restore: when(waiting, (event) => {
           if (event.vcpu < 0 || event.timer < 0) return;
           const level = beforeRestore.take(event.vcpu * contextCount + event.timer);
           if (level === undefined || event.ctl < 0) return;
@@ -127,15 +129,15 @@ export default defineRule({
           if (state.ctl >= 0 && state.writable === no && !trapped)
             judge(level, state.ctl, state.save, 'memory copy', event);
           else judge(level, event.ctl, event, 'restore', event);
-        },
-        save(event) {
+        }),
+        save: when(waiting, (event) => {
           if (event.vcpu < 0 || event.timer < 0) return;
           const level = beforeSave.take(event.vcpu * contextCount + event.timer);
           if (level !== undefined && event.ctl >= 0) judge(level, event.ctl, event, 'save', event);
-        },
-        entry(event) {
+        }),
+        entry: when(waiting, (event) => {
           if (event.vcpu >= 0) drop(event.vcpu, because.entered);
-        },
+        }),
         lost() {
           for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
         },

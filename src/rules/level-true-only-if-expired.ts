@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, yes } from '../machine/state.js';
 import { Answer, Evidence } from '../timing/line.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import {
   ctlText,
@@ -244,15 +245,15 @@ export default defineRule({
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
           if (state.loaded === yes) waiting.set(event.vcpu * contextCount + event.timer, event);
         },
-        save(event) {
+        save: when(waiting.occasion, (event) => {
           if (event.vcpu >= 0 && event.timer >= 0 && event.ctl >= 0) saved(event, event.timer);
-        },
-        timer_load: shown,
-        timer_put: shown,
-        sync: synced,
-        entry(event) {
+        }),
+        timer_load: when(waiting.occasion, shown),
+        timer_put: when(waiting.occasion, shown),
+        sync: when(waiting.occasion, synced),
+        entry: when(waiting.occasion, (event) => {
           if (event.vcpu >= 0 && model.id !== 'world-switch') drop(event.vcpu, because.entered);
-        },
+        }),
         lost() {
           for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
         },

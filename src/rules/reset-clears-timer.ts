@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, no } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
@@ -125,19 +126,19 @@ export default defineRule({
           const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > vcpu.last[Kind.userspace_exit].serial);
           writable[event.vcpu] = !insideRun;
         },
-        userspace_exit(event) {
+        userspace_exit: when(resets.occasion, (event) => {
           if (event.vcpu >= 0) writable[event.vcpu] = true;
-        },
+        }),
         user_write(event) {
           if (event.vcpu >= 0 && event.timer >= 0 && event.register === Register.ctl)
             resets.clear(event.vcpu * contextCount + event.timer);
         },
-        restore(event) {
+        restore: when(resets.occasion, (event) => {
           if (event.vcpu >= 0 && event.timer >= 0 && event.ctl >= 0) restored(event, event.timer);
-        },
-        flush(event) {
+        }),
+        flush: when(resets.occasion, (event) => {
           if (event.vcpu >= 0 && event.ctl >= 0 && context.model.id === 'world-switch') restored(event, Timer.vtimer);
-        },
+        }),
         set_active(event) {
           if (!resetsVgic || event.vcpu < 0 || event.level !== 1 || event.context === Context.hardirq) return;
           const timer = event.timer >= 0 ? event.timer : Timer.vtimer;
@@ -152,7 +153,7 @@ export default defineRule({
             witness: [reset, vcpu.last[Kind.load]],
           });
         },
-        update_irq(event) {
+        update_irq: when(resets.occasion, (event) => {
           if (event.vcpu < 0 || event.timer < 0) return;
           const reset = resets.get(event.vcpu * contextCount + event.timer);
           if (reset === undefined) return;
@@ -166,10 +167,10 @@ export default defineRule({
             witness: [reset],
           });
           resets.clear(event.vcpu * contextCount + event.timer);
-        },
-        entry(event) {
+        }),
+        entry: when(resets.occasion, (event) => {
           if (event.vcpu >= 0) clear(event.vcpu);
-        },
+        }),
         lost() {
           resets.each((reset, key) => {
             context.undecided(reset, because.initial);

@@ -2,6 +2,7 @@ import { Certainty, canFire as ctlCanFire, Register, Timer, type TimerEvent } fr
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { accessClasses, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
@@ -239,6 +240,8 @@ export default defineRule({
     const armed: number[] = [];
     /** By vcpu and context: serial of the record that armed it last. */
     const armedAt: number[] = [];
+    /** The trace has told of an emulated timer: before, nothing is to be followed. */
+    const emulation = new Occasion();
     /** By vcpu and context: the last timer_emulate, and what it left behind. */
     const emulated = new Slots();
     const left: Left[] = [];
@@ -409,6 +412,7 @@ export default defineRule({
           maps[event.vcpu] = event.directVtimer;
         },
         emulate(event) {
+          emulation.count++;
           goesOn(event);
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           settleTrap(event.vcpu);
@@ -429,7 +433,7 @@ export default defineRule({
           if (event.level !== 0 || !context.records(Kind.soft_arm)) left[key] = Left.nothing;
           else left[key] = armed[key] === no ? Left.unarmed : armed[key] === yes ? Left.armed : Left.nothing;
         },
-        update_irq(event) {
+        update_irq: when(emulation, (event) => {
           const fire = callbacks.get(event.cpu);
           if (fire !== undefined && event.level === 1 && (event.vcpu < 0 || event.vcpu === fire.vcpu)) {
             callbacks.clear(event.cpu);
@@ -447,8 +451,9 @@ export default defineRule({
           }
           const key = keyOf(event);
           if (event.level === 0 && left[key] === Left.unarmed) left[key] = Left.lowered;
-        },
+        }),
         soft_arm(event) {
+          emulation.count++;
           const { vcpu } = event;
           if (vcpu < 0) {
             anybodys();
@@ -481,6 +486,7 @@ export default defineRule({
           else anybodys();
         },
         soft_expire(event) {
+          emulation.count++;
           returned(event);
           if (event.expires >= 0) clockOffset = event.expires - event.time;
           if (event.vcpu < 0) {
@@ -490,7 +496,7 @@ export default defineRule({
           armed[keyOf(event)] = no;
           callbacks.set(event.cpu, event);
         },
-        put_end(event) {
+        put_end: when(emulation, (event) => {
           goesOn(event);
           const vcpu = machine.vcpu(event.vcpu);
           const put = vcpu.last[Kind.put];
@@ -513,13 +519,13 @@ export default defineRule({
               severity: 'warning',
             });
           }
-        },
-        exit(event) {
+        }),
+        exit: when(emulation, (event) => {
           goesOn(event);
           if (event.vcpu < 0) return;
           if (accessClasses.includes(event.exceptionClass)) trapped[event.vcpu] = true;
           else if (event.exitCode !== 0 && event.exceptionClass < 0) changed(event.vcpu);
-        },
+        }),
         trapped_access(event) {
           if (event.vcpu < 0) return;
           trapped[event.vcpu] = false;
@@ -532,16 +538,16 @@ export default defineRule({
             if (register !== Register.cval && register !== Register.tval) canFire[keyOf(event)] = false;
           }
         },
-        entry(event) {
+        entry: when(emulation, (event) => {
           goesOn(event);
           reported(event);
           if (event.vcpu >= 0) settleTrap(event.vcpu);
-        },
-        save: goesOn,
-        restore: goesOn,
-        sched_switch: goesOn,
-        wfx: goesOn,
-        halt_end: goesOn,
+        }),
+        save: when(emulation, goesOn),
+        restore: when(emulation, goesOn),
+        sched_switch: when(emulation, goesOn),
+        wfx: when(emulation, goesOn),
+        halt_end: when(emulation, goesOn),
         load(event) {
           goesOn(event);
           const { last } = machine.vcpu(event.vcpu);
@@ -550,26 +556,28 @@ export default defineRule({
           // The put before it has cancelled them; where it had not, that has been told.
           for (let key = event.vcpu * contextCount; key < (event.vcpu + 1) * contextCount; key++) armed[key] = no;
         },
-        put(event) {
+        put: when(emulation, (event) => {
           goesOn(event);
           reported(event);
           const { last, exitClass } = machine.vcpu(event.vcpu);
           // Neither the scheduler's nor that of a trapped access up to 6.2: userspace may write registers next.
           const switched = last[Kind.sched_switch].serial > Math.max(last[Kind.load].serial, last[Kind.exit].serial);
           if (!switched && !accessClasses.includes(exitClass)) changed(event.vcpu);
-        },
-        vtimer_irq: returned,
+        }),
+        vtimer_irq: when(emulation, returned),
         bg_expire(event) {
           returned(event);
-          if (isOld && event.vcpu >= 0) fired.set(event.vcpu, event);
+          if (!isOld || event.vcpu < 0) return;
+          emulation.count++;
+          fired.set(event.vcpu, event);
         },
         bg_arm(event) {
           if (event.vcpu >= 0) fired.clear(event.vcpu);
         },
-        userspace_exit(event) {
+        userspace_exit: when(emulation, (event) => {
           goesOn(event);
           changed(event.vcpu);
-        },
+        }),
         user_write: (event) => changed(event.vcpu),
         reset: (event) => changed(event.vcpu),
         lost(event) {

@@ -4,6 +4,7 @@ import type { Machine } from '../machine/machine.js';
 import { contextCount } from '../machine/state.js';
 import { type ModelId, modelIds } from '../models/model.js';
 import type { RuleContext } from './context.js';
+import { Occasion } from './occasion.js';
 import type { Severity } from './rule.js';
 
 /** The same severity for every model. */
@@ -80,6 +81,13 @@ export class Slots {
   readonly #slots: (TimerEvent | undefined)[] = [];
   readonly #kept: boolean[] = [];
   #size = 0;
+  /** There is one while anything is kept. */
+  readonly occasion: Occasion;
+
+  /** @param occasion one that several share: there is one while any of them keeps anything */
+  constructor(occasion: Occasion = new Occasion()) {
+    this.occasion = occasion;
+  }
 
   /** Nothing is kept: most of the time, so that the answer saves the search. */
   get isEmpty(): boolean {
@@ -93,7 +101,10 @@ export class Slots {
     }
     const before = this.#slots[key];
     this.#slots[key] = event.retain();
-    if (!this.#kept[key]) this.#size++;
+    if (!this.#kept[key]) {
+      this.#size++;
+      this.occasion.count++;
+    }
     this.#kept[key] = true;
     before?.release();
   }
@@ -112,6 +123,7 @@ export class Slots {
     if (this.#size === 0 || this.#kept[key] !== true) return undefined;
     this.#kept[key] = false;
     this.#size--;
+    this.occasion.count--;
     return this.#slots[key];
   }
 

@@ -2,6 +2,7 @@ import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, valueText, vcpuName } from './support.js';
 
@@ -103,8 +104,8 @@ export default defineRule({
         set_traps(event) {
           if (world(event) === 1) forGuest.set(event.cpu, event);
         },
-        exit(event) {
-          if (context.host === 'vhe' || !context.records(Kind.set_traps)) return;
+        exit: when(context.recorded(Kind.set_traps), (event) => {
+          if (context.host === 'vhe') return;
           const guest = forGuest.take(event.cpu);
           const last = machine.cpu(event.cpu).last[Kind.set_traps];
           if (last.serial === 0) return context.undecided(event, because.initial);
@@ -119,7 +120,7 @@ export default defineRule({
           if (guest === undefined)
             return context.violate(event, { message: 'guest-untrapped', data, witness: [last, entry], ofCpu: true });
           context.hold(event);
-        },
+        }),
       },
     };
   },

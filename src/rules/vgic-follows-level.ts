@@ -2,6 +2,7 @@ import { Context, defaultPpi, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, vcpuName } from './support.js';
 
@@ -162,18 +163,18 @@ export default defineRule({
             witness: [last[Kind.vgic_inject] as TimerEvent],
           });
         },
-        entry: goesOn,
-        exit: goesOn,
-        sched_switch: goesOn,
-        restore: goesOn,
-        save: goesOn,
-        put_end(event) {
+        entry: when(waiting.occasion, goesOn),
+        exit: when(waiting.occasion, goesOn),
+        sched_switch: when(waiting.occasion, goesOn),
+        restore: when(waiting.occasion, goesOn),
+        save: when(waiting.occasion, goesOn),
+        put_end: when(waiting.occasion, (event) => {
           // Nothing is reported in a put: a report since it began is the next load's, which has left no other record.
           const put = machine.vcpu(event.vcpu).last[Kind.put].serial;
           for (let key = event.cpu * 2; key < event.cpu * 2 + 2; key++)
             if ((waiting.get(key)?.serial ?? Number.POSITIVE_INFINITY) < put) missing(key, event);
-        },
-        vtimer_irq_end: (event) => missing(event.cpu * 2 + 1, event),
+        }),
+        vtimer_irq_end: when(waiting.occasion, (event) => missing(event.cpu * 2 + 1, event)),
         lost(event) {
           waiting.clear(event.cpu * 2);
           waiting.clear(event.cpu * 2 + 1);

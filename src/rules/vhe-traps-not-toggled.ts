@@ -1,8 +1,8 @@
-import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { somewhere, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, valueText, vcpuName } from './support.js';
 
@@ -91,9 +91,9 @@ export default defineRule({
     const { machine, model } = context;
     const atLoad = setAtLoad.includes(model.id);
     /** A load that writes nothing keeps the rule, where writes are recorded. */
-    const quiet = (event: TimerEvent) => {
-      if (context.host === 'vhe' && event.vcpu >= 0 && context.records(Kind.set_traps)) context.hold(event);
-    };
+    const quiet = when(context.recorded(Kind.set_traps), (event) => {
+      if (context.host === 'vhe' && event.vcpu >= 0) context.hold(event);
+    });
 
     return {
       before: {

@@ -38,7 +38,10 @@ export class Whereabouts {
   readonly #places: Place[] = [];
   /** By vcpu: when it got there, nanoseconds. */
   readonly #since: number[] = [];
+  /** By thread: the vcpu whose thread it is. */
   readonly #pids = new Map<number, number>();
+  /** By vcpu: its thread. Before it has one of its own the VMM's first thread makes ioctls of it. */
+  readonly #threads: number[] = [];
   /** By CPU: when it was last seen idle; infinity while it is. */
   readonly #idle: number[] = [];
   /** sched_waking has been recorded, which comes with every wakeup. */
@@ -71,13 +74,22 @@ export class Whereabouts {
     const { vcpu, cpu, otherPid } = event;
     this.#idle[cpu] = otherPid === 0 ? Number.POSITIVE_INFINITY : event.pid === 0 ? event.time : (this.#idle[cpu] ?? 0);
     if (vcpu >= 0) {
-      this.#pids.set(event.pid, vcpu);
+      this.#belongs(event.pid, vcpu);
       this.#move(vcpu, this.#leaving(event), event.time);
     }
     const next = this.#pids.get(otherPid);
     if (next === undefined || otherPid <= 0) return -1;
     this.#move(next, Place.running, event.time);
     return next;
+  }
+
+  /** A vcpu has one thread at a time. */
+  #belongs(pid: number, vcpu: number): void {
+    const before = this.#threads[vcpu];
+    if (before === pid) return;
+    if (before !== undefined && this.#pids.get(before) === vcpu) this.#pids.delete(before);
+    this.#threads[vcpu] = pid;
+    this.#pids.set(pid, vcpu);
   }
 
   #leaving({ vcpu, sleeping }: TimerEvent): Place {

@@ -46,6 +46,8 @@ export enum Count {
   interruptsSpurious,
   levelRaised,
   levelLowered,
+  /** Entries before which the virtual timer's level was reported high since the last one: the guest has a tick to take. */
+  ticks,
   activeWrites,
   offsetWrites,
   affinityChanges,
@@ -64,6 +66,8 @@ export const countNames: readonly (keyof typeof Count)[] = Object.values(Count).
 
 /** What is measured from one event to another. */
 export enum Latency {
+  /** A deadline of the guest to the interrupt of its timer, where the deadline is known (see `Deadlines`). */
+  deadlineToInterrupt,
   /** The background timer's deadline to its callback: hrtimer_expire_entry's `now` less hrtimer_start's `expires`. */
   deadlineToExpiry,
   /** The callback of the background timer to the wakeup of the thread. */
@@ -76,6 +80,8 @@ export enum Latency {
   interruptToEntry,
   /** The background timer's callback to the entry. */
   expiryToEntry,
+  /** A deadline, of an interrupt, of the background timer, or passed while the vcpu was put, to the entry. */
+  deadlineToEntry,
   /** From one wait's begin to its end. */
   wait,
 }
@@ -84,6 +90,11 @@ export enum Latency {
 export const latencyNames: readonly (keyof typeof Latency)[] = Object.values(Latency).filter(
   (value): value is keyof typeof Latency => typeof value === 'string',
 );
+
+/** `deadlineToExpiry` as `deadline to expiry`; the kernel's names of exits stay as they are. */
+export function words(name: string): string {
+  return /^[a-z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`) : name;
+}
 
 /** What one vcpu did on one CPU. */
 export class Cell {

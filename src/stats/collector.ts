@@ -1,27 +1,17 @@
 import type { VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
-import type { Observer } from '../check/observe.js';
-import type { TimerEvent } from '../events/event.js';
+import type { ObservedTrace, Observer } from '../check/observe.js';
+import { CostCounter } from '../cost/costs.js';
+import { isVirtual, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { nowhere, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
+import { Deadlines } from './deadlines.js';
+import { exitReason } from './reason.js';
 
 /** No such time. */
 const never = Number.NaN;
-
-/** Classes of exceptions are below this (ESR_ELx.EC has six bits). */
-const classes = 64;
-
-/** Why the guest was left, as one number. @param exitClass -1 where the exit has none */
-export function exitReason(exitCode: number, exitClass: number): number {
-  return (exitCode + 1) * (classes + 1) + exitClass + 1;
-}
-
-/** The exit code and class of an `exitReason`. */
-export function reasonParts(reason: number): readonly [exitCode: number, exitClass: number] {
-  return [Math.floor(reason / (classes + 1)) - 1, (reason % (classes + 1)) - 1];
-}
 
 /** What is remembered of a vcpu until the event that ends it. */
 class Clocks {
@@ -36,18 +26,41 @@ class Clocks {
   interruptAt = never;
   expiryAt = never;
   wakeupAt = never;
+  /** The wakeup that the last expiry is for has been seen. */
+  woken = false;
   loadAt = never;
+  putAt = never;
+  /** Kind of the last event. */
+  last: Kind = Kind.lost;
   waitAt = never;
   slept = false;
   /** CLOCK_MONOTONIC deadline of the background timer. */
   deadline = never;
   /** The interrupt at hand raised the level. */
   raised = false;
+  /** The virtual timer's level was reported high since the last entry. */
+  ticked = false;
 
   forget(): void {
     this.reason = -1;
-    this.exitAt = this.interruptAt = this.expiryAt = this.wakeupAt = this.loadAt = this.waitAt = this.deadline = never;
+    this.ticked = false;
+    this.exitAt =
+      this.interruptAt =
+      this.expiryAt =
+      this.wakeupAt =
+      this.loadAt =
+      this.putAt =
+      this.waitAt =
+      this.deadline =
+        never;
   }
+}
+
+/** Where to count instead of by vcpu and CPU. */
+export interface Places {
+  cell(vcpu: number, cpu: number): Cell;
+  /** Of costs, beside the vcpu: a small number. */
+  place(cpu: number): number;
 }
 
 /** Counts and measures what the vcpus of a trace do, by vcpu and CPU, in memory that does not grow with the trace. */
@@ -56,14 +69,31 @@ export class Collector implements Observer {
   readonly cells: Cell[][] = [];
   /** By vcpu, who it is; known at the end. */
   names: readonly (VcpuName | null)[] = [];
+  readonly costs: CostCounter;
   readonly #clocks: Clocks[] = [];
   readonly #naming: Naming;
+  readonly #places: Places | undefined;
+  #deadlines: Deadlines | undefined;
 
-  constructor(naming: Naming) {
+  /** @param places where to count instead of in `cells`, and by CPU */
+  constructor(naming: Naming, places?: Places) {
     this.#naming = naming;
+    this.#places = places;
+    this.costs = new CostCounter(places?.place);
+  }
+
+  /** The largest error of a deadline that was measured from, nanoseconds. */
+  get deadlineError(): number {
+    return this.#deadlines?.error ?? 0;
+  }
+
+  begin(trace: ObservedTrace): void {
+    this.#deadlines = new Deadlines(trace.timing);
+    this.costs.begin(trace);
   }
 
   event(event: TimerEvent, machine: Machine): void {
+    this.costs.event(event, machine);
     const { kind } = event;
     if (kind === Kind.lost) return this.#lost(event.time, machine);
     if (event.vcpu < 0 || event.cpu < 0) return;
@@ -71,6 +101,8 @@ export class Collector implements Observer {
     const clocks = this.#clocksOf(event.vcpu);
     const cell = this.#cell(event.vcpu, event.cpu);
     this.#measure(event, vcpu, clocks, cell);
+    clocks.last = kind;
+    this.#deadlines?.event(event, vcpu, cell);
     const where = placeOf(vcpu, clocks);
     if (where === clocks.where) return;
     // KVM_RUN puts the vcpu before it says that it ends: that was no preemption.
@@ -79,17 +111,20 @@ export class Collector implements Observer {
       clocks.where = where;
       return;
     }
-    this.#leave(event.vcpu, clocks, event.time);
+    // A put is known to be complete at the next record only, which may be the next load.
+    const time = event.kind === Kind.put_end && clocks.putAt >= clocks.since ? clocks.putAt : event.time;
+    this.#leave(event.vcpu, clocks, time);
     if (where === Where.asleep) {
       cell.counts[Count.sleeps]!++;
       clocks.slept = true;
     }
     clocks.where = where;
-    clocks.since = event.time;
+    clocks.since = time;
     clocks.cpu = event.cpu;
   }
 
   end(time: number): void {
+    this.costs.end();
     this.#clocks.forEach((clocks, vcpu) => {
       if (time > clocks.since) this.#leave(vcpu, clocks, time);
     });
@@ -102,6 +137,8 @@ export class Collector implements Observer {
     switch (event.kind) {
       case Kind.entry:
         counts[Count.entries]!++;
+        if (clocks.ticked) counts[Count.ticks]!++;
+        clocks.ticked = false;
         if (clocks.reason >= 0) cell.exit(clocks.reason, time - clocks.exitAt);
         measure(cell, Latency.loadToEntry, clocks.loadAt, time);
         measure(cell, Latency.interruptToEntry, clocks.interruptAt, time);
@@ -125,6 +162,7 @@ export class Collector implements Observer {
         return;
       case Kind.put:
         counts[Count.puts]!++;
+        clocks.putAt = time;
         clocks.loadAt = never;
         return;
       case Kind.wfx:
@@ -149,8 +187,10 @@ export class Collector implements Observer {
         return;
       case Kind.wakeup:
         counts[Count.wakeups]!++;
-        measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
-        if (clocks.where === Where.asleep) clocks.wakeupAt = time;
+        // Some kernels record one wakeup two or three times.
+        if (!clocks.woken) measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
+        clocks.woken = true;
+        if (clocks.where === Where.asleep && Number.isNaN(clocks.wakeupAt)) clocks.wakeupAt = time;
         return;
       case Kind.save:
         counts[Count.saves]!++;
@@ -171,6 +211,7 @@ export class Collector implements Observer {
       case Kind.update_irq:
         counts[event.level === 1 ? Count.levelRaised : Count.levelLowered]!++;
         clocks.raised ||= event.level === 1;
+        clocks.ticked ||= event.level === 1 && isVirtual(event.timer);
         return;
       case Kind.set_active:
         counts[Count.activeWrites]!++;
@@ -182,6 +223,8 @@ export class Collector implements Observer {
         counts[Count.affinityChanges]!++;
         return;
       case Kind.bg_arm:
+        // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
+        if (clocks.last === Kind.bg_cancel) counts[Count.backgroundCancelled]!--;
         counts[Count.backgroundArmed]!++;
         clocks.deadline = event.expires;
         return;
@@ -189,10 +232,14 @@ export class Collector implements Observer {
         counts[Count.backgroundCancelled]!++;
         return;
       case Kind.bg_expire:
+        if (clocks.last === Kind.bg_cancel) counts[Count.backgroundCancelled]!--;
         counts[Count.backgroundFired]!++;
         clocks.expiryAt = time;
-        if (event.expires >= 0 && clocks.deadline >= 0)
+        clocks.woken = false;
+        if (event.expires >= 0 && clocks.deadline >= 0) {
           cell.latency(Latency.deadlineToExpiry, event.expires - clocks.deadline);
+          this.#deadlines?.expired(event, event.expires - clocks.deadline);
+        }
         clocks.deadline = never;
         return;
       case Kind.soft_arm:
@@ -210,6 +257,7 @@ export class Collector implements Observer {
 
   /** What was under way when records were lost is not measured. */
   #lost(time: number, machine: Machine): void {
+    this.#deadlines?.forget();
     this.#clocks.forEach((clocks, index) => {
       const where = placeOf(machine.vcpu(index), clocks);
       if (where !== Where.unknown) return;
@@ -233,6 +281,7 @@ export class Collector implements Observer {
   }
 
   #cell(vcpu: number, cpu: number): Cell {
+    if (this.#places !== undefined) return this.#places.cell(vcpu, cpu);
     while (this.cells.length <= vcpu) this.cells.push([]);
     const cells = this.cells[vcpu]!;
     cells[cpu] ??= new Cell();

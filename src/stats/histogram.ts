@@ -101,6 +101,11 @@ export class Histogram {
 /** Values below 64 have a bucket each. */
 function bucketOf(value: number): number {
   if (value < perDoubling) return value;
+  // Nearly every duration is below two seconds, and is placed with integers.
+  if (value < 0x80000000) {
+    const place = 31 - Math.clz32(value) - bits;
+    return (place + 1) * perDoubling + (value >>> place) - perDoubling;
+  }
   const exponent = Math.floor(Math.log2(value));
   // The logarithm of a number just below a power of two may be rounded up to it.
   const doubling = 2 ** exponent > value ? exponent - 1 : exponent;

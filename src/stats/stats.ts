@@ -2,12 +2,14 @@ import { check } from '../check/check.js';
 import type { CheckOptions, VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
 import type { Input } from '../check/read.js';
-import { exceptionClassNames, exitCodeNames } from '../events/exceptions.js';
+import type { Costs } from '../cost/costs.js';
+import { categories, costKinds } from '../cost/kinds.js';
 import { rules } from '../rules/index.js';
-import { Cell, Count, countNames, latencyNames, whereNames } from './cell.js';
-import { Collector, reasonParts } from './collector.js';
-import type { Grouping, GroupStats, Measured, StatsFact, TraceStats } from './facts.js';
+import { Cell, Count, countNames, latencyNames, Where, whereNames } from './cell.js';
+import { Collector } from './collector.js';
+import type { GroupCosts, Grouping, GroupStats, Measured, StatsFact, TraceStats } from './facts.js';
 import type { Histogram } from './histogram.js';
+import { reasonName } from './reason.js';
 
 /** Options of `stats`. */
 export interface StatsOptions extends Pick<CheckOptions, 'model' | 'host' | 'inputFormat'> {
@@ -37,14 +39,23 @@ export async function* stats(
   }
 }
 
+interface Group {
+  readonly vcpu: VcpuName | null;
+  readonly vm: number | null;
+  readonly cpu: number | null;
+  readonly cell: Cell;
+}
+
 /** Adds up the cells of each group. */
-function traceStats({ cells, names }: Collector, by: Grouping): TraceStats {
-  const groups = new Map<string, { vcpu: VcpuName | null; vm: number | null; cpu: number | null; cell: Cell }>();
+function traceStats({ cells, names, costs }: Collector, by: Grouping): TraceStats {
+  const groups = new Map<string, Group>();
+  const keyOf = (index: number, cpu: number) =>
+    by === 'vcpu' ? `${index}` : by === 'vm' ? `${names[index]?.vm}` : `${cpu}`;
   cells.forEach((ofVcpu, index) => {
     const vcpu = names[index];
     if (vcpu === undefined || vcpu === null) return;
     ofVcpu.forEach((cell, cpu) => {
-      const key = by === 'vcpu' ? `${index}` : by === 'vm' ? `${vcpu.vm}` : `${cpu}`;
+      const key = keyOf(index, cpu);
       let group = groups.get(key);
       if (group === undefined) {
         group = {
@@ -58,10 +69,36 @@ function traceStats({ cells, names }: Collector, by: Grouping): TraceStats {
       group.cell.merge(cell);
     });
   });
-  const sorted = [...groups.values()].sort(
-    (a, b) => (a.cpu ?? 0) - (b.cpu ?? 0) || (a.vm ?? 0) - (b.vm ?? 0) || (a.vcpu?.id ?? 0) - (b.vcpu?.id ?? 0),
+  const sorted = [...groups].sort(
+    ([, a], [, b]) => (a.cpu ?? 0) - (b.cpu ?? 0) || (a.vm ?? 0) - (b.vm ?? 0) || (a.vcpu?.id ?? 0) - (b.vcpu?.id ?? 0),
   );
-  return { by, groups: sorted.map(({ cell, ...who }) => ({ ...who, ...groupStats(cell) })) };
+  return {
+    by,
+    costModel: costs.costs(() => false)?.model ?? null,
+    groups: sorted.map(([key, { cell, ...who }]) => {
+      const own = costs.costs((vcpu, cpu) => keyOf(vcpu, cpu) === key);
+      return { ...who, ...groupStats(cell), costs: own === undefined ? null : groupCosts(own, cell) };
+    }),
+  };
+}
+
+function groupCosts({ table, assumed, unfit, total }: Costs, cell: Cell): GroupCosts {
+  const rows = categories.map((category) => ({
+    category,
+    events: table.events(category),
+    operations: Object.fromEntries(
+      costKinds
+        .map((kind) => [kind, table.operations(category, kind)] as const)
+        .filter(([, operations]) => operations > 0),
+    ),
+  }));
+  return {
+    categories: rows.filter(({ events, operations }) => events > 0 || Object.keys(operations).length > 0),
+    runs: total,
+    assumed: Object.fromEntries([...assumed].sort(([, a], [, b]) => b - a)),
+    unfit,
+    guestSeconds: (cell.stays[Where.guest]?.total ?? 0) / 1e9,
+  };
 }
 
 function groupStats(cell: Cell): Pick<GroupStats, 'counts' | 'places' | 'exits' | 'latencies'> {
@@ -80,12 +117,4 @@ function measured(rows: readonly (readonly [string, Histogram | undefined])[]): 
     const times = histogram?.summary();
     return times === undefined ? [] : [{ name, times }];
   });
-}
-
-/** `IRQ`, or the exception class of a trap. */
-function reasonName(reason: number): string {
-  const [code, exitClass] = reasonParts(reason);
-  const name = code < 0 ? 'unknown' : (exitCodeNames[code] ?? `0x${code.toString(16)}`);
-  if (exitClass < 0) return name;
-  return `${name} ${exceptionClassNames.get(exitClass) ?? `0x${exitClass.toString(16)}`}`;
 }

@@ -41,6 +41,18 @@ export class Bounds {
     return this.high + rate * (passed + drift * Math.abs(passed));
   }
 
+  /** The latest time at which a line has a count. */
+  latestAt(count: number, rate: number): number {
+    const passed = (count - this.low) / rate;
+    return this.lowTime + passed / (1 - drift * Math.sign(passed));
+  }
+
+  /** The earliest time at which a line has a count. */
+  earliestAt(count: number, rate: number): number {
+    const passed = (count - this.high) / rate;
+    return this.highTime + passed / (1 + drift * Math.sign(passed));
+  }
+
   /** Whether a line fits both this and the other's bounds. */
   admits(other: Bounds, rate: number): boolean {
     return (

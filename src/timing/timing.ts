@@ -45,6 +45,8 @@ const lag = 10_000_000;
 const longestPut = 1_000_000_000;
 /** Deadlines that are nearer to each other than this are one, nanoseconds. */
 const same = 50_000;
+/** How far apart the feasible lines may be for a deadline to have a time, nanoseconds. */
+const widest = 100_000;
 
 /** By kind: 1 for those that the timing looks at. */
 const ofInterest = new Uint8Array(kindNames.length);
@@ -140,6 +142,24 @@ export class Timing {
     const { offset, slack } = this.#clock;
     if (bounds.lowAt(time - offset, this.rate) >= count) return 1;
     return bounds.highAt(time - offset + slack, this.rate) < count ? 0 : -1;
+  }
+
+  /** Nanoseconds by which the time that `deadline` has told last may be wrong. */
+  deadlineError = 0;
+
+  /**
+   * When a deadline of a vcpu's timer is, in the trace's time: between the earliest and the latest feasible line.
+   *
+   * @returns NaN where no line is known, or they are more than 100 us apart
+   */
+  deadline(vcpu: number, timer: number, hi: number, lo: number): number {
+    const line = this.lines[this.#key(vcpu, timer)];
+    if (line === undefined || this.rate === 0 || !line.settled) return Number.NaN;
+    const count = this.#count(line, timer, hi, lo);
+    const earliest = line.bounds.earliestAt(count, this.rate);
+    const latest = line.bounds.latestAt(count, this.rate);
+    this.deadlineError = Math.max(0, latest - earliest) / 2;
+    return this.deadlineError <= widest / 2 ? (earliest + latest) / 2 + this.#clock.offset : Number.NaN;
   }
 
   /** Times of the trace less this are those of the lines, nanoseconds. */

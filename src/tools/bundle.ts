@@ -1,10 +1,11 @@
 /**
  * Bundles the command into `dist/bundle`, minified, enums become constants: the command line in one file, what the
- * commands do in another, and beside that what only some inputs need. A start reads few files.
+ * commands do in another. `bin/load.js` runs them, from the code caches that are made here as well.
  *
- * The command line is CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first.
- * The rest are ES modules, whose imports from each other cost nothing at each use.
+ * Both are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first, and cannot
+ * be run from a code cache.
  */
+import { execFileSync } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -34,8 +35,15 @@ const target = `node${engines.node.replace(/^>=/, '')}`;
 const common = {
   absWorkingDir: projectRoot,
   outdir: output,
+  outExtension: { '.js': '.cjs' },
   bundle: true,
   minify: true,
+  format: 'cjs',
+  // What is imported when it is needed is required then.
+  supported: { 'dynamic-import': false },
+  banner: { js: '(function(exports,require,module,__filename,__dirname){' },
+  footer: { js: '})' },
+  charset: 'ascii',
   platform: 'node',
   target,
   legalComments: 'none',
@@ -47,7 +55,7 @@ const common = {
 const run: Plugin = {
   name: 'run',
   setup({ onResolve }) {
-    onResolve({ filter: /\/run\/index\.js$/ }, () => ({ path: './run.js', external: true }));
+    onResolve({ filter: /\/run\/index\.js$/ }, () => ({ path: './run.cjs', external: true }));
   },
 };
 
@@ -55,19 +63,12 @@ await rm(output, { recursive: true, force: true });
 const commandLine = await build({
   ...common,
   entryPoints: { timervet: 'src/cli.ts' },
-  outExtension: { '.js': '.cjs' },
-  format: 'cjs',
   plugins: [run, unused],
 });
 const commands = await build({
   ...common,
   entryPoints: { run: 'src/commands/run/index.ts' },
-  chunkNames: '[name]-[hash]',
-  splitting: true,
-  format: 'esm',
   external: loadedOnDemand,
-  // commander is a CommonJS package, whose requires of Node's own modules stay.
-  banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
   plugins: [unused],
 });
 
@@ -84,3 +85,6 @@ for (const name of [...packages].sort()) {
     licences.push(`${name}\n\n${await readFile(join(folder, file), 'utf8')}`);
 }
 await writeFile(join(output, 'LICENSES'), licences.join('\n\n'));
+
+const codeCache = join(projectRoot, 'dist/tools/code-cache.js');
+execFileSync(process.execPath, [codeCache], { stdio: ['ignore', 'ignore', 'inherit'] });

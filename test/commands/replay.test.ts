@@ -23,9 +23,31 @@ time,event,vcpu,cpu,timer,ctl,cval,level,next,state
 0.000009,bg_arm,0,1
 `;
 
+/** Records of a kernel of 5.0 that show some of what it did. */
+const deeds = `# model: load-put-5.0
+# host: nvhe
+time,event,vcpu,cpu,timer,ctl,cval,level
+0.000001,load,0,1
+0.000002,entry,0,1
+0.000003,exit,0,1
+0.000004,put,0,1
+0.000006,load,0,1
+0.000007,set_active,0,1,vtimer,,,1
+0.000008,restore,0,1,vtimer,1,0x1000
+0.000009,entry,0,1
+0.000010,vtimer_irq,0,1,vtimer
+0.000011,update_irq,0,1,vtimer,,,1
+0.000012,vtimer_irq_end,0,1,vtimer
+0.000013,exit,0,1
+0.000014,schedule,0,1
+0.000015,save,0,1,vtimer,1,0x1000
+0.000016,bg_arm,0,1
+0.000017,put,0,1
+`;
+
 describe('timervet replay', () => {
   it('shows each event with what is known after it, and marks what has changed', async () => {
-    const { code, stdout, stderr } = await timervet(['replay', '-'], { input: story });
+    const { code, stdout, stderr } = await timervet(['replay', '--no-effects', '-'], { input: story });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(lines(stdout)).toEqual([
       'standard input',
@@ -41,6 +63,51 @@ describe('timervet replay', () => {
       '     0.000009000   1 0.0    bg_arm            host    1    memory   E-S       0x1000    | armed*',
       '9 events shown of 9 recorded ones, model timer-map',
     ]);
+  });
+
+  it('shows what the model did in between, and how that is known', async () => {
+    const { stdout } = await timervet(['replay', '-'], { input: deeds });
+    expect(lines(stdout)).toEqual([
+      'standard input',
+      '            time CPU vcpu  event              where   on   timer in CTL         CVAL line bg',
+      '     0.000001000   1 0.0    load              host   *1   *?        ???            ?  ?   ?',
+      '     0.000002000   1 0.0    entry             guest  *1    hardware*???            ?  ?   ?',
+      '                           + wr CNTHCTL_EL2: guest  + the guest runs  + wr CNTHCTL_EL2: host',
+      '     0.000003000   1 0.0    exit              host   *1    hardware ???            ?  ?   ?',
+      '     0.000004000   1 0.0    put               host    1    memory  *???            ?  ?   ?',
+      '                           + mem.ctl := rd CTL(vtimer)  + mem.cval := rd CVAL(vtimer)',
+      '                           + wr CTL(vtimer) := 0  + isb  + cancel soft timer(ptimer)',
+      '                           + wr CNTVOFF_EL2 := 0 by HVC',
+      '     0.000006000   1 0.0   +put_end           out    *none*memory   ???            ?  ?   ?',
+      '     0.000006000   1 0.0    load              host   *1   *hardware*???            ?  ?   ?',
+      '     0.000007000   1 0.0    set_active        host    1    hardware ???            ?  ?   ?',
+      '                           = distributor active(vtimer) := 1  + wr CNTVOFF_EL2 := vm_offset by HVC',
+      '                           + wr CVAL(vtimer) := mem.cval  + isb  + wr CTL(vtimer) := mem.ctl',
+      '     0.000008000   1 0.0    restore           host    1    hardware E--*      0x1000* ?   ?',
+      '                           + cancel soft timer(ptimer)',
+      '     0.000009000   1 0.0    entry             guest  *1    hardware ???*           ?* ?   ?',
+      '                           + wr CNTHCTL_EL2: guest  + the guest runs  + wr CNTHCTL_EL2: host',
+      '     0.000010000   1 0.0    vtimer_irq        guest   1    hardware ???            ?  ?   ?',
+      '     0.000011000   1 0.0    update_irq        guest   1    hardware ???            ?    |*?',
+      '                           ? vgic inject(vtimer, 1)',
+      '     0.000012000   1 0.0    vtimer_irq_end    guest   1    hardware ???            ?    | ?',
+      '     0.000013000   1 0.0    exit              host   *1    hardware ???            ?    | ?',
+      '     0.000014000   1 0.0    schedule          waiting*1    memory  *???            ?    | ?',
+      '                           + mem.ctl := rd CTL(vtimer)  + mem.cval := rd CVAL(vtimer)',
+      '                           + wr CTL(vtimer) := 0  + isb',
+      '     0.000015000   1 0.0    save              waiting 1    memory   E--*      0x1000*   | ?',
+      '     0.000016000   1 0.0    bg_arm            waiting 1    memory   E--       0x1000    | armed*',
+      '                           = start bg_timer at earliest',
+      '     0.000017000   1 0.0    put               waiting 1    memory   E--       0x1000    | armed',
+      '                           + cancel soft timer(ptimer)  + wr CNTVOFF_EL2 := 0 by HVC',
+      '17 events shown of 16 recorded ones, model load-put-5.0',
+    ]);
+    const filtered = await timervet(['replay', '--kind', 'set_active', '-'], { input: deeds });
+    expect(lines(filtered.stdout)).toContain(
+      `${' '.repeat(27)}= distributor active(vtimer) := 1  + wr CNTVOFF_EL2 := vm_offset by HVC`,
+    );
+    const verbose = await timervet(['replay', '-v', '-'], { input: deeds });
+    expect(verbose.stdout).toContain('+ loaded(vtimer) := 1');
   });
 
   it('folds to a vcpu, a CPU, a kind of event and a window', async () => {

@@ -35,6 +35,23 @@ describe('timervet stats', () => {
     }
   });
 
+  it('tells the costs of every occasion within 100 columns, and the same sum however it is grouped', async () => {
+    const { stdout } = await timervet(['stats', '--by', 'cpu', overcommit]);
+    expect(stdout).toMatch(/\n {2}costs +entry +exit +load +put +block +unblock +irq +expiry +\/s +\/tick\n/);
+    expect(stdout).toMatch(/\n {4}CNTHCTL_EL2 update +1\.00 +1\.00 +- /);
+    expect(stdout).toMatch(/\n {2}assumed {5}.*lr_pending in \d+/);
+    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+    const all = await Promise.all(['vcpu', 'vm', 'cpu'].map((by) => statsJson('--by', by, overcommit)));
+    const loads = all.map(({ stats }) =>
+      stats.traces[0]!.groups.reduce((sum, { costs }) => {
+        const row = costs!.categories.find(({ category }) => category === 'load')!;
+        return sum + row.operations.active_write!;
+      }, 0),
+    );
+    expect(loads).toEqual([loads[0], loads[0], loads[0]]);
+    expect(loads[0]).toBeGreaterThan(100);
+  });
+
   it('measures what the kernel counted: the time in all places is that of the recording', async () => {
     const { stats } = await statsJson(recording);
     const [trace] = stats.traces;

@@ -18,7 +18,7 @@ describe.each(modelIds)('the mutants of %s', (id) => {
     for (const reason of Object.keys(fates.explained)) used.add(reason);
     expect(fates.mutants).toBeGreaterThan(100);
     if (!update) expect(fates).toEqual(known[id]);
-  }, 120_000);
+  });
 });
 
 it('leave no explanation without a mutant', () => {

@@ -42,10 +42,6 @@ async function alarmsOf(variants: Iterable<readonly [string, readonly Line[]]>):
 
 describe.skipIf(missing !== undefined)(`a part of a recording is no violation (${missing ?? 'recordings'})`, () => {
   for (const name of stock) {
-    // Known to fail: where half of this recording is missing, asserted-level-reaches-guest takes a thread that was
-    // elsewhere for one that stayed on its CPU.
-    const half = name === '4.14-nvhe-kp-mixed' ? test.fails : test;
-
     const all = () => lines(report(name, '-N'));
 
     test(`${name}: cut at any place`, async () => {
@@ -84,7 +80,7 @@ describe.skipIf(missing !== undefined)(`a part of a recording is no violation ($
       expect(await alarmsOf(losses())).toEqual({});
     });
 
-    half(`${name}: one CPU's buffer missing`, async () => {
+    test(`${name}: one CPU's buffer missing`, async () => {
       const whole = all();
       const only = (cpu: number) => whole.filter((line) => line.cpu === cpu || line.cpu < 0);
       expect(
@@ -95,7 +91,7 @@ describe.skipIf(missing !== undefined)(`a part of a recording is no violation ($
       ).toEqual({});
     });
 
-    half(`${name}: a buffer that starts later than the other`, async () => {
+    test(`${name}: a buffer that starts later than the other`, async () => {
       const whole = all();
       const next = random(13);
       function* late(): Generator<readonly [string, readonly Line[]]> {

@@ -55,10 +55,10 @@ describe('statistics', () => {
     expect(group).toMatchObject({ vcpu: { id: 0, vm: 0 }, vm: 0, cpu: null });
     expect(brief(group!.places)).toEqual({
       guest: '5 x 488',
-      host: '7 x 82',
-      waiting: '2 x 20',
-      asleep: '1 x 10050',
-      userspace: '1 x 1000',
+      host: '7 x 77',
+      waiting: '2 x 18',
+      asleep: '1 x 10052',
+      userspace: '1 x 1005',
     });
     expect(brief(group!.exits)).toEqual({ 'TRAP WFx': '1 x 10092', 'TRAP DABT_LOW': '2 x 35', IRQ: '1 x 10' });
     expect(brief(group!.latencies)).toEqual({
@@ -68,6 +68,7 @@ describe('statistics', () => {
       loadToEntry: '3 x 35',
       interruptToEntry: '1 x 20',
       expiryToEntry: '1 x 70',
+      deadlineToEntry: '1 x 74',
       wait: '1 x 10070',
     });
     const { counts } = group!;
@@ -82,6 +83,7 @@ describe('statistics', () => {
       wakeups: 1,
       interruptsInGuest: 1,
       levelRaised: 1,
+      ticks: 1,
       backgroundArmed: 1,
       backgroundFired: 1,
     });
@@ -112,7 +114,65 @@ describe('statistics', () => {
 0.000170,exit,0,0,IRQ
 `);
     expect(groups[0]!.counts).toMatchObject({ preemptions: 1, polls: 1, sleeps: 0, userspaceExits: 0, wfi: 1 });
-    expect(brief(groups[0]!.places)).toMatchObject({ waiting: '1 x 3', preempted: '1 x 100' });
+    expect(brief(groups[0]!.places)).toMatchObject({ waiting: '1 x 3', preempted: '1 x 101' });
+  });
+
+  it('tell what the kernel did on each occasion, and what of it was assumed', async () => {
+    const { costModel, groups } = await of(`# model: load-put-5.0
+# host: nvhe
+time,event,vcpu,cpu,timer,ctl,cval,level
+0.000001,load,0,1
+0.000002,entry,0,1
+0.000003,exit,0,1
+0.000004,put,0,1
+0.000005,save,0,1,vtimer,1,0x1000
+0.000006,load,0,1
+0.000007,set_active,0,1,vtimer,,,1
+0.000008,restore,0,1,vtimer,1,0x1000
+0.000009,entry,0,1
+0.000010,vtimer_irq,0,1,vtimer
+0.000011,update_irq,0,1,vtimer,,,1
+0.000012,vtimer_irq_end,0,1,vtimer
+0.000013,exit,0,1
+0.000014,entry,0,1
+0.000015,exit,0,1
+`);
+    expect(costModel).toBe('load-put-5.0');
+    const { costs, counts } = groups[0]!;
+    expect(counts.ticks).toBe(1);
+    expect(costs).toMatchObject({ unfit: 0, guestSeconds: 0.000006, assumed: { lr_pending: 3 } });
+    expect(costs!.categories).toEqual([
+      { category: 'entry', events: 3, operations: { cnthctl_update: 3 } },
+      { category: 'exit', events: 3, operations: { cnthctl_update: 3 } },
+      // The first load finds a vcpu that has not run before, as its missing records show.
+      {
+        category: 'load',
+        events: 2,
+        operations: {
+          ctl_write: 1,
+          cval_write: 1,
+          cntvoff_write: 1,
+          isb: 1,
+          hypercall: 1,
+          active_write: 1,
+          hrtimer_cancel: 1,
+        },
+      },
+      {
+        category: 'put',
+        events: 1,
+        operations: {
+          ctl_read: 1,
+          cval_read: 1,
+          ctl_write: 1,
+          cntvoff_write: 1,
+          isb: 1,
+          hypercall: 1,
+          hrtimer_cancel: 1,
+        },
+      },
+      { category: 'interrupt', events: 1, operations: { ctl_read: 1, report: 1, injection: 1 } },
+    ]);
   });
 
   it('measure nothing across a loss', async () => {
@@ -125,5 +185,35 @@ describe('statistics', () => {
 `);
     expect(brief(groups[0]!.exits)).toEqual({});
     expect(brief(groups[0]!.places)).toEqual({ guest: '2 x 20', host: '2 x 20', unknown: '1 x 499970' });
+  });
+
+  it('take the time outside of KVM_RUN from the put on, where that comes after the end of KVM_RUN', async () => {
+    // Up to 4.16 the ioctl puts the vcpu; nothing else tells that the put is complete but the next load.
+    const { groups } = await of(`# model: world-switch
+time,event,vcpu,cpu
+0.000000,load,0,0
+0.000010,entry,0,0
+0.000110,exit,0,0
+0.000120,userspace_exit,0,0
+0.000130,put,0,0
+0.000630,load,0,0
+0.000640,entry,0,0
+`);
+    expect(brief(groups[0]!.places)).toMatchObject({ userspace: '1 x 500' });
+  });
+
+  it('count a cancellation before an expiry or a start for what it is', async () => {
+    const { groups } = await of(`${head}0.000000,load,0,0
+0.000010,put,0,0
+0.000011,bg_arm,0,0,,,,,5000
+0.000020,bg_cancel,0,0
+0.000021,bg_arm,0,0,,,,,9000
+0.000030,bg_cancel,0,0
+0.000031,bg_expire,0,0,,,,,9000
+0.000040,bg_arm,0,0,,,,,19000
+0.000050,load,0,0
+0.000051,bg_cancel,0,0
+`);
+    expect(groups[0]!.counts).toMatchObject({ backgroundArmed: 3, backgroundFired: 1, backgroundCancelled: 1 });
   });
 });

@@ -62,13 +62,16 @@ export async function runReplay(path: string, options: ReplayCommandOptions, con
   const output = pager ?? context.stdout();
   const reporter = replayTextReporter(output, await createTheme(output.color), options.verbose === true);
   const code = await interruptible((signal) =>
-    runReporters(withoutVerdict(replay(endingAt(signal, [fileInput(path)]), { ...settings, select })), {
-      reports: [{ reporter, output }],
-      companions: [lateOptimisation([path])],
-      inputs: 1,
-      failOn: 'error',
-      interrupted: signal,
-    }),
+    runReporters(
+      withoutVerdict(replay(endingAt(signal, [fileInput(path)]), { ...settings, select, effects: options.effects })),
+      {
+        reports: [{ reporter, output }],
+        companions: [lateOptimisation([path])],
+        inputs: 1,
+        failOn: 'error',
+        interrupted: signal,
+      },
+    ),
   );
   // A reader of the output that goes away is no verdict here.
   return code === ExitCode.unreadable || code === ExitCode.interrupted ? code : ExitCode.clean;

@@ -1,7 +1,10 @@
 import type { TraceSummary } from '../../check/facts.js';
+import { type Cell, Count } from '../../stats/cell.js';
+import { reasonName } from '../../stats/reason.js';
 import { createSums, type Sums } from '../noise/blocks.js';
 import { type Comparison, differing, type LeastEffect } from '../noise/level.js';
 import { compareRatios, compareShares } from '../noise/ratio.js';
+import type { BlockStats } from '../stats.js';
 import { incomparable } from './comparable.js';
 import type { BehaviourDiff, PathChange, PlacementChange, RateChange, Role, SequenceChange } from './facts.js';
 import type { BehaviourRecorder } from './recorder.js';
@@ -14,6 +17,7 @@ import { View } from './view.js';
 export interface BehaviourSide {
   readonly summary: TraceSummary;
   readonly behaviour: BehaviourRecorder;
+  readonly stats: BlockStats;
 }
 
 /** The least share of the trips of a path that only one recording has: a hundredth. */
@@ -57,6 +61,52 @@ function rates(role: Role | null, old: View, next: View): Candidate<RateChange>[
       return [{ key: `${what} per ${per}`, comparison: rate, change: { role, what, per, rate } }];
     });
   return [...of(perEntry, 'entry', 'entry'), ...of(perTick, 'tick', tick)];
+}
+
+/** Where the interrupts of the guest's timers find the vcpu, and which of them raise nothing. */
+const interrupts = [
+  ['interrupts in the guest', Count.interruptsInGuest],
+  ['interrupts while loaded', Count.interruptsLoaded],
+  ['late interrupts', Count.interruptsLate],
+  ['spurious interrupts', Count.interruptsSpurious],
+] as const;
+
+/** Interrupts per tick, and exits by reason as a share of all exits, of all vcpus together. */
+function statsRates(old: BlockStats, next: BlockStats, comparesInterrupts: boolean): Candidate<RateChange>[] {
+  const counted = ({ cells }: BlockStats, of: (cell: Cell) => number): Sums => {
+    const sums = createSums();
+    cells.forEach((cell, block) => {
+      if (cell !== undefined) sums[block] = of(cell);
+    });
+    return sums;
+  };
+  const rate = (what: string, per: RateChange['per'], of: (cell: Cell) => number, whole: (cell: Cell) => number) => {
+    const side = (stats: BlockStats) => ({ count: counted(stats, of), per: counted(stats, whole) });
+    const [first, second] = [side(old), side(next)];
+    if (sum(first.count) + sum(second.count) === 0) return [];
+    const comparison = per === 'exit' ? compareShares(first, second) : compareRatios(first, second);
+    return [{ key: `${what} per ${per}`, comparison, change: { role: null, what, per, rate: comparison } }];
+  };
+  const reasons = new Set([...old.cells, ...next.cells].flatMap((cell) => [...(cell?.exits.keys() ?? [])]));
+  const taken = comparesInterrupts ? interrupts : [];
+  return [
+    ...taken.flatMap(([what, count]) =>
+      rate(
+        what,
+        'tick',
+        (cell) => cell.counts[count]!,
+        (cell) => cell.counts[Count.ticks]!,
+      ),
+    ),
+    ...[...reasons].flatMap((reason) =>
+      rate(
+        reasonName(reason),
+        'exit',
+        (cell) => cell.exits.get(reason)?.count ?? 0,
+        (cell) => [...cell.exits.values()].reduce((total, { count }) => total + count, 0),
+      ),
+    ),
+  ];
 }
 
 function placements(role: Role | null, old: View, next: View): Candidate<PlacementChange>[] {
@@ -125,7 +175,10 @@ export function compareBehaviour(old: BehaviourSide, next: BehaviourSide): Behav
   };
   return {
     notCompared,
-    rates: changes(rates, byFactor),
+    rates: [
+      ...changes(rates, byFactor),
+      ...judged(statsRates(old.stats, next.stats, !left.has('vtimer_irq')), byFactor).map(({ change }) => change),
+    ],
     placements: changes(placements, byDifference),
     paths: changes(paths, byDifference),
     sequences: changes(sequences, byDifference),

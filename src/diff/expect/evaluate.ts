@@ -1,7 +1,9 @@
+import { type Category, categories } from '../../cost/kinds.js';
 import type { Anchor } from '../behaviour/step.js';
 import { anchors, stepNamed, steps } from '../behaviour/step.js';
 import type { FindingsDiff } from '../facts.js';
 import type {
+  CostExpectation,
   Declared,
   EventExpectation,
   Expectation,
@@ -11,7 +13,8 @@ import type {
   LimitOutcome,
   Relation,
 } from './facts.js';
-import type { Change, Figures } from './figures.js';
+import { type Change, type Figures, sum } from './figures.js';
+import { costKindsOf } from './names.js';
 import { expectationWords, isEvent, isFinding, isOccurrence } from './words.js';
 
 type Answer = Omit<Declared, 'says'>;
@@ -85,6 +88,29 @@ function placeWords(placed: ReadonlyMap<Anchor, number>): string {
   return [...placed].flatMap(([anchor, count]) => (count === 0 ? [] : [`${count} after ${anchor}`])).join(', ');
 }
 
+/** Operations are counted by the design that fits the recording: what a guard would tell and nothing shows is assumed. */
+function answerCost({ cost, occurs, at }: CostExpectation, figures: Figures): Answer {
+  const costs = figures.costs('new');
+  if ('missing' in costs) return undecided(costs.missing);
+  const kinds = costKindsOf(cost);
+  const counts = categories
+    .filter((category) => sum(costs.events(category)) > 0)
+    .map((category) => ({
+      category,
+      count: kinds.reduce((total, kind) => total + sum(costs.operations(kind, category)), 0),
+      events: sum(costs.events(category)),
+    }));
+  const absent = at?.find((category) => !counts.some((one) => one.category === category));
+  if (absent !== undefined && occurs === 'never') return undecided(`the new recording has no ${absent}`);
+  const some = counts.filter(({ count }) => count > 0);
+  const words = some.map(({ category, count, events }) => `${count} in ${times(events)} ${category}`).join(', ');
+  const found = `new recording, by model ${costs.basis.model}: ${words === '' ? 'none' : words}`;
+  const isWrong = (category: Category) => (at === undefined || at.includes(category)) === (occurs === 'never');
+  if (some.some(({ category }) => isWrong(category))) return unmet(found);
+  if (occurs === 'only' && some.length === 0) return undecided(found);
+  return met(found);
+}
+
 const allowed: Readonly<Record<Relation, readonly Change[]>> = {
   lower: ['lower'],
   higher: ['higher'],
@@ -116,7 +142,7 @@ export function evaluate(
     return { says, ...(isOpen ? undecided('its rule decided nothing in the new recording') : answer) };
   }
   if (isEvent(expectation)) return { says, ...answerEvent(expectation, figures) };
-  if (isOccurrence(expectation)) return { says, ...undecided('costs are not compared') };
+  if (isOccurrence(expectation)) return { says, ...answerCost(expectation, figures) };
   return { says, ...answerFigure(expectation, figures) };
 }
 

@@ -1,3 +1,4 @@
+import type { Category } from '../../cost/kinds.js';
 import type { Anchor } from '../behaviour/step.js';
 
 /** By what a rate is told. */
@@ -15,7 +16,7 @@ export type Relation = (typeof relations)[number];
 /** Something that both recordings have a number for. */
 export type Figure =
   | { readonly rate: string; readonly per?: Per | undefined }
-  | { readonly cost: string; readonly at?: readonly string[] | undefined }
+  | { readonly cost: string; readonly at?: readonly Category[] | undefined }
   | { readonly latency: string; readonly quantile?: Quantile | undefined };
 
 interface Said {
@@ -47,7 +48,7 @@ export interface CostExpectation extends Said {
   readonly cost: string;
   readonly occurs: 'never' | 'only';
   /** Occasions: `entry`, `exit`, `load`, `put`, …; all where none is named. */
-  readonly at?: readonly string[] | undefined;
+  readonly at?: readonly Category[] | undefined;
 }
 
 /** How a figure changes. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { categories } from '../../cost/kinds.js';
 import { anchors } from '../behaviour/step.js';
 import { type Expectation, findingStates, pers, quantiles, relations } from './facts.js';
-import { categoryNames, costNames, eventNames, latencyNames, rateNames } from './names.js';
+import { costNames, eventNames, latencyNames, rateNames } from './names.js';
 
 /** A list of names as zod wants it. */
 function oneOf(names: readonly string[]) {
@@ -20,7 +21,7 @@ const change = {
     ),
   says,
 };
-const at = z.array(oneOf(categoryNames)).min(1).optional().describe('Occasions; all where none is named.');
+const at = z.array(z.enum(categories)).min(1).optional().describe('Occasions; all where none is named.');
 
 /** One kind of expectation, recognised by the field that has its name. */
 const forms = {
@@ -52,7 +53,9 @@ const forms = {
   rate: z
     .strictObject({ rate: oneOf(rateNames), per: z.enum(pers).optional().describe('Default: tick.'), ...change })
     .describe('How often something happens.'),
-  cost: z.strictObject({ cost: oneOf(costNames), at, ...change }).describe('Operations a event of the occasions.'),
+  cost: z
+    .strictObject({ cost: oneOf(costNames), at, ...change })
+    .describe('Operations each time that one of the occasions comes; per tick where none is named.'),
   latency: z
     .strictObject({
       latency: oneOf(latencyNames),

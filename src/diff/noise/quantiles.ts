@@ -121,12 +121,15 @@ function logarithm(value: number): number {
 /**
  * Compares quantiles of two distributions. Their errors are found by drawing blocks of each recording again and again;
  * the draws are the same at every run. A shift is a difference of logarithms.
+ *
+ * @param shares which quantiles, 0 to 1
+ * @param least by quantile, the shift that counts
  */
 export function compareQuantiles(
   old: Histograms,
   next: Histograms,
   shares: readonly number[],
-  least: LeastEffect = leastShift,
+  least: (share: number) => LeastEffect = () => leastShift,
 ): QuantileShift[] {
   const [first, second] = [new Sample(old), new Sample(next)];
   const blocks = Math.min(first.blocks, second.blocks);
@@ -140,7 +143,7 @@ export function compareQuantiles(
     const few = count * Math.min(share, 1 - share) < fewestBeyond ? because.few : undefined;
     const unjudged = short ?? few;
     if (unjudged !== undefined) return { ...values, interval: undefined, factor: undefined, p: 1, unjudged };
-    return { ...values, ...shift(values.old, values.new, blocks, draws[0]![index]!, draws[1]![index]!, least) };
+    return { ...values, ...shift(values.old, values.new, blocks, draws[0]![index]!, draws[1]![index]!, least(share)) };
   });
 }
 

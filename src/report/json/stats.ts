@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { TraceSummary } from '../../check/facts.js';
+import { categories, costKinds } from '../../cost/kinds.js';
+import { modelIds } from '../../models/model.js';
 import { countNames, latencyNames, whereNames } from '../../stats/cell.js';
 import type { Measured, StatsFact, TraceStats } from '../../stats/facts.js';
 import type { Output } from '../output.js';
@@ -15,7 +17,8 @@ export const statsSchemaVersion = 1;
 const count = z.int().min(0);
 const nanoseconds = z.number().min(0).describe('Nanoseconds.');
 
-const distribution = z
+/** Durations of one kind. */
+export const distribution = z
   .object({
     count,
     total: nanoseconds,
@@ -30,6 +33,28 @@ const distribution = z
 const measured = <Name extends string>(names: readonly Name[]) =>
   z.partialRecord(z.enum(names), distribution).describe('Those that never occurred are left out.');
 
+const costs = z
+  .object({
+    categories: z
+      .array(
+        z.object({
+          category: z.enum(categories as [string, ...string[]]).describe('On what occasion the kernel did it.'),
+          events: count.describe('How often that came about.'),
+          operations: z
+            .partialRecord(z.enum(costKinds as [string, ...string[]]), count)
+            .describe('Operations in all of them; those that never occurred are left out.'),
+        }),
+      )
+      .describe('Occasions that came about.'),
+    runs: count.describe("Runs of the kernel's functions."),
+    assumed: z
+      .record(z.string(), count)
+      .describe('How many of them depend on a condition that nothing tells, by condition: the usual case is taken.'),
+    unfit: count.describe('How many of them left other records than the design foresees.'),
+    guestSeconds: z.number().min(0).describe('Time in the guest; `counts.ticks` has its ticks.'),
+  })
+  .describe("What the kernel's timer code did, as the model's design has it.");
+
 const group = z.object({
   vcpu: vcpu.nullable().describe('Who it is, by vcpu.'),
   vm: count.nullable().describe('By vcpu or VM.'),
@@ -40,6 +65,7 @@ const group = z.object({
     .array(z.object({ reason: z.string(), times: distribution }))
     .describe('Exits by reason, from the exit to the next entry or the end of KVM_RUN, the most time first.'),
   latencies: measured(latencyNames as [string, ...string[]]),
+  costs: costs.nullable().describe('Null where no model fits.'),
 });
 
 const trace = z.object({
@@ -56,6 +82,10 @@ const trace = z.object({
   conditions: z.array(condition).describe('Every way in which the input was incomplete or strange.'),
   vms: count,
   by: z.enum(['vcpu', 'vm', 'cpu']),
+  costModel: z
+    .enum(modelIds)
+    .nullable()
+    .describe('The model by whose design costs are told: the last of the candidates.'),
   groups: z.array(group),
 });
 
@@ -82,7 +112,7 @@ function byName(rows: readonly Measured[]): Record<string, Measured['times']> {
   return Object.fromEntries(rows.map(({ name, times }) => [name, times]));
 }
 
-function traceOf(summary: TraceSummary, { by, groups }: TraceStats): Stats['traces'][number] {
+function traceOf(summary: TraceSummary, { by, costModel, groups }: TraceStats): Stats['traces'][number] {
   return {
     path: summary.path,
     format: summary.format,
@@ -97,7 +127,8 @@ function traceOf(summary: TraceSummary, { by, groups }: TraceStats): Stats['trac
     conditions: [...summary.conditions],
     vms: summary.vms,
     by,
-    groups: groups.map(({ vcpu: who, vm, cpu, counts, places, exits, latencies }) => ({
+    costModel,
+    groups: groups.map(({ vcpu: who, vm, cpu, counts, places, exits, latencies, costs }) => ({
       vcpu: who,
       vm,
       cpu,
@@ -105,6 +136,7 @@ function traceOf(summary: TraceSummary, { by, groups }: TraceStats): Stats['trac
       places: byName(places),
       exits: exits.map(({ name, times }) => ({ reason: name, times })),
       latencies: byName(latencies),
+      costs: costs === null ? null : { ...costs, categories: costs.categories.map((row) => ({ ...row })) },
     })),
   };
 }

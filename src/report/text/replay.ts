@@ -1,4 +1,4 @@
-import type { Moment, TimerState } from '../../replay/moment.js';
+import type { Moment, MomentEffect, TimerState } from '../../replay/moment.js';
 import type { ReplayFact } from '../../replay/replay.js';
 import type { Output } from '../output.js';
 import { counted, pathName } from '../place.js';
@@ -83,6 +83,38 @@ export function momentLine(moment: Moment, theme: Theme): string {
   return line.trimEnd();
 }
 
+/** How each effect is known: shown by a record, following from what is known, taken for the usual case. */
+const effectMarks: Readonly<Record<MomentEffect['mark'], string>> = { recorded: '=', derived: '+', assumed: '?' };
+
+/** Where effects begin: below the mark of the event. */
+const effectIndent = 27;
+
+/**
+ * What the model did after the event, below its line, as many effects to a line as fit.
+ *
+ * @param all also those that only change what the kernel keeps in memory
+ */
+function effectLines({ effects }: Moment, all: boolean, width: number, theme: Theme): string[] {
+  const items = effects
+    .filter(({ inMemory }) => all || !inMemory)
+    .map(({ mark, text }) => ({ text: `${effectMarks[mark]} ${text}`, isAssumed: mark === 'assumed' }));
+  const lines: string[] = [];
+  let line = '';
+  let length = 0;
+  for (const { text, isAssumed } of items) {
+    if (length > 0 && effectIndent + length + 2 + text.length > width) {
+      lines.push(line);
+      line = '';
+      length = 0;
+    }
+    const gap = length > 0 ? '  ' : '';
+    line += gap + (isAssumed ? theme.severity.warning(text) : theme.dim(text));
+    length += gap.length + text.length;
+  }
+  if (length > 0) lines.push(line);
+  return lines.map((each) => ' '.repeat(effectIndent) + each);
+}
+
 /** The record itself, in the kernel's spelling, below its line. */
 function recordLine({ text, comm, pid }: Moment, theme: Theme): string {
   const thread = pid < 0 ? '' : `  ${comm === '' ? `pid ${pid}` : `${comm}-${pid}`}`;
@@ -109,6 +141,7 @@ export function replayTextReporter(output: Output, theme: Theme, verbose: boolea
           if (shown++ % headingEvery === 0) lines.push(heading(theme));
           lines.push(momentLine(fact.moment, theme));
           if (verbose) lines.push(recordLine(fact.moment, theme));
+          lines.push(...effectLines(fact.moment, verbose, output.columns, theme));
           if (lines.length >= batch) await flush();
           return;
         case 'trace-end': {

@@ -1,20 +1,17 @@
 import type { TraceSummary } from '../../check/facts.js';
+import { words } from '../../stats/cell.js';
 import type { GroupStats, Measured, StatsFact, TraceStats } from '../../stats/facts.js';
 import { duration, percentage } from '../durations.js';
 import type { Output } from '../output.js';
 import { counted, pathName, vcpuWords } from '../place.js';
 import { printableFact } from '../printable.js';
 import type { Reporter } from '../reporter.js';
+import { costLines } from './costs.js';
 import type { TextStyle } from './finding.js';
 import { labelled } from './layout.js';
 import { failureLines } from './run.js';
 import type { Theme } from './theme.js';
 import { conditionLines, modelLines } from './trace.js';
-
-/** `deadlineToExpiry` as `deadline to expiry`; the kernel's names of exits stay as they are. */
-function words(name: string): string {
-  return /^[a-z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`) : name;
-}
 
 function headLines(trace: TraceSummary, { theme, width }: TextStyle): string[] {
   const size = [
@@ -72,7 +69,7 @@ function whoIs({ vcpu, vm, cpu }: GroupStats): string {
   return vm !== null ? `VM ${vm}` : `CPU ${cpu}`;
 }
 
-function groupLines(group: GroupStats, style: TextStyle): string[] {
+function groupLines(group: GroupStats, seconds: number, style: TextStyle): string[] {
   const { theme, width } = style;
   const { counts } = group;
   const whole = group.places.reduce((sum, { times }) => sum + times.total, 0);
@@ -115,6 +112,7 @@ function groupLines(group: GroupStats, style: TextStyle): string[] {
       [
         [counts.levelRaised, 'reported high'],
         [counts.levelLowered, 'reported low'],
+        [counts.ticks, 'tick', 'ticks'],
       ],
       width,
     ),
@@ -149,11 +147,12 @@ function groupLines(group: GroupStats, style: TextStyle): string[] {
       style,
     ),
     ...table('latencies', group.latencies, undefined, style),
+    ...(group.costs === null ? [] : costLines(group.costs, seconds, counts.ticks, style)),
   ];
 }
 
 function statsLines(trace: TraceSummary, stats: TraceStats, style: TextStyle): string[] {
-  const groups = stats.groups.map((group) => groupLines(group, style));
+  const groups = stats.groups.map((group) => groupLines(group, Number(trace.duration), style));
   const none = stats.groups.length === 0 ? [['no vcpu was seen: there is nothing to count']] : [];
   const sections = [
     headLines(trace, style),

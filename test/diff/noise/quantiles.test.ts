@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { compareQuantiles, level } from '../../../src/diff/noise/index.js';
 import { type MadeUp, times } from './recordings.js';
 
-const nothing = { relative: 0, absolute: 0 };
+const nothing = () => ({ relative: 0, absolute: 0 });
 const shares = [0.5, 0.9, 0.99];
 const pairs = 200;
 

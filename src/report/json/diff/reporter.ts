@@ -1,6 +1,8 @@
 import type { TraceFailure, TraceSummary } from '../../../check/facts.js';
 import type { BehaviourDiff } from '../../../diff/behaviour/facts.js';
+import type { CostChange, CostDiff } from '../../../diff/cost/facts.js';
 import type { Diff, DiffFact, LoneFinding } from '../../../diff/facts.js';
+import type { DistributionShift, LatencyDiff } from '../../../diff/latency/facts.js';
 import type { Comparison } from '../../../diff/noise/level.js';
 import type { Output } from '../../output.js';
 import type { Reporter } from '../../reporter.js';
@@ -54,6 +56,37 @@ function behaviourReport({ notCompared, rates, placements, paths, sequences }: B
   };
 }
 
+function shiftReport<Name extends string>({ name, old, new: next, quantiles, share, judgement }: DistributionShift) {
+  const times = (side: DistributionShift['old']) => side && { ...side, histogram: [...side.histogram] };
+  return {
+    name: name as Name,
+    old: times(old),
+    new: times(next),
+    quantiles: quantiles.map((one) => ({
+      share: one.share,
+      ...comparisonReport(one),
+      factor: one.factor === undefined ? null : ([one.factor[0], one.factor[1]] as [number, number]),
+      judgement: one.judgement,
+    })),
+    share: share === null ? null : { ...comparisonReport(share), judgement: share.judgement },
+    judgement,
+  };
+}
+
+function latencyReport({ host, latencies, places, ...rest }: LatencyDiff): DiffReport['latency'] {
+  return {
+    ...rest,
+    host: [...host],
+    latencies: latencies.map(shiftReport<string>),
+    places: places.map(shiftReport<DiffReport['latency']['places'][number]['name']>),
+  };
+}
+
+function costReport({ old, new: next, perEvent, totals }: CostDiff): DiffReport['cost'] {
+  const change = ({ cost, ...rest }: CostChange) => ({ ...rest, cost: comparisonReport(cost) });
+  return { old: { ...old }, new: { ...next }, perEvent: perEvent.map(change), totals: totals.map(change) };
+}
+
 function diffReport({
   verdict,
   because,
@@ -61,6 +94,8 @@ function diffReport({
   new: next,
   findings,
   behaviour,
+  cost,
+  latency,
   divergence,
   expectations,
   limits,
@@ -80,6 +115,8 @@ function diffReport({
       })),
     },
     behaviour: behaviourReport(behaviour),
+    cost: costReport(cost),
+    latency: latencyReport(latency),
     divergence: divergenceReport(divergence),
     expectations:
       expectations === null

@@ -1,7 +1,10 @@
 import { z } from 'zod';
+import { costKinds } from '../../../cost/kinds.js';
 import { anchors } from '../../../diff/behaviour/step.js';
 import { kindNames } from '../../../events/kinds.js';
+import { latencyNames, whereNames } from '../../../stats/cell.js';
 import { finding, modelChoice, verdict } from '../schema.js';
+import { distribution } from '../stats.js';
 import { divergence } from './divergence.js';
 
 /**
@@ -94,6 +97,73 @@ const limit = z.object({
   because: z.string().describe('The figures, or why it cannot be evaluated, which fails.'),
 });
 
+const judgement = z
+  .enum(['differs', 'host', 'noise', 'unjudged'])
+  .describe("host: it differs, but is the host's own; unjudged: there is too little data.");
+const interval = z.tuple([z.number(), z.number()]).nullable();
+const times = distribution
+  .extend({
+    histogram: z
+      .array(z.object({ from: z.number().describe('Nanoseconds, the lower bound of a doubling.'), count }))
+      .describe('Numbers of values by doubling.'),
+  })
+  .nullable()
+  .describe('Null where there is no value.');
+const shift = <Name extends string>(names: readonly Name[]) =>
+  z.object({
+    name: z.enum(names),
+    old: times,
+    new: times,
+    quantiles: z.array(
+      comparison.extend({
+        share: z.number().describe('0.5, 0.9 or 0.99.'),
+        factor: interval.describe('Confidence interval of new by old.'),
+        judgement,
+      }),
+    ),
+    share: comparison.extend({ judgement }).nullable().describe('Of a place: the share of time spent there.'),
+    judgement,
+  });
+const knownDeadlines = z
+  .object({ known: count, interrupts: count, error: z.number().describe('Nanoseconds, at most.') })
+  .describe('Interrupts whose deadline is known, and all.');
+
+const latency = z
+  .object({
+    level: z.number().describe('Chance, at most, that any of all comparisons is told without being there.'),
+    test: z.string(),
+    family: count.describe('Comparisons that were judged.'),
+    host: z
+      .array(
+        z.object({
+          share: z.number(),
+          factor: z.number().nullable().describe('Null where nothing shows it: nothing is judged then.'),
+          by: z.string().nullable(),
+          quantile: z.number().nullable(),
+        }),
+      )
+      .describe('How much the hosts differ up to a quantile; what shifts by less is noise.'),
+    latencies: z.array(shift(latencyNames as [string, ...string[]])).describe('The most changed first.'),
+    places: z.array(shift(whereNames)).describe('How long each stay in a place took.'),
+    deadlines: z.object({ old: knownDeadlines, new: knownDeadlines }),
+  })
+  .describe('How long things take; durations in nanoseconds.');
+
+const costBasis = z.object({
+  model: z.string().nullable().describe('The model by whose design costs are told; null where none fits.'),
+  runs: count.describe("Runs of the kernel's code."),
+  assumed: z.record(z.string(), count).describe('Runs whose cost depends on a guard that nothing tells, by guard.'),
+});
+const costChange = z.object({
+  kind: z.enum(costKinds as [string, ...string[]]),
+  per: z.string().describe('A category of runs (entry, load, …), tick, or guest second.'),
+  cost: comparison,
+  differs: z.boolean().describe('Beyond noise.'),
+});
+const cost = z
+  .object({ old: costBasis, new: costBasis, perEvent: z.array(costChange), totals: z.array(costChange) })
+  .describe("What the kernel's timer code had to do, by the design that fits each recording.");
+
 const diff = z.object({
   verdict: z.enum(['same', 'changed', 'failed', 'inconclusive']),
   because: z.array(z.string()).describe('Why the verdict is what it is; the reasons of a failure first.'),
@@ -104,6 +174,8 @@ const diff = z.object({
   behaviour,
   expectations: expectations.nullable().describe('Null without --expect.'),
   limits: z.array(limit),
+  cost,
+  latency,
 });
 
 /** The shape of the whole document. */

@@ -6,10 +6,12 @@ import type { TextStyle } from '../finding.js';
 import { failureLines } from '../run.js';
 import type { Theme } from '../theme.js';
 import { behaviourLines } from './behaviour.js';
+import { costLines } from './cost.js';
 import { divergenceLines } from './divergence.js';
 import { expectationLines } from './expectations.js';
 import { findingsLines } from './findings.js';
 import { headLines } from './head.js';
+import { latencyLines } from './latency.js';
 
 function diffLines(diff: Diff, style: TextStyle): string[] {
   const sections = [
@@ -17,6 +19,8 @@ function diffLines(diff: Diff, style: TextStyle): string[] {
     expectationLines(diff, style),
     findingsLines(diff, style),
     behaviourLines(diff.behaviour, style),
+    costLines(diff.cost, style),
+    latencyLines(diff.latency, style),
     divergenceLines(diff, style),
   ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));

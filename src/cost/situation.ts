@@ -1,0 +1,132 @@
+import type { Host } from '../machine/machine.js';
+import type { Design, GuardName } from '../models/design.js';
+
+/** What the whole of a recording tells of its kernel and guests, beside the design. */
+export interface Surroundings {
+  readonly design: Design;
+  readonly host: Host | undefined;
+  /** False for kernels up to 4.10, undefined when that is not known. */
+  readonly hasPtimer: boolean | undefined;
+  /** The host's interrupt controller can set an interrupt active. */
+  readonly activeState: boolean | undefined;
+  readonly inKernelIrqchip: boolean | undefined;
+  readonly gicv5: boolean;
+  /** Guests may run hypervisors. */
+  readonly nests: boolean;
+  /** CNTPOFF_EL2 is written. */
+  readonly cntpoff: boolean;
+}
+
+/** The runs of the kernel's functions that are told apart: what one does lies between its begin and its end. */
+export const episodes = [
+  'enter',
+  'leave',
+  'flush',
+  'sync',
+  'load',
+  'put',
+  'schedule',
+  'unschedule',
+  'irq',
+  'bg_expire',
+  'soft_expire',
+  'user_write',
+  'user_offset',
+  'trapped_access',
+  'enable',
+  'reset',
+] as const;
+export type Episode = (typeof episodes)[number];
+
+/** What the machine knows of the vcpu when an episode begins; each can be unknown (2). */
+export interface Known3 {
+  enabled: number;
+  level: number;
+  /** Hardware holds the virtual timer. */
+  loaded: number;
+  /** The copy of the virtual timer in memory is enabled and not masked. */
+  canFire: number;
+  /** The same of the physical timer. */
+  ptimerCanFire: number;
+  bgArmed: number;
+  blocked: number;
+  /** `active_cleared_last` of a flush, `writes_register` of an access, `running` of an interrupt, `was_loaded` of a reset. */
+  extra: number;
+  /** The timer of the episode: 0 physical, 1 virtual. */
+  timer: number;
+  nested: number;
+}
+
+const fields: readonly (keyof Known3)[] = [
+  'enabled',
+  'level',
+  'loaded',
+  'canFire',
+  'ptimerCanFire',
+  'bgArmed',
+  'blocked',
+  'extra',
+  'timer',
+  'nested',
+];
+
+/** Number of keys of one episode. */
+export const keyCount = 3 ** fields.length;
+
+/** What is known as one number. */
+export function keyOf(known: Known3): number {
+  let key = known.nested;
+  key = key * 3 + known.timer;
+  key = key * 3 + known.extra;
+  key = key * 3 + known.blocked;
+  key = key * 3 + known.bgArmed;
+  key = key * 3 + known.ptimerCanFire;
+  key = key * 3 + known.canFire;
+  key = key * 3 + known.loaded;
+  key = key * 3 + known.level;
+  return key * 3 + known.enabled;
+}
+
+/** The inverse of `keyOf`. */
+export function knownOf(key: number): Known3 {
+  let rest = key;
+  const known = {} as Known3;
+  for (const field of fields) {
+    known[field] = rest % 3;
+    rest = Math.floor(rest / 3);
+  }
+  return known;
+}
+
+/** What is taken for the case where nothing tells: the common host and guest. */
+export const usual: Readonly<Record<GuardName, boolean>> = {
+  enabled: true,
+  loaded: true,
+  level: false,
+  should_fire: false,
+  any_should_fire: false,
+  can_fire: false,
+  any_can_fire: false,
+  output_changed: false,
+  hw_firing: true,
+  deadline_ahead: false,
+  vgic_active: false,
+  want_active: false,
+  lr_pending: false,
+  active_cleared_last: true,
+  bg_armed: false,
+  running: true,
+  blocking: false,
+  vhe: false,
+  in_kernel_irqchip: true,
+  active_state: true,
+  has_ptimer: true,
+  writes_register: true,
+  direct: true,
+  virtual: true,
+  cntpoff: false,
+  nested: false,
+  physical_offset: false,
+  gicv5: false,
+  was_loaded: false,
+};

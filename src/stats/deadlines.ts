@@ -1,0 +1,125 @@
+import { Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
+import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
+import type { Timing } from '../timing/timing.js';
+import { type Cell, Latency } from './cell.js';
+
+/** What is remembered of a vcpu between a deadline and the entry after it; times of the trace, NaN for none. */
+class Pending {
+  /** The earliest deadline that has passed since the last entry. */
+  deadline = Number.NaN;
+  /** An interrupt whose deadline a save has yet to show, and its timer. */
+  interruptAt = Number.NaN;
+  timer: number = Timer.none;
+}
+
+/**
+ * Measures from the deadlines of the guest's timers. Of the background timer the records tell its deadline themselves.
+ * That of an interrupt is the CVAL in the hardware: known where the guest has not run since the restore, or where the
+ * registers are saved before it runs again, and only where the counter is known well enough (`Timing.deadline`).
+ * Everything else the guest may have programmed in between: it is not measured.
+ */
+export class Deadlines {
+  /** The largest error of a deadline that was measured from, nanoseconds. */
+  error = 0;
+  readonly #timing: Timing;
+  readonly #vcpus: Pending[] = [];
+
+  constructor(timing: Timing) {
+    this.#timing = timing;
+  }
+
+  /** An event of a vcpu, after the model has applied it. */
+  event(event: TimerEvent, vcpu: VcpuState, cell: Cell): void {
+    switch (event.kind) {
+      case Kind.vtimer_irq:
+        return this.#interrupted(event, vcpu, cell);
+      case Kind.save:
+        return this.#saved(event, cell);
+      case Kind.update_irq:
+        return this.#raised(event, vcpu);
+      case Kind.entry:
+        return this.#entered(event, cell);
+      default:
+    }
+  }
+
+  /** The background timer's callback ran. @param late nanoseconds that it began after its deadline */
+  expired(event: TimerEvent, late: number): void {
+    this.#passed(this.#pending(event.vcpu), event.time - late);
+  }
+
+  /** Records were lost: nothing that was under way is measured. */
+  forget(): void {
+    for (const pending of this.#vcpus) pending.deadline = pending.interruptAt = Number.NaN;
+  }
+
+  #interrupted(event: TimerEvent, vcpu: VcpuState, cell: Cell): void {
+    const { timer } = event;
+    if (timer !== Timer.vtimer && timer !== Timer.ptimer) return;
+    const pending = this.#pending(event.vcpu);
+    const context = vcpu.contexts[timer] as TimerContext;
+    if (context.loaded !== yes) return;
+    if (context.enteredSinceRestore !== no) {
+      if (Number.isNaN(pending.interruptAt)) pending.interruptAt = event.time;
+      pending.timer = timer;
+    } else if (context.restoredCvalKnown && canFire(context.restoredCtl)) {
+      this.#measure(event, timer, context.restoredCvalHi, context.restoredCvalLo, event.time, cell);
+    }
+  }
+
+  /** The registers as the guest has left them, the deadline of the interrupt among them. */
+  #saved(event: TimerEvent, cell: Cell): void {
+    const pending = this.#pending(event.vcpu);
+    const { interruptAt } = pending;
+    if (Number.isNaN(interruptAt) || pending.timer !== event.timer) return;
+    pending.interruptAt = Number.NaN;
+    const fired = (event.ctl & (Ctl.enable | Ctl.istatus)) === (Ctl.enable | Ctl.istatus);
+    if (event.hasCval && event.ctl >= 0 && fired)
+      this.#measure(event, event.timer, event.cvalHi, event.cvalLo, interruptAt, cell);
+  }
+
+  /** A load found that the timer had expired while the vcpu was put. */
+  #raised(event: TimerEvent, vcpu: VcpuState): void {
+    const { timer } = event;
+    if (event.level !== 1 || (timer !== Timer.vtimer && timer !== Timer.ptimer)) return;
+    const pending = this.#pending(event.vcpu);
+    const context = vcpu.contexts[timer] as TimerContext;
+    if (!Number.isNaN(pending.deadline) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) return;
+    const { save } = context;
+    if (!save.hasCval) return;
+    const deadline = this.#timing.deadline(event.vcpu, timer, save.cvalHi, save.cvalLo);
+    // Expired before the save: it was no event of this wait.
+    if (deadline >= save.time && deadline <= event.time) this.#known(pending, deadline);
+  }
+
+  #entered(event: TimerEvent, cell: Cell): void {
+    const pending = this.#vcpus[event.vcpu];
+    if (pending === undefined) return;
+    if (!Number.isNaN(pending.deadline)) cell.latency(Latency.deadlineToEntry, event.time - pending.deadline);
+    pending.deadline = pending.interruptAt = Number.NaN;
+  }
+
+  /** @param time when the interrupt was taken */
+  #measure(event: TimerEvent, timer: number, hi: number, lo: number, time: number, cell: Cell): void {
+    const deadline = this.#timing.deadline(event.vcpu, timer, hi, lo);
+    // An interrupt before its deadline belongs to another one.
+    if (!(time - deadline >= -this.#timing.deadlineError)) return;
+    cell.latency(Latency.deadlineToInterrupt, time - deadline);
+    this.#known(this.#pending(event.vcpu), deadline);
+  }
+
+  #known(pending: Pending, deadline: number): void {
+    if (this.#timing.deadlineError > this.error) this.error = this.#timing.deadlineError;
+    this.#passed(pending, deadline);
+  }
+
+  #passed(pending: Pending, deadline: number): void {
+    if (!(pending.deadline <= deadline)) pending.deadline = deadline;
+  }
+
+  #pending(vcpu: number): Pending {
+    while (this.#vcpus.length <= vcpu) this.#vcpus.push(new Pending());
+    return this.#vcpus[vcpu] as Pending;
+  }
+}
