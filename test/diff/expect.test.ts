@@ -140,7 +140,7 @@ describe('an expectation', () => {
     ['a cost does not', 'new', 'new', { cost: 'all', at: ['entry'], is: 'lower' }, 'unmet', /\+0\.0 %/],
     ['a rate stays', 'rfc', 'landed', { rate: 'exits', is: 'not higher', by: 50 }, 'met', /per tick/],
     ['a rate by reason', 'rfc', 'landed', { rate: 'exits WFx', per: 'exit', is: 'same', by: 50 }, 'met', /per exit/],
-    ['a rate drops', 'old', 'new', { rate: 'update_irq 0', per: 'entry', is: 'lower', by: 50 }, 'met', /per entry/],
+    ['a rate drops', 'new', 'old', { rate: 'interrupts', per: 'entry', is: 'lower', by: 50 }, 'met', /per entry/],
     ['a rate is no other', 'tick', 'tick', { rate: 'exits', is: 'higher' }, 'unmet', /\+0\.0 %/],
     [
       'a latency is not there',
@@ -211,8 +211,8 @@ describe('an expectation', () => {
 describe('a limit', () => {
   const cases: readonly [string, Name, Name, boolean, RegExp][] = [
     ['rate:exits>10%', 'tick', 'tick', false, /\+0\.0 %/],
-    ['rate:update_irq 0/entry>5%', 'new', 'old', true, /per entry/],
-    ['rate:interrupts/entry>5%', 'rfc', 'landed', false, /per entry/],
+    ['rate:interrupts/entry>5%', 'old', 'new', true, /per entry/],
+    ['rate:interrupts/entry>5%', 'new', 'old', false, /per entry/],
     ['cost>5%', 'new', 'new', false, /per tick/],
     ['cost:hrtimer_cancel@load>5%', 'old', 'new', true, /each load/],
     ['cost:isb@entry>5%', 'old', 'new', false, /each entry/],
