@@ -4,7 +4,7 @@ import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { nowhere, type VcpuState, yes } from '../machine/state.js';
+import { somewhere, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
 import { Deadlines } from './deadlines.js';
 
@@ -271,8 +271,14 @@ function measure(cell: Cell, which: Latency, from: number, to: number): void {
 /** Where the machine says that a vcpu is. */
 function placeOf(vcpu: VcpuState, clocks: Clocks): Where {
   if (vcpu.inGuest === yes) return Where.guest;
-  if (vcpu.cpu >= 0) return vcpu.blocked === yes ? Where.waiting : Where.host;
-  if (vcpu.cpu !== nowhere) return Where.unknown;
+  if (vcpu.cpu >= 0 && !isPutting(vcpu)) return vcpu.blocked === yes ? Where.waiting : Where.host;
+  if (vcpu.cpu === somewhere) return Where.unknown;
   if (clocks.inUserspace) return Where.userspace;
   return vcpu.blocked === yes ? Where.asleep : Where.preempted;
+}
+
+/** Its put has begun: what is known of the end is only that it came before the next load. */
+function isPutting({ last }: VcpuState): boolean {
+  const put = last[Kind.put].serial;
+  return put > last[Kind.load].serial && put > last[Kind.put_end].serial;
 }

@@ -101,6 +101,10 @@ export class Histogram {
 /** Values below 64 have a bucket each. */
 function bucketOf(value: number): number {
   if (value < perDoubling) return value;
+  if (value < 2 ** 31) {
+    const doubling = 31 - Math.clz32(value);
+    return (doubling - bits) * perDoubling + (value >>> (doubling - bits));
+  }
   const exponent = Math.floor(Math.log2(value));
   // The logarithm of a number just below a power of two may be rounded up to it.
   const doubling = 2 ** exponent > value ? exponent - 1 : exponent;

@@ -55,14 +55,15 @@ describe('statistics', () => {
     expect(group).toMatchObject({ vcpu: { id: 0, vm: 0 }, vm: 0, cpu: null });
     expect(brief(group!.places)).toEqual({
       guest: '5 x 488',
-      host: '7 x 82',
-      waiting: '2 x 20',
-      asleep: '1 x 10050',
-      userspace: '1 x 1000',
+      host: '7 x 77',
+      waiting: '2 x 18',
+      asleep: '1 x 10052',
+      userspace: '1 x 1005',
     });
     expect(brief(group!.exits)).toEqual({ 'TRAP WFx': '1 x 10092', 'TRAP DABT_LOW': '2 x 35', IRQ: '1 x 10' });
     expect(brief(group!.latencies)).toEqual({
       deadlineToExpiry: '1 x 4',
+      deadlineToEntry: '1 x 74',
       expiryToWakeup: '1 x 10',
       wakeupToLoad: '1 x 40',
       loadToEntry: '3 x 35',
@@ -112,7 +113,7 @@ describe('statistics', () => {
 0.000170,exit,0,0,IRQ
 `);
     expect(groups[0]!.counts).toMatchObject({ preemptions: 1, polls: 1, sleeps: 0, userspaceExits: 0, wfi: 1 });
-    expect(brief(groups[0]!.places)).toMatchObject({ waiting: '1 x 3', preempted: '1 x 100' });
+    expect(brief(groups[0]!.places)).toMatchObject({ waiting: '1 x 3', preempted: '1 x 101' });
   });
 
   it('measure nothing across a loss', async () => {
