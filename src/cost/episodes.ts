@@ -3,7 +3,7 @@ import { Kind, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { type Known, no, nowhere, type VcpuState, yes } from '../machine/state.js';
 import type { Design } from '../models/design.js';
-import { type Episode, episodes, type Known3, keyOf } from './situation.js';
+import { type Episode, episodes, type Known3, keyOf, Nesting, withNesting } from './situation.js';
 import { isEffect, symbolOfEvent } from './symbols.js';
 import { Trie } from './trie.js';
 
@@ -30,6 +30,8 @@ export class Slot {
 
 /** A vcpu's slot, and what of it the machine does not keep. */
 class VcpuSlot extends Slot {
+  /** Its timer map as of its last record. */
+  mapped = Nesting.unknown;
   /** A load has been seen, and no loss since. */
   known = false;
   /** Hardware holds its virtual timer; 2 unknown. */
@@ -106,7 +108,7 @@ export class Episodes {
     blocked: 2,
     extra: 2,
     timer: 2,
-    nested: 2,
+    nested: Nesting.unknown,
   };
 
   constructor(design: Design, sink: EpisodeSink) {
@@ -251,6 +253,9 @@ export class Episodes {
         this.#begin(kind === Kind.enable ? number.enable : number.reset, known, event, slot);
         return;
       }
+      case Kind.timer_map:
+        this.#mapped(vcpu, slot);
+        return;
       case Kind.userspace_exit:
       case Kind.wfx:
       case Kind.halt_end:
@@ -273,6 +278,15 @@ export class Episodes {
     // The first load that other records show may have begun before its thread was known for a vcpu's.
     if (!slot.known && event.certainty !== Certainty.recorded) slot.node = this.trie.incomplete(slot.node);
     slot.known = true;
+  }
+
+  /** A load takes the map as it is from then on: the guest may have entered or left its hypervisor. */
+  #mapped(vcpu: VcpuState, slot: VcpuSlot): void {
+    const nested = nestingOf(vcpu);
+    const { mapped } = slot;
+    slot.mapped = nested;
+    if (mapped === nested || !this.#isStill(number.load, slot)) return;
+    slot.node = this.trie.root(number.load, withNesting(this.trie.read(slot.node).key, nested));
   }
 
   #put(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
@@ -454,7 +468,7 @@ export class Episodes {
     known.blocked = 2;
     known.extra = 2;
     known.timer = 2;
-    known.nested = 2;
+    known.nested = Nesting.unknown;
     return known;
   }
 
@@ -467,7 +481,7 @@ export class Episodes {
 
   #ofVcpu(known: Known3, vcpu: VcpuState): Known3 {
     known.enabled = three(vcpu.enabled);
-    known.nested = vcpu.directVtimer < 0 ? 2 : vcpu.isNested ? 1 : 0;
+    known.nested = nestingOf(vcpu);
     known.level = three(vcpu.contexts[Timer.vtimer]!.level);
     return known;
   }
@@ -525,6 +539,12 @@ export class Episodes {
     while (this.#cpus.length <= index) this.#cpus.push(new Slot(this.#cpus.length));
     return this.#cpus[index]!;
   }
+}
+
+function nestingOf(vcpu: VcpuState): Nesting {
+  if (vcpu.directVtimer < 0) return Nesting.unknown;
+  if (!vcpu.isNested) return Nesting.none;
+  return vcpu.directVtimer === Timer.hvtimer ? Nesting.hypervisor : Nesting.guest;
 }
 
 function three(value: Known): number {

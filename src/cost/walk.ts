@@ -1,5 +1,6 @@
 import { Timer } from '../events/event.js';
 import { Kind, type KindName } from '../events/kinds.js';
+import { contextCount } from '../machine/state.js';
 import type {
   ContextName,
   Guard,
@@ -13,7 +14,7 @@ import type {
   Value,
 } from '../models/design.js';
 import { type CostKind, operationCost } from './kinds.js';
-import { type Episode, type Known3, type Surroundings, usual } from './situation.js';
+import { type Episode, type Known3, Nesting, type Surroundings, usual } from './situation.js';
 import { symbolOf } from './symbols.js';
 
 /** One effect of a function, in the order in which the kernel has them. */
@@ -166,8 +167,9 @@ export class Walk {
     fact(`can_fire:${Timer.ptimer}`, known.ptimerCanFire);
     fact('bg_armed', known.bgArmed);
     fact('blocking', known.blocked);
-    fact('nested', this.#surroundings.nests ? known.nested : 0);
-    for (const timer of [Timer.ptimer, Timer.vtimer]) {
+    if (!this.#surroundings.nests || known.nested === Nesting.none) this.#facts.set('nested', false);
+    else if (known.nested !== Nesting.unknown) this.#facts.set('nested', true);
+    for (let timer = 0; timer < contextCount; timer++) {
       if (this.#isInHardware(timer)) fact(`loaded:${timer}`, known.loaded);
       else this.#facts.set(`loaded:${timer}`, false);
     }
@@ -178,8 +180,21 @@ export class Walk {
 
   /** Whether a timer can be loaded: from 5.1 on the physical one, too, on VHE hosts. */
   #isInHardware(timer: number): boolean {
-    if (timer === Timer.vtimer) return this.#hasLoadedFlag;
+    if ((timer === Timer.hvtimer || timer === Timer.hptimer) !== this.#isHypervisor) return false;
+    if (timer === this.#directVtimer) return this.#hasLoadedFlag;
     return this.#functions.has('load_irq') && this.#surroundings.host !== 'nvhe';
+  }
+
+  get #isHypervisor(): boolean {
+    return this.#surroundings.nests && this.#known.nested === Nesting.hypervisor;
+  }
+
+  get #directVtimer(): number {
+    return this.#isHypervisor ? Timer.hvtimer : Timer.vtimer;
+  }
+
+  get #directPtimer(): number {
+    return this.#isHypervisor ? Timer.hptimer : Timer.ptimer;
   }
 
   get #hasLoadedFlag(): boolean {
@@ -188,6 +203,7 @@ export class Walk {
 
   #timerOf(episode: Episode): number {
     const { timer } = this.#known;
+    if (episode === 'irq' && this.#isHypervisor) return timer === 0 ? Timer.hptimer : Timer.hvtimer;
     return timer === 2 || episode === 'enter' || episode === 'leave' ? Timer.vtimer : timer;
   }
 
@@ -213,10 +229,12 @@ export class Walk {
       this.#call('bg_work', timer, undefined, undefined);
   }
 
-  /** Whether a call is an episode of its own: its records are told apart from the caller's. */
+  /** Whether a call is left out: an episode of its own, whose records are told apart, or nothing for this vcpu. */
   #isApart(role: Role): boolean {
     if (this.#depth === 0) return false;
     if (role === 'put' || role === 'load') return true;
+    // Only the hypervisor's own exits need it.
+    if (role === 'sync_nested') return this.#known.nested === Nesting.guest;
     // Up to 4.14 flush and sync lie before the entry and after the exit, where records tell them apart.
     if (this.#part === undefined || this.#hasLoadedFlag) return false;
     return role === 'flush' || role === 'sync';
@@ -257,16 +275,19 @@ export class Walk {
       case 'x':
         return frame.timer;
       case 'vtimer':
-      case 'direct_vtimer':
         return Timer.vtimer;
       case 'ptimer':
         return Timer.ptimer;
+      case 'direct_vtimer':
+        return this.#directVtimer;
       case 'direct_ptimer':
-        return this.#guard('vhe', frame) || this.#guard('nested', frame) ? Timer.ptimer : undefined;
-      case 'emul_ptimer':
-        return this.#guard('vhe', frame) ? undefined : Timer.ptimer;
+        return this.#isHypervisor || this.#guard('vhe', frame) ? this.#directPtimer : undefined;
       case 'emul_vtimer':
-        return this.#guard('nested', frame) ? Timer.hvtimer : undefined;
+        if (!this.#guard('nested', frame)) return undefined;
+        return this.#isHypervisor ? Timer.vtimer : Timer.hvtimer;
+      case 'emul_ptimer':
+        if (this.#guard('nested', frame)) return this.#isHypervisor ? Timer.ptimer : Timer.hptimer;
+        return this.#guard('vhe', frame) ? undefined : Timer.ptimer;
     }
   }
 
@@ -375,13 +396,13 @@ export class Walk {
       case 'in_kernel_irqchip':
         return inKernelIrqchip ?? this.#decide(guard, -1);
       case 'gicv5':
-        return gicv5;
+        return gicv5 ?? this.#decide(guard, -1);
       case 'cntpoff':
         return cntpoff;
       case 'virtual':
         return timer === Timer.vtimer || timer === Timer.hvtimer;
       case 'direct':
-        return timer === Timer.vtimer || this.#guard('vhe', frame);
+        return timer === this.#directVtimer || (timer === this.#directPtimer && this.#guard('vhe', frame));
       case 'should_fire':
         return this.#shouldFire(frame);
       case 'any_should_fire':
