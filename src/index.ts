@@ -5,6 +5,8 @@ export { check } from './check/check.js';
 export { type Conversion, convert } from './check/convert.js';
 export type * from './check/facts.js';
 export { fileInput, type Input } from './check/read.js';
+export { CostCounter, type Costs } from './cost/costs.js';
+export type { Category, CostGroup, CostKind } from './cost/kinds.js';
 export { type DiffOptions, diff } from './diff/diff.js';
 export type * from './diff/facts.js';
 export { InputError } from './input/errors.js';

@@ -45,7 +45,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'check/facts',
     'check/canonical',
   ],
-  index: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff'],
+  index: ['events', 'input', 'models', 'cost', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff'],
   commands: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
