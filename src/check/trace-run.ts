@@ -301,6 +301,7 @@ export class TraceRun extends Intake {
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
     this.facts.push({ type: 'model', path: this.path, model: this.modelChoice, host: this.hostChoice });
+    this.#observer?.begin?.(this.modelChoice, this.hostChoice);
     this.#judge = new Judge({
       rules: this.#rules,
       options: this.#options,
