@@ -1,4 +1,4 @@
-import type { Finding, HostChoice, VcpuName } from '../../check/facts.js';
+import type { Finding, HostChoice, ModelChoice, VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
 import type { Observer } from '../../check/observe.js';
 import type { TimerEvent } from '../../events/event.js';
@@ -67,7 +67,8 @@ export class Comparison implements Observer {
     this.#extractor = new StimulusExtractor(queue, this.#assumptions);
   }
 
-  begin(_model: unknown, { id }: HostChoice): void {
+  begin({ candidates }: ModelChoice, { id }: HostChoice): void {
+    this.#extractor.begin(candidates.length === 1 ? candidates[0] : undefined);
     this.#host = this.#givenHost ?? id ?? 'nvhe';
     this.#hostFrom = this.#givenHost !== undefined ? 'given' : id !== null ? 'trace' : 'assumed';
     this.#hasPtimer = !this.#models.every((model) => withoutPtimer.includes(model));

@@ -1,7 +1,7 @@
 import { Register, Timer, type TimerEvent, writableCtl } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import type { Machine } from '../../machine/machine.js';
-import { no, type VcpuState, yes } from '../../machine/state.js';
+import { no, type TimerContext, type VcpuState, yes } from '../../machine/state.js';
 import type { Assumptions } from './assumptions.js';
 import type { StimulusQueue } from './queue.js';
 import { GuestTimer } from './registers.js';
@@ -51,11 +51,20 @@ export class StimulusExtractor {
   readonly #vcpus: Vcpu[] = [];
   /** CLOCK_MONOTONIC less the trace's time, nanoseconds; NaN until an hrtimer has told. */
   #monotonic = Number.NaN;
+  /** The recorded kernel's level is that of the timer before every entry, or after every exit. */
+  #levelAtEntry = false;
+  #levelAtExit = false;
 
   constructor(
     readonly queue: StimulusQueue,
     readonly assumptions: Assumptions,
   ) {}
+
+  /** @param recorded model of the kernel that recorded, undefined where it is not known */
+  begin(recorded: string | undefined): void {
+    this.#levelAtEntry = recorded === 'world-switch';
+    this.#levelAtExit = recorded === 'rfc-load-put' || recorded === 'load-put-4.15';
+  }
 
   event(event: TimerEvent, machine: Machine): void {
     const { kind } = event;
@@ -64,7 +73,7 @@ export class StimulusExtractor {
     const state = machine.vcpu(event.vcpu);
     this.#vcpus[event.vcpu] ??= new Vcpu(event.vcpu, this.assumptions);
     const vcpu = this.#vcpus[event.vcpu] as Vcpu;
-    this.#act(event, vcpu);
+    this.#act(event, state, vcpu);
     this.#evidence(event, state, vcpu);
     this.queue.release();
   }
@@ -76,7 +85,7 @@ export class StimulusExtractor {
 
   // --- acts -------------------------------------------------------------------
 
-  #act(event: TimerEvent, vcpu: Vcpu): void {
+  #act(event: TimerEvent, state: VcpuState, vcpu: Vcpu): void {
     switch (event.kind) {
       case Kind.load:
         return this.#load(event, vcpu);
@@ -103,7 +112,7 @@ export class StimulusExtractor {
       case Kind.entry:
         return this.#entry(event, vcpu);
       case Kind.exit:
-        return this.#exit(event, vcpu);
+        return this.#exit(event, state, vcpu);
       case Kind.schedule:
         this.#ran(vcpu);
         if (!vcpu.blocked) this.#add(event, vcpu, Act.block);
@@ -183,7 +192,7 @@ export class StimulusExtractor {
     vcpu.expiredInStay = false;
   }
 
-  #exit(event: TimerEvent, vcpu: Vcpu): void {
+  #exit(event: TimerEvent, state: VcpuState, vcpu: Vcpu): void {
     const known = vcpu.inGuest;
     vcpu.inGuest = false;
     vcpu.exitClass = event.exceptionClass;
@@ -194,7 +203,9 @@ export class StimulusExtractor {
     stimulus.vcpu = vcpu.index;
     stimulus.code = event.exitCode;
     stimulus.exceptionClass = event.exitCode === 0 ? -1 : event.exceptionClass;
-    vcpu.timer.stay(stimulus, vcpu.expiredInStay);
+    // The timer still fires: the stay has left it alone.
+    const alone = this.#levelAtExit && !vcpu.expiredInStay && state.contexts[Timer.vtimer]?.level === yes;
+    if (!alone) vcpu.timer.stay(stimulus, vcpu.expiredInStay);
     this.queue.add(stimulus);
   }
 
@@ -233,7 +244,10 @@ export class StimulusExtractor {
       if (vcpu.blocked && event.expires > 0 && !Number.isNaN(this.#monotonic))
         vcpu.timer.armed(Math.max(time, event.expires - this.#monotonic));
     } else if (kind === Kind.vtimer_irq && event.timer !== Timer.ptimer) vcpu.interruptTime = time;
-    else if (kind === Kind.vtimer_irq_end) vcpu.interruptTime = Number.NaN;
+    else if (kind === Kind.entry) {
+      const { level } = state.contexts[Timer.vtimer] as TimerContext;
+      if (this.#levelAtEntry && level === yes) vcpu.timer.stillHigh(vcpu.exitTime > 0 ? vcpu.exitTime : vcpu.loadTime);
+    } else if (kind === Kind.vtimer_irq_end) vcpu.interruptTime = Number.NaN;
     else if (kind === Kind.update_irq && event.timer === Timer.vtimer && event.level === 1)
       this.#raised(event, state, vcpu);
     this.#saved(event, state, vcpu);
@@ -270,8 +284,8 @@ export class StimulusExtractor {
     if (context.save.serial === vcpu.seen) return;
     vcpu.seen = context.save.serial;
     const { kind, time } = event;
-    // It was read at the exit, or in the put.
-    const since = kind === Kind.sync ? vcpu.exitTime : Math.min(time, Math.max(vcpu.putTime, vcpu.exitTime));
+    // It was read at the exit; or in the put, with interrupts off: nobody took the interrupt before.
+    const since = kind === Kind.sync ? vcpu.exitTime : time;
     const written = vcpu.timer.shown(context.ctl, context.cvalHi, context.cvalLo, since, time);
     if (written === undefined || state.inGuest === yes) return;
     this.assumptions.add('userspace-write');

@@ -121,6 +121,11 @@ export class GuestTimer {
     this.#passed = true;
   }
 
+  /** The level that is still high says that the deadline has passed, if nothing else has said so. */
+  stillHigh(time: number): void {
+    if (this.#deadline !== undefined && this.#first === undefined && !this.#passed) this.#expire(time);
+  }
+
   /** A record shows when the timer will expire, nanoseconds. */
   armed(time: number): void {
     const deadline = this.#deadline;
