@@ -29,6 +29,8 @@ class Vcpu {
   loadTime = 0;
   putTime = 0;
   interruptTime = Number.NaN;
+  /** When the background timer fired, until it is seen what its callback did. */
+  firedAt = Number.NaN;
   /** The load of which it is not known yet whether it is KVM_RUN's. */
   load: Stimulus | undefined;
   /** Serial of the save that was looked at last. */
@@ -73,6 +75,7 @@ export class StimulusExtractor {
     const state = machine.vcpu(event.vcpu);
     this.#vcpus[event.vcpu] ??= new Vcpu(event.vcpu, this.assumptions);
     const vcpu = this.#vcpus[event.vcpu] as Vcpu;
+    this.#fired(event, vcpu);
     this.#act(event, state, vcpu);
     this.#evidence(event, state, vcpu);
     this.queue.release();
@@ -239,7 +242,7 @@ export class StimulusExtractor {
     if (kind === Kind.restore && event.timer === Timer.vtimer && event.hasCval) return this.#restored(event, vcpu);
     if (kind === Kind.bg_expire) {
       if (event.expires > 0) this.#monotonic = event.expires - time;
-      if (vcpu.blocked) vcpu.timer.expired(time, false);
+      if (vcpu.blocked) vcpu.firedAt = time;
     } else if (kind === Kind.bg_arm) {
       if (vcpu.blocked && event.expires > 0 && !Number.isNaN(this.#monotonic))
         vcpu.timer.armed(Math.max(time, event.expires - this.#monotonic));
@@ -251,6 +254,13 @@ export class StimulusExtractor {
     else if (kind === Kind.update_irq && event.timer === Timer.vtimer && event.level === 1)
       this.#raised(event, state, vcpu);
     this.#saved(event, state, vcpu);
+  }
+
+  /** The background timer has fired: unless its callback has armed it again, being early, the deadline has passed. */
+  #fired({ kind }: TimerEvent, vcpu: Vcpu): void {
+    if (Number.isNaN(vcpu.firedAt) || kind === Kind.bg_cancel || kind === Kind.timer_callback_end) return;
+    if (kind !== Kind.bg_arm) vcpu.timer.expired(vcpu.firedAt, false);
+    vcpu.firedAt = Number.NaN;
   }
 
   /** The level went up, or is still up: the timer has expired. */

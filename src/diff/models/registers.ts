@@ -22,6 +22,10 @@ export class GuestTimer {
   #deadline: Deadline | undefined;
   /** A record has shown that the deadline has passed. */
   #passed = false;
+  /** Stays were settled by an expiry that may have been of a value that they wrote. */
+  #doubtful = false;
+  /** What was known before userspace wrote, until a record shows whether the write has lasted. */
+  #before: { ctl: number; hi: number; lo: number; hasCval: boolean; deadline: Deadline | undefined } | undefined;
   /** When the timer expired in the stay at hand, which itself must have armed it. */
   #unexplained = Number.NaN;
   /** The first and the last stay since a record showed the timer. */
@@ -64,6 +68,7 @@ export class GuestTimer {
    */
   shown(ctl: number, hi: number, lo: number, since: number, time: number): Deadline | 'off' | undefined {
     const written = ctl & writableCtl;
+    if (this.#lost(time, ctl, hi, lo)) return undefined;
     const expired = (ctl & Ctl.istatus) !== 0 && canFire(ctl);
     const sameValue = this.#hasCval && hi === this.#cvalHi && lo === this.#cvalLo;
     if (written === this.#ctl && (sameValue || (!canFire(ctl) && !this.#hasCval))) {
@@ -74,7 +79,7 @@ export class GuestTimer {
     }
     const stay = this.#writer();
     // Placed by its expiry, of which only now a record shows the registers.
-    if (stay === undefined && written === this.#ctl && !this.#hasCval) {
+    if (stay === undefined && written === this.#ctl && (!this.#hasCval || this.#doubtful)) {
       this.#remember(written, hi, lo);
       if (expired) this.#expire(since);
       return undefined;
@@ -105,6 +110,7 @@ export class GuestTimer {
     const deadline = this.#deadline;
     // Unless it is too early for that: then a stay has moved the deadline.
     if (deadline !== undefined && !this.#passed && !(deadline.time > time + early)) {
+      this.#doubtful ||= this.#first !== undefined;
       this.#expire(time);
       this.#settle();
       return;
@@ -121,15 +127,17 @@ export class GuestTimer {
     this.#passed = true;
   }
 
-  /** The level that is still high says that the deadline has passed, if nothing else has said so. */
+  /** The level that is still high says that the deadline has passed, and that no stay has moved it since. */
   stillHigh(time: number): void {
-    if (this.#deadline !== undefined && this.#first === undefined && !this.#passed) this.#expire(time);
+    if (this.#first !== undefined) this.#settle();
+    else if (this.#deadline !== undefined && !this.#passed) this.#expire(time);
   }
 
   /** A record shows when the timer will expire, nanoseconds. */
   armed(time: number): void {
     const deadline = this.#deadline;
     if (deadline !== undefined && Number.isNaN(deadline.time)) {
+      this.#doubtful ||= this.#first !== undefined;
       deadline.time = time;
       this.#settle();
       return;
@@ -143,13 +151,43 @@ export class GuestTimer {
   /** Userspace has written a register. @returns what the write stands for */
   userWrite(ctl: number | undefined, hi: number, lo: number, time: number): { ctl: number; deadline?: Deadline } {
     this.#settle();
-    this.#giveUp(time);
+    if (this.#before === undefined)
+      this.#before = {
+        ctl: this.#ctl,
+        hi: this.#cvalHi,
+        lo: this.#cvalLo,
+        hasCval: this.#hasCval,
+        deadline: this.#deadline,
+      };
+    else this.#giveUp(time);
     const written = ctl ?? this.#ctl;
     this.#deadline = canFire(written) ? new Deadline() : undefined;
     this.#passed = false;
     if (ctl === undefined) this.#remember(written, hi, lo);
     else this.#ctl = written;
     return { ctl: written, ...(this.#deadline !== undefined && { deadline: this.#deadline }) };
+  }
+
+  /**
+   * After a write of userspace the first record that shows the registers tells whether it has lasted: kernels that lose it
+   * show what was there before. @returns whether they do
+   */
+  #lost(time: number, ctl: number, hi: number, lo: number): boolean {
+    const before = this.#before;
+    this.#before = undefined;
+    if (before === undefined) return false;
+    const lost = before.hasCval && before.ctl === (ctl & writableCtl) && before.hi === hi && before.lo === lo;
+    const kept = this.#ctl === (ctl & writableCtl) && this.#cvalHi === hi && this.#cvalLo === lo;
+    if (!lost || kept || this.#writer() !== undefined) {
+      if (before.deadline !== undefined && Number.isNaN(before.deadline.time)) before.deadline.time = time + beyond;
+      return false;
+    }
+    this.assumptions.add('write-lost');
+    this.#giveUp(time);
+    this.#deadline = before.deadline;
+    this.#passed = before.deadline !== undefined && before.deadline.time <= time;
+    this.#remember(before.ctl, hi, lo);
+    return true;
   }
 
   #armed(stay: Stimulus, time: number): void {
@@ -183,6 +221,7 @@ export class GuestTimer {
     this.#cvalHi = hi;
     this.#cvalLo = lo;
     this.#hasCval = true;
+    this.#doubtful = false;
   }
 
   /** The stay that may have written the timer: the first that still waits. */
