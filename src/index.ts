@@ -7,6 +7,8 @@ export type * from './check/facts.js';
 export { fileInput, type Input } from './check/read.js';
 export { type DiffOptions, diff } from './diff/diff.js';
 export type * from './diff/facts.js';
+export { diffModels, type ModelsDiffOptions } from './diff/models/diff-models.js';
+export type * from './diff/models/facts.js';
 export { InputError } from './input/errors.js';
 export { openRandomAccess, openSource, type RandomAccess } from './input/index.js';
 export type { Design, Lifecycle } from './models/design.js';

@@ -11,7 +11,8 @@ export const assumptionMeanings = {
   'interrupt-taken': 'the guest took its pending interrupt in the stay in which it wrote its timer',
   'spurious-taken': 'the guest took an interrupt that its timer no longer asked for',
   'userspace-write': 'userspace wrote the timer before the load whose restore differs from the last save',
-  'write-lost': 'the recorded kernel lost a write of userspace: a design that keeps it goes on with it, and the guest with its own',
+  'write-lost':
+    'the recorded kernel lost a write of userspace: a design that keeps it goes on with it, and the guest with its own',
   'counter-write': 'userspace set the counter: the count goes on as it was',
   'physical-timer': 'the guest used its physical timer, which is left out',
   'load-implied': 'the vcpu was loaded on a CPU without a record of it',

@@ -18,7 +18,9 @@ export type ClaimId = keyof typeof claimTexts;
  * `held-before`: neither did. `fails`: the second design does not keep it. `not-claimed`: nothing is claimed of such a
  * host. `undecided`: the recording has no occasion.
  */
-export type ClaimStatus = 'holds' | 'held-before' | 'fails' | 'not-claimed' | 'undecided';
+export const claimStatuses = ['holds', 'held-before', 'fails', 'not-claimed', 'undecided'] as const;
+
+export type ClaimStatus = (typeof claimStatuses)[number];
 
 export interface Claim {
   readonly id: ClaimId;
@@ -62,8 +64,8 @@ export function claims(first: Counted, second: Counted, host: Host): readonly Cl
     claim('no-traps-per-trip-vhe', 'entries and exits', perTrip('cnthctl_update'), (before, after) =>
       host === 'vhe' ? isGone(before, after) : 'not-claimed',
     ),
-    claim('timer-left-running', 'exits that stop it', atExit, isGone),
-    claim('injected-from-handler', 'raised levels', byHandler, isNew),
+    claim('timer-left-running', 'exits stop it', atExit, isGone),
+    claim('injected-from-handler', 'reports of a high level', byHandler, isNew),
     claim('no-active-write-at-entry', 'entries', atEntry, isGone),
   ];
 }

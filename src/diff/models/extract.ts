@@ -56,6 +56,8 @@ export class StimulusExtractor {
   /** The recorded kernel's level is that of the timer before every entry, or after every exit. */
   #levelAtEntry = false;
   #levelAtExit = false;
+  /** It loads the vcpu for every ioctl, not for KVM_RUN alone. */
+  #loadsForIoctls = true;
 
   constructor(
     readonly queue: StimulusQueue,
@@ -66,6 +68,7 @@ export class StimulusExtractor {
   begin(recorded: string | undefined): void {
     this.#levelAtEntry = recorded === 'world-switch';
     this.#levelAtExit = recorded === 'rfc-load-put' || recorded === 'load-put-4.15';
+    this.#loadsForIoctls = recorded === undefined || this.#levelAtEntry || this.#levelAtExit;
   }
 
   event(event: TimerEvent, machine: Machine): void {
@@ -153,6 +156,7 @@ export class StimulusExtractor {
     vcpu.loadTime = event.time;
     const stimulus = this.#add(event, vcpu, Act.load, true);
     stimulus.scheduled = vcpu.switchedOut;
+    // A restore tells what userspace has written, and more whether it was KVM_RUN.
     vcpu.load = stimulus;
     vcpu.switchedOut = false;
   }
@@ -167,7 +171,7 @@ export class StimulusExtractor {
   #put(event: TimerEvent, vcpu: Vcpu): void {
     if (!vcpu.switchedOut) vcpu.putTime = event.time;
     if (vcpu.load !== undefined) {
-      vcpu.load.runs = false;
+      vcpu.load.runs = !this.#loadsForIoctls;
       this.#ran(vcpu);
     }
     if (vcpu.switchedOut && vcpu.sleeping && !vcpu.blocked && vcpu.exitClass === wfxClass) {
@@ -222,6 +226,7 @@ export class StimulusExtractor {
     const ctl = event.register === Register.ctl ? event.valueLo & writableCtl : undefined;
     const written = vcpu.timer.userWrite(ctl, event.valueHi, event.valueLo, event.time);
     const stimulus = this.#add(event, vcpu, Act.write, true);
+    stimulus.only = ctl === undefined ? 'cval' : 'ctl';
     stimulus.program(written.ctl, written.deadline);
   }
 

@@ -272,9 +272,10 @@ export class GuestOnDesign {
   }
 
   /** KVM_SET_ONE_REG of CVAL, where there is a deadline, and of CTL. */
-  #write({ ctl, deadline }: Stimulus, vcpu: SimVcpu, cpu: SimCpu): void {
-    if (deadline !== undefined) this.#userWrite(vcpu, cpu, Register.cval, this.#count(deadline.time, vcpu));
-    this.#userWrite(vcpu, cpu, Register.ctl, ctl);
+  #write({ ctl, deadline, only }: Stimulus, vcpu: SimVcpu, cpu: SimCpu): void {
+    const cval = deadline === undefined ? vcpu.contexts[Timer.vtimer].cval : this.#count(deadline.time, vcpu);
+    if (only !== 'ctl') this.#userWrite(vcpu, cpu, Register.cval, cval);
+    if (only !== 'cval') this.#userWrite(vcpu, cpu, Register.ctl, ctl);
   }
 
   #userWrite(vcpu: SimVcpu, cpu: SimCpu, register: Register, value: number): void {

@@ -149,7 +149,12 @@ export class GuestTimer {
   }
 
   /** Userspace has written a register. @returns what the write stands for */
-  userWrite(ctl: number | undefined, hi: number, lo: number, time: number): { ctl: number; deadline?: Deadline } {
+  userWrite(
+    ctl: number | undefined,
+    hi: number,
+    lo: number,
+    time: number,
+  ): { ctl: number; deadline: Deadline | undefined } {
     this.#settle();
     if (this.#before === undefined)
       this.#before = {
@@ -161,11 +166,14 @@ export class GuestTimer {
       };
     else this.#giveUp(time);
     const written = ctl ?? this.#ctl;
-    this.#deadline = canFire(written) ? new Deadline() : undefined;
-    this.#passed = false;
+    const same = ctl !== undefined && canFire(this.#ctl) && canFire(ctl);
+    if (!same) {
+      this.#deadline = canFire(written) ? new Deadline() : undefined;
+      this.#passed = false;
+    }
     if (ctl === undefined) this.#remember(written, hi, lo);
     else this.#ctl = written;
-    return { ctl: written, ...(this.#deadline !== undefined && { deadline: this.#deadline }) };
+    return { ctl: written, deadline: this.#deadline };
   }
 
   /**
@@ -179,11 +187,12 @@ export class GuestTimer {
     const lost = before.hasCval && before.ctl === (ctl & writableCtl) && before.hi === hi && before.lo === lo;
     const kept = this.#ctl === (ctl & writableCtl) && this.#cvalHi === hi && this.#cvalLo === lo;
     if (!lost || kept || this.#writer() !== undefined) {
-      if (before.deadline !== undefined && Number.isNaN(before.deadline.time)) before.deadline.time = time + beyond;
+      if (before.deadline !== undefined && before.deadline !== this.#deadline && Number.isNaN(before.deadline.time))
+        before.deadline.time = time + beyond;
       return false;
     }
     this.assumptions.add('write-lost');
-    this.#giveUp(time);
+    if (before.deadline !== this.#deadline) this.#giveUp(time);
     this.#deadline = before.deadline;
     this.#passed = before.deadline !== undefined && before.deadline.time <= time;
     this.#remember(before.ctl, hi, lo);

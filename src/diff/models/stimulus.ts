@@ -46,6 +46,8 @@ export class Stimulus {
 
   /** `exit`: what the guest wrote to CTL in this stay; `load`: what userspace wrote before it; `write`. -1 nothing. */
   ctl = -1;
+  /** `write`: only CTL, or only CVAL, was written. */
+  only: 'ctl' | 'cval' | undefined;
   deadline: Deadline | undefined;
 
   /** @param time nanoseconds since the trace began */
