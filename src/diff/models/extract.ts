@@ -212,7 +212,8 @@ export class StimulusExtractor {
     stimulus.exceptionClass = event.exitCode === 0 ? -1 : event.exceptionClass;
     // The timer still fires: the stay has left it alone.
     const alone = this.#levelAtExit && !vcpu.expiredInStay && state.contexts[Timer.vtimer]?.level === yes;
-    if (!alone) vcpu.timer.stay(stimulus, vcpu.expiredInStay);
+    if (alone) vcpu.timer.stayed();
+    else vcpu.timer.stay(stimulus, vcpu.expiredInStay);
     this.queue.add(stimulus);
   }
 

@@ -50,6 +50,11 @@ export class GuestTimer {
     this.#last = stimulus;
   }
 
+  /** A stay has ended in which the timer went on to fire: it was left alone, or fires anew. */
+  stayed(): void {
+    this.#doubtful = true;
+  }
+
   /** Nothing is known any more; stays that wait will not be known. */
   forget(): void {
     this.#settle();
