@@ -142,9 +142,15 @@ export class StimulusExtractor {
     }
   }
 
-  #add(event: TimerEvent, vcpu: Vcpu, act: Act, open = false): Stimulus {
+  #of(event: TimerEvent, vcpu: Vcpu, act: Act): Stimulus {
     const stimulus = new Stimulus(act, event.time, event.cpu);
     stimulus.vcpu = vcpu.index;
+    return stimulus;
+  }
+
+  /** @param open what it was is not known yet: it waits */
+  #add(event: TimerEvent, vcpu: Vcpu, act: Act, open = false): Stimulus {
+    const stimulus = this.#of(event, vcpu, act);
     stimulus.open = open;
     this.queue.add(stimulus);
     return stimulus;
@@ -156,7 +162,7 @@ export class StimulusExtractor {
     vcpu.loadTime = event.time;
     const stimulus = this.#add(event, vcpu, Act.load, true);
     stimulus.scheduled = vcpu.switchedOut;
-    // A restore tells what userspace has written, and more whether it was KVM_RUN.
+    // What follows tells whether it was KVM_RUN, and a restore what userspace has written before.
     vcpu.load = stimulus;
     vcpu.switchedOut = false;
   }
@@ -180,9 +186,10 @@ export class StimulusExtractor {
       vcpu.blocked = true;
     }
     vcpu.loaded = false;
-    const stimulus = this.#add(event, vcpu, Act.put);
+    const stimulus = this.#of(event, vcpu, Act.put);
     stimulus.scheduled = vcpu.switchedOut;
     stimulus.sleeping = vcpu.switchedOut && vcpu.sleeping;
+    this.queue.add(stimulus);
   }
 
   #entry(event: TimerEvent, vcpu: Vcpu): void {
@@ -206,8 +213,7 @@ export class StimulusExtractor {
     vcpu.exitTime = event.time;
     // A recording that begins in the guest.
     if (!known) return;
-    const stimulus = new Stimulus(Act.exit, event.time, event.cpu);
-    stimulus.vcpu = vcpu.index;
+    const stimulus = this.#of(event, vcpu, Act.exit);
     stimulus.code = event.exitCode;
     stimulus.exceptionClass = event.exitCode === 0 ? -1 : event.exceptionClass;
     // The timer still fires: the stay has left it alone.
