@@ -10,6 +10,9 @@ import { Act, Stimulus } from './stimulus.js';
 /** ESR_ELx.EC of WFI and WFE. */
 const wfxClass = 0x01;
 
+/** How fast CLOCK_MONOTONIC may move against the trace's clock, beyond what adjtimex allows since clocks are emulated, too. */
+const mostSlew = 1e-3;
+
 /** What is remembered of a vcpu of the recording. */
 class Vcpu {
   readonly timer: GuestTimer;
@@ -53,6 +56,7 @@ export class StimulusExtractor {
   readonly #vcpus: Vcpu[] = [];
   /** CLOCK_MONOTONIC less the trace's time, nanoseconds; NaN until an hrtimer has told. */
   #monotonic = Number.NaN;
+  #monotonicAt = 0;
   /** The recorded kernel's level is that of the timer before every entry, or after every exit. */
   #levelAtEntry = false;
   #levelAtExit = false;
@@ -253,7 +257,7 @@ export class StimulusExtractor {
     const { kind, time } = event;
     if (kind === Kind.restore && event.timer === Timer.vtimer && event.hasCval) return this.#restored(event, vcpu);
     if (kind === Kind.bg_expire) {
-      if (event.expires > 0) this.#monotonic = event.expires - time;
+      if (event.expires > 0) this.#clock(event.expires, time);
       if (vcpu.blocked) vcpu.firedAt = time;
     } else if (kind === Kind.bg_arm) {
       if (vcpu.blocked && event.expires > 0 && !Number.isNaN(this.#monotonic))
@@ -266,6 +270,13 @@ export class StimulusExtractor {
     else if (kind === Kind.update_irq && event.timer === Timer.vtimer && event.level === 1)
       this.#raised(event, state, vcpu);
     this.#saved(event, state, vcpu);
+  }
+
+  /** An expiry is recorded after its `now` was read, sooner or later: the soonest tells the clocks' distance best. */
+  #clock(now: number, time: number): void {
+    const slewed = this.#monotonic - (time - this.#monotonicAt) * mostSlew;
+    this.#monotonic = Number.isNaN(slewed) ? now - time : Math.max(now - time, slewed);
+    this.#monotonicAt = time;
   }
 
   /** The background timer has fired: unless its callback has armed it again, being early, the deadline has passed. */

@@ -121,7 +121,11 @@ export class GuestTimer {
       return;
     }
     const stay = this.#writer();
-    if (stay === undefined && !inGuest) return;
+    if (stay === undefined && !inGuest) {
+      // Earlier than was thought: no stay has moved it.
+      if (deadline !== undefined) this.#passed = true;
+      return;
+    }
     this.assumptions.add('deadline-at-expiry');
     if (stay === undefined) {
       this.#unexplained = time;
