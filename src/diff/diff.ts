@@ -1,7 +1,9 @@
 import type { CheckOptions } from '../check/facts.js';
 import type { Input } from '../check/read.js';
+import { compareBehaviour } from './behaviour/compare.js';
 import type { Diff, DiffFact, DiffVerdict, FindingsDiff } from './facts.js';
 import { diffFindings } from './findings.js';
+import { behaviourHighlights } from './highlights.js';
 import { readSide, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
@@ -33,11 +35,15 @@ export async function* diff(
 
 function compare(old: Side, next: Side, options: DiffOptions): Diff {
   const findings = diffFindings(old.summary, next.summary, options.failOn ?? 'warning');
+  const behaviour = compareBehaviour(
+    { summary: old.summary, behaviour: old.profile.behaviour },
+    { summary: next.summary, behaviour: next.profile.behaviour },
+  );
   const failures = failing(findings);
   const doubts = [old, next].flatMap(({ summary }) =>
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
-  const changes = changed(findings);
+  const changes = [...changed(findings), ...behaviourHighlights(behaviour)];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
   return {
@@ -46,6 +52,7 @@ function compare(old: Side, next: Side, options: DiffOptions): Diff {
     old: old.summary,
     new: next.summary,
     findings,
+    behaviour,
   };
 }
 

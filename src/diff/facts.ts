@@ -1,4 +1,5 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
+import type { BehaviourDiff } from './behaviour/facts.js';
 
 /**
  * `same`: nothing differs beyond noise. `changed`: something differs, and nothing says that it must not. `failed`: a
@@ -44,6 +45,7 @@ export interface Diff {
   readonly old: TraceSummary;
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
+  readonly behaviour: BehaviourDiff;
 }
 
 type RunEnd = Extract<Fact, { type: 'run-end' }>;

@@ -1,5 +1,7 @@
 import type { TraceFailure, TraceSummary } from '../../../check/facts.js';
+import type { BehaviourDiff } from '../../../diff/behaviour/facts.js';
 import type { Diff, DiffFact, LoneFinding } from '../../../diff/facts.js';
+import type { Comparison } from '../../../diff/noise/level.js';
 import type { Output } from '../../output.js';
 import type { Reporter } from '../../reporter.js';
 import { findingReport } from '../reporter.js';
@@ -26,7 +28,32 @@ function loneReport({ finding, ...lone }: LoneFinding): DiffReport['findings']['
   return { finding: findingReport(finding), ...lone };
 }
 
-function diffReport({ verdict, because, old, new: next, findings }: Diff): DiffReport {
+function comparisonReport({ old, new: next, interval, p, unjudged }: Comparison) {
+  const number = (value: number) => (Number.isFinite(value) ? value : null);
+  return {
+    old: number(old),
+    new: number(next),
+    interval: interval === undefined ? null : ([interval[0], interval[1]] as [number, number]),
+    p,
+    unjudged: unjudged ?? null,
+  };
+}
+
+function behaviourReport({ notCompared, rates, placements, paths, sequences }: BehaviourDiff): DiffReport['behaviour'] {
+  const shared = <T extends { readonly share: Comparison }>(change: T) => ({
+    ...change,
+    share: comparisonReport(change.share),
+  });
+  return {
+    notCompared: [...notCompared],
+    rates: rates.map(({ rate, ...change }) => ({ ...change, rate: comparisonReport(rate) })),
+    placements: placements.map(shared),
+    paths: paths.map((path) => ({ ...shared(path), steps: [...path.steps] })),
+    sequences: sequences.map(shared),
+  };
+}
+
+function diffReport({ verdict, because, old, new: next, findings, behaviour }: Diff): DiffReport {
   return {
     verdict,
     because: [...because],
@@ -41,6 +68,7 @@ function diffReport({ verdict, because, old, new: next, findings }: Diff): DiffR
         otherChain: one.otherChain,
       })),
     },
+    behaviour: behaviourReport(behaviour),
   };
 }
 

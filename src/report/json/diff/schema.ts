@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { anchors } from '../../../diff/behaviour/step.js';
+import { kindNames } from '../../../events/kinds.js';
 import { finding, modelChoice, verdict } from '../schema.js';
 
 /**
@@ -38,12 +40,46 @@ const findings = z.object({
   ),
 });
 
+const comparison = z
+  .object({
+    old: z.number().nullable().describe('Null where there is no data.'),
+    new: z.number().nullable(),
+    interval: z.tuple([z.number(), z.number()]).nullable().describe('Confidence interval of new less old.'),
+    p: z.number().describe('Chance of such a difference where the true one is not above the least effect.'),
+    unjudged: z.string().nullable().describe('Why the values could not be compared; null where they were.'),
+  })
+  .describe('A value in both recordings.');
+
+const vcpuNumber = z.object({ vm: count, id: z.int() });
+const role = z
+  .object({ old: vcpuNumber, new: vcpuNumber })
+  .nullable()
+  .describe('A vcpu of both recordings; null for all vcpus together.');
+const kind = z.enum(kindNames as [string, ...string[]]);
+
+const behaviour = z
+  .object({
+    notCompared: z.array(z.object({ kind, side: z.enum(['old', 'new']), why: z.string(), old: count, new: count })),
+    rates: z.array(z.object({ role, what: z.string(), per: z.string(), rate: comparison })),
+    placements: z
+      .array(z.object({ role, step: z.string(), anchor: z.enum(anchors), share: comparison }))
+      .describe('After which step of their lives vcpus do what: share of the step that comes there.'),
+    paths: z
+      .array(z.object({ role, steps: z.array(z.string()), old: count, new: count, share: comparison }))
+      .describe('Paths from one entry to the next: trips, and share of all trips.'),
+    sequences: z
+      .array(z.object({ role, step: z.string(), next: z.string(), share: comparison }))
+      .describe('What follows a step: share of all that follows it.'),
+  })
+  .describe('What differs beyond chance in what the vcpus do.');
+
 const diff = z.object({
   verdict: z.enum(['same', 'changed', 'failed', 'inconclusive']),
   because: z.array(z.string()).describe('Why the verdict is what it is; the reasons of a failure first.'),
   old: side,
   new: side,
   findings,
+  behaviour,
 });
 
 /** The shape of the whole document. */

@@ -5,11 +5,12 @@ import type { Reporter } from '../../reporter.js';
 import type { TextStyle } from '../finding.js';
 import { failureLines } from '../run.js';
 import type { Theme } from '../theme.js';
+import { behaviourLines } from './behaviour.js';
 import { findingsLines } from './findings.js';
 import { headLines } from './head.js';
 
 function diffLines(diff: Diff, style: TextStyle): string[] {
-  const sections = [headLines(diff, style), findingsLines(diff, style)];
+  const sections = [headLines(diff, style), findingsLines(diff, style), behaviourLines(diff.behaviour, style)];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
 }
 
