@@ -23,8 +23,8 @@ class Trips {
     const trips = this.#trips[vcpu]!;
     if (kind === Kind.entry) trips.push('');
     if (trips.length === 0) return;
-    if (kind === Kind.exit) trips[trips.length - 1] += 'X';
-    if (kind === Kind.update_irq && timer === Timer.vtimer) trips[trips.length - 1] += level;
+    if (kind === Kind.exit) trips.push(`${trips.pop()}X`);
+    if (kind === Kind.update_irq && timer === Timer.vtimer) trips.push(`${trips.pop()}${level}`);
   }
 
   get all(): readonly (readonly string[])[] {
