@@ -9,6 +9,8 @@ export { CostCounter, type Costs } from './cost/costs.js';
 export type { Category, CostGroup, CostKind } from './cost/kinds.js';
 export { type DiffOptions, diff } from './diff/diff.js';
 export type * from './diff/facts.js';
+export { diffModels, type ModelsDiffOptions } from './diff/models/diff-models.js';
+export type * from './diff/models/facts.js';
 export { InputError } from './input/errors.js';
 export { openRandomAccess, openSource, type RandomAccess } from './input/index.js';
 export type { Design, Lifecycle } from './models/design.js';
