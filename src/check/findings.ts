@@ -91,7 +91,7 @@ export class Findings {
       count: open.count,
       last: '',
       duration: '',
-      cause: cause === undefined || cause.serial === 0 ? null : this.#witness(cause, false),
+      cause: cause === undefined || cause.serial === 0 ? null : witnessEvent(cause, this.#naming, false),
       end: null,
       ended: null,
     };
@@ -123,12 +123,12 @@ export class Findings {
   #describeEpisode(episode: Episode, claim: Claim, open: OpenEpisode): void {
     const data = episodeData(open);
     episode.message = fill(messageOf(claim).headline, { ...claim.violation.data, ...data });
-    if (open.cause !== undefined) episode.cause ??= this.#witness(open.cause, false);
+    if (open.cause !== undefined) episode.cause ??= witnessEvent(open.cause, this.#naming, false);
     episode.count = open.count;
     episode.last = this.#naming.time(open.lastTime);
     episode.duration = seconds(open.lastTime - open.first.time);
     if (open.how === undefined) return;
-    episode.end = open.by === undefined ? null : this.#witness(open.by, false);
+    episode.end = open.by === undefined ? null : witnessEvent(open.by, this.#naming, false);
     episode.ended = fill(open.how, { ...claim.violation.data, ...data });
   }
 
@@ -179,7 +179,7 @@ export class Findings {
       message: episode?.message ?? fill(messageOf(claim).headline, violation.data ?? {}),
       argument: argument(claim, going === undefined ? {} : episodeData(going.open)),
       bugs: this.#naming.bugs(rule.id, violation.message, violation.data?.timer?.toString()),
-      witness: shown.map((one) => this.#witness(one, one === at)),
+      witness: shown.map((one) => witnessEvent(one, this.#naming, one === at)),
       before,
       after,
       fingerprint,
@@ -199,20 +199,21 @@ export class Findings {
       finding.vcpu = this.#naming.vcpu(this.#vcpus[index] as number);
     });
   }
+}
 
-  #witness(event: TimerEvent, decisive: boolean): WitnessEvent {
-    return {
-      time: this.#naming.time(event.time),
-      cpu: event.cpu,
-      pid: event.pid,
-      comm: this.#naming.comm(event.pid),
-      position: this.#naming.position(event.position),
-      event: kindNames[event.kind] as string,
-      text: describeEvent(event),
-      certainty: describeCertainty(event),
-      decisive,
-    };
-  }
+/** An event as the reports show it. */
+export function witnessEvent(event: TimerEvent, naming: Naming, decisive: boolean): WitnessEvent {
+  return {
+    time: naming.time(event.time),
+    cpu: event.cpu,
+    pid: event.pid,
+    comm: naming.comm(event.pid),
+    position: naming.position(event.position),
+    event: kindNames[event.kind] as string,
+    text: describeEvent(event),
+    certainty: describeCertainty(event),
+    decisive,
+  };
 }
 
 /** The witness in the order of the trace, without events that never happened or stand twice. */

@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { modelIds } from '../models/model.js';
-import { type Severity, severities } from '../rules/rule.js';
 import type { CommandContext } from './support/context.js';
 import { UsageError } from './support/usage-error.js';
 
@@ -11,7 +10,8 @@ export interface DiffCommandOptions {
   /** With `models`: kind of host on which both designs are run. */
   readonly host?: 'vhe' | 'nvhe';
   readonly format: 'text' | 'json';
-  readonly failSeverity: Severity;
+  readonly expect?: string;
+  readonly failOn?: readonly string[];
   readonly allowLoss?: boolean;
   readonly inputFormat?: string;
 }
@@ -25,10 +25,27 @@ to the timer code of both, on the kind of host that recorded or the one of --hos
 of the RFC with their figures, hazards (rules that fail under one design for this very schedule), interrupts and levels,
 operations by kind of event, the first difference, and everything that had to be assumed. 'timervet models' lists the designs.
 
+--expect FILE says what the change is meant to do. What of it is met, what is not, and every other difference is told:
+  { "expect": [
+      { "finding": "irq-not-repeated-while-level-high", "is": "gone" },
+      { "event": "update_irq 1", "occurs": "never", "after": ["exit"], "says": "update_irq before exit" },
+      { "cost": "distributor write", "occurs": "never", "at": ["entry"] },
+      { "cost": "cntvoff_write", "occurs": "only", "at": ["load", "put"] },
+      { "rate": "exits", "per": "tick", "is": "not higher", "by": 10 },
+      { "latency": "deadline-to-entry", "quantile": "p99", "is": "not higher" } ] }
+
+--fail-on takes, as often as wanted:
+  info, warning, error   new findings of this severity or a higher one (default: warning)
+  rate:NAME>10%          exits, 'exits WFx', interrupts, 'update_irq 1', … per tick; rate:NAME/entry>10% per entry, /exit per exit
+  cost>5%                operations that hardware and hrtimers have to do, per tick; cost:NAME>5% of a kind or group of them,
+                         cost:NAME@load>5% at each load (or entry, exit, put, block, interrupt, …)
+  p99:NAME>20%           a latency's quantile, p50, p90 or p99: deadline-to-entry, wakeup-to-load, …
+A figure fails when it grows by more than that, beyond noise, and when it cannot be evaluated.
+
 Exit codes:
   0    nothing new is wrong
-  1    a new finding at or above the failing severity
-  2    wrong usage
+  1    a new finding that fails, an expectation that is not met, or a figure above its limit
+  2    wrong usage, or a file of expectations that cannot be used
   3    a recording could not be read
   4    inconclusive: of a recording nothing was checked, or records were lost in it (--allow-loss accepts that)
   70   internal error
@@ -36,6 +53,7 @@ Exit codes:
 
 Examples:
   $ timervet diff before.dat after.dat
+  $ timervet diff --expect patch.json --fail-on 'rate:exits>10%' before.dat after.dat
   $ timervet diff --format json before.dat after.dat > diff.json
   $ timervet diff --models world-switch,rfc-load-put trace.dat
   $ timervet diff --models world-switch,load-put-4.16 --host vhe traces/*.dat`;
@@ -65,10 +83,12 @@ export function registerDiff(program: Command, context: CommandContext): void {
       new Option('--host <type>', 'with --models: host type (default: that of the recording)').choices(['vhe', 'nvhe']),
     )
     .addOption(new Option('--format <name>', 'how to print the difference').choices(['text', 'json']).default('text'))
+    .option('--expect <file>', 'what the change is meant to do (JSON, see schemas/expect.schema.json)')
     .addOption(
-      new Option('--fail-severity <severity>', 'least severity of a new finding that fails')
-        .choices(severities)
-        .default('warning'),
+      new Option(
+        '--fail-on <what>',
+        'severity of new findings, or a figure that must not grow (may be repeated)',
+      ).argParser((text: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), text]),
     )
     .option('--input-format <id>', 'format of the recordings (default: recognised by their content)')
     .option('--allow-loss', 'accept lost events: they no longer make the diff inconclusive')

@@ -1,7 +1,12 @@
 import type { Fact, Finding, TraceSummary } from '../check/facts.js';
 import type { BehaviourDiff } from './behaviour/facts.js';
 import type { CostDiff } from './cost/facts.js';
+import type { Divergence } from './divergence/facts.js';
+import type { ExpectationsDiff, LimitOutcome } from './expect/facts.js';
 import type { LatencyDiff } from './latency/facts.js';
+
+export type * from './divergence/facts.js';
+export type * from './expect/facts.js';
 
 /**
  * `same`: nothing differs beyond noise. `changed`: something differs, and nothing says that it must not. `failed`: a
@@ -47,6 +52,10 @@ export interface Diff {
   readonly old: TraceSummary;
   readonly new: TraceSummary;
   readonly findings: FindingsDiff;
+  readonly divergence: Divergence;
+  /** Null where none were given. */
+  readonly expectations: ExpectationsDiff | null;
+  readonly limits: readonly LimitOutcome[];
   readonly behaviour: BehaviourDiff;
   readonly cost: CostDiff;
   readonly latency: LatencyDiff;

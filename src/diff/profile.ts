@@ -3,6 +3,7 @@ import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import { BehaviourRecorder } from './behaviour/recorder.js';
+import { Steps } from './divergence/steps.js';
 import { Blocks } from './noise/index.js';
 import { BlockStats } from './stats.js';
 
@@ -14,13 +15,15 @@ export class Profile implements Observer {
   /** What is kept by block tells how much of a difference is chance. */
   readonly blocks = new Blocks();
   readonly behaviour: BehaviourRecorder;
+  readonly steps: Steps;
   readonly stats: BlockStats;
   readonly #parts: readonly Observer[];
 
   constructor(naming: Naming) {
     this.behaviour = new BehaviourRecorder(naming, this.blocks);
     this.stats = new BlockStats(naming, this.blocks);
-    this.#parts = [this.behaviour, this.stats];
+    this.steps = new Steps(naming);
+    this.#parts = [this.behaviour, this.stats, this.steps];
   }
 
   begin(trace: ObservedTrace): void {

@@ -5,6 +5,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expectJsonSchema } from '../diff/expect/schema.js';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
 import { diffJsonSchema } from '../report/json/diff/schema.js';
 import { modelsDiffJsonSchema } from '../report/json/diff-models/schema.js';
@@ -34,6 +35,7 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
   { file: 'schemas/diff.schema.json', content: () => json(diffJsonSchema()) },
   { file: 'schemas/diff-models.schema.json', content: () => json(modelsDiffJsonSchema()) },
+  { file: 'schemas/expect.schema.json', content: () => json(expectJsonSchema()) },
   { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
   { file: 'schemas/stats.schema.json', content: () => json(statsJsonSchema()) },
   { file: 'schemas/models.schema.json', content: () => json(modelsJsonSchema()) },

@@ -1,4 +1,7 @@
-import type { DiffFact } from '../../diff/facts.js';
+import { readFile } from 'node:fs/promises';
+import type { ExpectationError } from '../../diff/expect/error.js';
+import { failsOn } from '../../diff/expect/limits.js';
+import type { DiffFact, Expectations } from '../../diff/facts.js';
 import { diff, fileInput, type Input } from '../../index.js';
 import { inputFormats } from '../../input/index.js';
 import { failureLines } from '../../report/failures.js';
@@ -13,6 +16,7 @@ import type { CommandContext } from '../support/context.js';
 import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
 import { endingAt, interruptible } from '../support/interrupt.js';
 import { runReporters } from '../support/run-reporters.js';
+import { UsageError } from '../support/usage-error.js';
 
 /** The schema library comes with the JSON report, so that is loaded only where it is asked for. */
 async function createReporter(
@@ -27,6 +31,27 @@ async function createReporter(
   return diffTextReporter(output, await createTheme(output.color));
 }
 
+/** Gives what cannot be understood as an error in usage. */
+async function understood<T>(read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    // The parser may be bundled apart, so that a class exists twice: its name tells.
+    if ((error as Error).name === 'ExpectationError')
+      throw new UsageError((error as ExpectationError).message, (error as ExpectationError).hint);
+    throw error;
+  }
+}
+
+/** The schema library comes with the parser, so that is loaded only where there is a file. */
+async function readExpectations(file: string): Promise<Expectations> {
+  const { parseExpectations } = await import('../../diff/expect/parse.js');
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`${file}: cannot be read: ${error.code}`, '--expect names a file of expectations');
+  });
+  return understood(() => parseExpectations(text, file));
+}
+
 /** `timervet diff`. @returns the exit code */
 export async function runDiff(
   old: string,
@@ -38,11 +63,13 @@ export async function runDiff(
   refuseStandardInputTwice(paths);
   refuseUnknownFormat(options.inputFormat, inputFormats);
   const output = context.stdout();
-  const { format, failSeverity, ...settings } = options;
+  const { format, failOn: words = [], expect: file, ...settings } = options;
+  const { severity: failOn, limits } = await understood(() => failsOn(words));
+  const expect = file === undefined ? undefined : await readExpectations(file);
   const reporter = await createReporter(format, output, context.version);
   return interruptible((signal) => {
     const [first, second] = endingAt(signal, paths.map(fileInput)) as [Input, Input];
-    return runReporters(diff(first, second, { ...settings, failOn: failSeverity }), {
+    return runReporters(diff(first, second, { ...settings, failOn, limits, expect }), {
       reports: [{ reporter, output }],
       companions: [
         lateOptimisation(paths),
@@ -50,7 +77,7 @@ export async function runDiff(
         ...(format === 'text' ? [] : [failureLines(context.stderr())]),
       ],
       inputs: 2,
-      failOn: failSeverity,
+      failOn,
       interrupted: signal,
     });
   });

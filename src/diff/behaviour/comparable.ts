@@ -7,7 +7,7 @@ import { steps } from './step.js';
 const looselyDerived: readonly KindName[] = ['schedule', 'unschedule'];
 
 /** Why a recording does not show a kind as it happened; undefined when it does. */
-function lack({ summary, behaviour }: BehaviourSide, kind: KindName): string | undefined {
+export function lack({ summary, behaviour }: BehaviourSide, kind: KindName): string | undefined {
   const basis = behaviour.basis(kind);
   if (basis === 'approximate' || basis === 'unknown') return 'placed by neighbouring records only';
   if (basis === 'of no vcpu') return 'recorded, but of no vcpu that is known';

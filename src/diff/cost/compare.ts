@@ -18,7 +18,7 @@ import type { CostBasis, CostChange, CostDiff } from './facts.js';
 const leastCost: LeastEffect = { relative: 0.05, absolute: 0.02 };
 
 /** The costs of one recording by block of time. */
-class CostBlocks {
+export class CostBlocks {
   readonly basis: CostBasis;
   readonly ticks = createSums();
   /** Seconds in which guests ran. */

@@ -9,8 +9,8 @@ import { type Assumption, Assumptions, assumptionNames } from './assumptions.js'
 import { claims } from './claims.js';
 import { StimulusExtractor } from './extract.js';
 import {
+  type DesignDivergence,
   type DesignOutcome,
-  type Divergence,
   type Hazard,
   type ModelsDiff,
   type SignalName,
@@ -54,8 +54,8 @@ export class Comparison implements Observer {
   #sides: readonly [Side, Side] | undefined;
   #stimuli = 0;
   #vcpus = 0;
-  #guestDivergence: Divergence | null = null;
-  #hostDivergence: Divergence | null = null;
+  #guestDivergence: DesignDivergence | null = null;
+  #hostDivergence: DesignDivergence | null = null;
 
   constructor(models: readonly [ModelId, ModelId], host: Host | undefined, naming: Naming) {
     this.#models = models;
@@ -139,7 +139,7 @@ export class Comparison implements Observer {
     }
   }
 
-  #divergence(stimulus: Stimulus, what: string, first: Side, second: Side): Divergence {
+  #divergence(stimulus: Stimulus, what: string, first: Side, second: Side): DesignDivergence {
     return {
       time: this.#naming.time(stimulus.time),
       vcpu: this.#naming.vcpu(stimulus.vcpu),

@@ -29,7 +29,7 @@ export interface Hazard {
 }
 
 /** The first place where the designs differ. */
-export interface Divergence {
+export interface DesignDivergence {
   /** Nanoseconds since the trace began, and seconds in its clock with nine decimals. */
   readonly time: string;
   readonly vcpu: VcpuName | null;
@@ -67,8 +67,8 @@ export interface ModelsDiff {
   readonly signals: Readonly<Record<SignalName, Shared>>;
   readonly hazards: readonly Hazard[];
   /** In what the guest sees at an entry, and in the interrupts and levels of the host. Null where there is none. */
-  readonly guestDivergence: Divergence | null;
-  readonly hostDivergence: Divergence | null;
+  readonly guestDivergence: DesignDivergence | null;
+  readonly hostDivergence: DesignDivergence | null;
   /** What the RFC's message promises, of the second design against the first. */
   readonly claims: readonly Claim[];
 }

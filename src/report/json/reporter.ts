@@ -6,11 +6,11 @@ import type { Report } from './schema.js';
 type TraceReport = Report['traces'][number];
 
 /** A time with all its digits, and as a number to compute with. */
-function timed<T extends { readonly time: string }>(item: T) {
+export function timed<T extends { readonly time: string }>(item: T) {
   return { ...item, time: Number(item.time), timestamp: item.time };
 }
 
-function vcpuReport({ vm, id, pid, comm }: VcpuName) {
+export function vcpuReport({ vm, id, pid, comm }: VcpuName) {
   return { vm, id, pid, comm };
 }
 

@@ -7,8 +7,10 @@ import { z } from 'zod';
 export const schemaVersion = 1;
 
 const count = z.int().min(0);
-const seconds = z.number().describe("Seconds in the trace's clock; see the timestamp beside it for every digit.");
-const timestamp = z
+export const seconds = z
+  .number()
+  .describe("Seconds in the trace's clock; see the timestamp beside it for every digit.");
+export const timestamp = z
   .string()
   .regex(/^-?\d+\.\d{9}$/)
   .describe('The same time as a decimal with nine digits after the point.');
@@ -17,7 +19,7 @@ export const verdict = z
   .enum(['clean', 'violations', 'inconclusive'])
   .describe('inconclusive: nothing was checked, or events were lost inside the trace.');
 
-const position = z
+export const position = z
   .object({ line: count.optional(), offset: count.optional() })
   .describe('Line of a text input (from 1) or byte offset in a binary one.');
 
@@ -36,7 +38,7 @@ const occurrenceInFinding = occurrence.extend({
   count: count.min(1).optional().describe('Of a violation that goes on: how often it happened from there on.'),
 });
 
-const witnessEvent = occurrence.extend({
+export const witnessEvent = occurrence.extend({
   comm: z.string(),
   event: z.string().describe('Canonical kind of the event.'),
   text: z.string().describe('The event as the trace shows it.'),

@@ -1,13 +1,13 @@
 import { bugWords } from '../../bugs/bug.js';
 import type { Episode, Finding, WitnessEvent } from '../../check/facts.js';
 import { counted, placeWords, positionWords, threadWords, vcpuWords } from '../place.js';
-import { align, labelled, paragraph } from './layout.js';
+import { align, labelled, paragraph, wrap } from './layout.js';
 import type { Theme } from './theme.js';
 
 /** How a text report is laid out. */
 export interface TextStyle {
   readonly theme: Theme;
-  /** Characters a line to which prose is wrapped; event lines are left whole. */
+  /** Characters a line to which a line is wrapped. */
   readonly width: number;
   readonly verbose: boolean;
 }
@@ -54,7 +54,14 @@ function episodeLines({ episodes }: Finding, path: string, width: number): strin
   return [...lines, ...labelled('longest', words, width), ...cause, ...endLines(longest, width)];
 }
 
-function eventLines(witness: readonly WitnessEvent[], theme: Theme): string[] {
+/** Where an event's text stands that has no room behind the other cells. */
+const textIndent = 12;
+
+/** Events in columns, the decisive one marked; a text that is too long goes on in its column, or below. */
+export function eventLines(
+  witness: readonly WitnessEvent[],
+  { theme, width }: Pick<TextStyle, 'theme' | 'width'>,
+): string[] {
   const rows = witness.map((event) => [
     event.decisive ? '  >' : '   ',
     positionWords(event.position),
@@ -62,12 +69,21 @@ function eventLines(witness: readonly WitnessEvent[], theme: Theme): string[] {
     `[${String(event.cpu).padStart(3, '0')}]`,
     threadWords(event.comm, event.pid),
     event.certainty === 'recorded' ? event.event : `${event.event} (${event.certainty})`,
-    event.text,
+    '',
   ]);
-  return align(rows).map((cells, index) => {
+  return align(rows).flatMap((cells, index) => {
     const [mark, place, ...rest] = cells;
-    const line = `${mark} ${theme.dim(place!)}  ${rest.slice(0, -1).join('  ')}  ${rest.at(-1)}`.trimEnd();
-    return witness[index]!.decisive ? theme.bold(line) : line;
+    const { text, decisive } = witness[index]!;
+    const behind = rest.slice(0, -1).join('  ');
+    const column = mark!.length + 1 + place!.length + 2 + behind.length + 2;
+    const isBelow = text.split(' ').some((word) => column + word.length > width);
+    const indent = isBelow ? textIndent : column;
+    const [first = '', ...more] = isBelow ? ['', ...wrap(text, width - indent)] : wrap(text, width - indent);
+    const lines = [
+      `${mark} ${theme.dim(place!)}  ${behind}  ${first}`.trimEnd(),
+      ...more.map((line) => `${' '.repeat(indent)}${line}`),
+    ];
+    return decisive ? lines.map(theme.bold) : lines;
   });
 }
 
@@ -78,15 +94,23 @@ function names(text: string, field: string): boolean {
 }
 
 /** The fields that changed, and those the argument speaks of; all of them when verbose. */
-function stateLines(finding: Finding, { theme, verbose }: TextStyle): string[] {
-  const argument = Object.values(finding.argument).join(' ');
-  const fields = [...new Set([...Object.keys(finding.before), ...Object.keys(finding.after)])];
+function stateLines(finding: Finding, style: TextStyle): string[] {
+  return changedStateLines(finding, Object.values(finding.argument).join(' '), style);
+}
+
+/** As `stateLines`, of any place. @param speaksOf text that names the fields which matter even where they stay */
+export function changedStateLines(
+  state: Pick<Finding, 'before' | 'after'>,
+  speaksOf: string,
+  { theme, verbose }: TextStyle,
+): string[] {
+  const fields = [...new Set([...Object.keys(state.before), ...Object.keys(state.after)])];
   const rows: string[][] = [];
   for (const field of fields) {
-    const before = finding.before[field] ?? 'unknown';
-    const after = finding.after[field] ?? 'unknown';
+    const before = state.before[field] ?? 'unknown';
+    const after = state.after[field] ?? 'unknown';
     if (before !== after) rows.push([`    ${field}`, before, `-> ${after}`]);
-    else if (verbose || names(argument, field)) rows.push([`    ${field}`, before, '']);
+    else if (verbose || names(speaksOf, field)) rows.push([`    ${field}`, before, '']);
   }
   if (rows.length === 0) return [];
   return [theme.dim('  state before -> after'), ...align(rows).map((cells) => cells.join('  ').trimEnd())];
@@ -112,7 +136,7 @@ export function findingLines(finding: Finding, path: string, style: TextStyle): 
     ...times(finding, width),
     ...episodeLines(finding, path, width),
     theme.dim('  events'),
-    ...eventLines(finding.witness, theme),
+    ...eventLines(finding.witness, style),
     ...stateLines(finding, style),
     ...labelled('given', given, width),
     ...labelled('must', must, width),

@@ -1,7 +1,7 @@
 import type { TraceFailure, TraceSummary } from '../../../check/facts.js';
 import { categories, costKinds } from '../../../cost/kinds.js';
 import { type Claim, claimTexts } from '../../../diff/models/claims.js';
-import type { DesignOutcome, Divergence, ModelsDiff, ModelsDiffFact } from '../../../diff/models/facts.js';
+import type { DesignDivergence, DesignOutcome, ModelsDiff, ModelsDiffFact } from '../../../diff/models/facts.js';
 import { claimsByHost } from '../../../diff/models/totals.js';
 import type { Output } from '../../output.js';
 import type { Reporter } from '../../reporter.js';
@@ -16,7 +16,7 @@ const claimReport = ({ id, ...claim }: Claim): TraceReport['claims'][number] => 
   ...claim,
 });
 
-function divergenceReport(divergence: Divergence | null): TraceReport['guestDivergence'] {
+function divergenceReport(divergence: DesignDivergence | null): TraceReport['guestDivergence'] {
   return divergence === null
     ? null
     : { ...divergence, first: { ...divergence.first }, second: { ...divergence.second } };

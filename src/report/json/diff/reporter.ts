@@ -7,6 +7,7 @@ import type { Comparison } from '../../../diff/noise/level.js';
 import type { Output } from '../../output.js';
 import type { Reporter } from '../../reporter.js';
 import { findingReport } from '../reporter.js';
+import { divergenceReport } from './divergence.js';
 import { type DiffDocument, diffSchemaVersion } from './schema.js';
 
 type DiffReport = NonNullable<DiffDocument['diff']>;
@@ -86,7 +87,19 @@ function costReport({ old, new: next, perEvent, totals }: CostDiff): DiffReport[
   return { old: { ...old }, new: { ...next }, perEvent: perEvent.map(change), totals: totals.map(change) };
 }
 
-function diffReport({ verdict, because, old, new: next, findings, behaviour, cost, latency }: Diff): DiffReport {
+function diffReport({
+  verdict,
+  because,
+  old,
+  new: next,
+  findings,
+  behaviour,
+  cost,
+  latency,
+  divergence,
+  expectations,
+  limits,
+}: Diff): DiffReport {
   return {
     verdict,
     because: [...because],
@@ -104,6 +117,12 @@ function diffReport({ verdict, because, old, new: next, findings, behaviour, cos
     behaviour: behaviourReport(behaviour),
     cost: costReport(cost),
     latency: latencyReport(latency),
+    divergence: divergenceReport(divergence),
+    expectations:
+      expectations === null
+        ? null
+        : { ...expectations, declared: [...expectations.declared], undeclared: [...expectations.undeclared] },
+    limits: [...limits],
   };
 }
 

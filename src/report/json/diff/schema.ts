@@ -5,6 +5,7 @@ import { kindNames } from '../../../events/kinds.js';
 import { latencyNames, whereNames } from '../../../stats/cell.js';
 import { finding, modelChoice, verdict } from '../schema.js';
 import { distribution } from '../stats.js';
+import { divergence } from './divergence.js';
 
 /**
  * `timervet diff --format json`. Within one schema version fields and values may be added; none is removed and none
@@ -75,6 +76,26 @@ const behaviour = z
       .describe('What follows a step: share of all that follows it.'),
   })
   .describe('What differs beyond chance in what the vcpus do.');
+
+const expectations = z
+  .object({
+    source: z.string().describe('The file of expectations.'),
+    declared: z.array(
+      z.object({
+        says: z.string(),
+        outcome: z.enum(['met', 'unmet', 'undecided']).describe('Undecided: the recordings do not show it. No pass.'),
+        because: z.string().describe('The figures, or why there are none.'),
+      }),
+    ),
+    undeclared: z.array(z.string()).describe('Differences that no expectation names.'),
+  })
+  .describe('What --expect says.');
+
+const limit = z.object({
+  text: z.string().describe('As --fail-on gives it.'),
+  failed: z.boolean(),
+  because: z.string().describe('The figures, or why it cannot be evaluated, which fails.'),
+});
 
 const judgement = z
   .enum(['differs', 'host', 'noise', 'unjudged'])
@@ -149,7 +170,10 @@ const diff = z.object({
   old: side,
   new: side,
   findings,
+  divergence,
   behaviour,
+  expectations: expectations.nullable().describe('Null without --expect.'),
+  limits: z.array(limit),
   cost,
   latency,
 });

@@ -1,7 +1,7 @@
 import type { TraceSummary } from '../../../check/facts.js';
 import { categories, costGroups, costKinds, costMeanings } from '../../../cost/kinds.js';
 import { type Assumption, assumptionMeanings } from '../../../diff/models/assumptions.js';
-import type { Divergence, Hazard, ModelsDiff, SignalName } from '../../../diff/models/facts.js';
+import type { DesignDivergence, Hazard, ModelsDiff, SignalName } from '../../../diff/models/facts.js';
 import { counted, pathName, vcpuWords } from '../../place.js';
 import type { TextStyle } from '../finding.js';
 import { labelled, paragraph } from '../layout.js';
@@ -130,7 +130,12 @@ function costLines({ first, second }: ModelsDiff, { theme }: TextStyle): string[
   return lines;
 }
 
-function divergenceLines(title: string, divergence: Divergence | null, diff: ModelsDiff, style: TextStyle): string[] {
+function divergenceLines(
+  title: string,
+  divergence: DesignDivergence | null,
+  diff: ModelsDiff,
+  style: TextStyle,
+): string[] {
   const { theme, width } = style;
   if (divergence === null) return [theme.bold(`${title}  none`)];
   const { time, vcpu, cpu, after, what, first, second } = divergence;

@@ -7,6 +7,8 @@ import { failureLines } from '../run.js';
 import type { Theme } from '../theme.js';
 import { behaviourLines } from './behaviour.js';
 import { costLines } from './cost.js';
+import { divergenceLines } from './divergence.js';
+import { expectationLines } from './expectations.js';
 import { findingsLines } from './findings.js';
 import { headLines } from './head.js';
 import { latencyLines } from './latency.js';
@@ -14,10 +16,12 @@ import { latencyLines } from './latency.js';
 function diffLines(diff: Diff, style: TextStyle): string[] {
   const sections = [
     headLines(diff, style),
+    expectationLines(diff, style),
     findingsLines(diff, style),
     behaviourLines(diff.behaviour, style),
     costLines(diff.cost, style),
     latencyLines(diff.latency, style),
+    divergenceLines(diff, style),
   ];
   return sections.filter((lines) => lines.length > 0).flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
 }
