@@ -135,7 +135,7 @@ export default defineRule({
       if (save.kind !== Kind.timer_put) return true;
       const since = Math.max(last[Kind.load].serial, last[Kind.flush].serial, last[Kind.sync].serial);
       const switched = last[Kind.sched_switch].serial;
-      return switched > Math.max(since, last[Kind.exit].serial) && switched < save.serial;
+      return switched > Math.max(since, last[Kind.exit].serial) && switched < last[Kind.put].serial;
     }
 
     /** Whether the exit that is being handled may be an access to this context's registers. */
