@@ -1,7 +1,7 @@
 import { Certainty, TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import { type Host, Machine } from '../machine/machine.js';
-import type { VcpuState } from '../machine/state.js';
+import { type VcpuState, yes } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
@@ -140,13 +140,15 @@ export class Judge {
     if (this.#kindsSeen !== this.#setup.kindsSeen()) this.#look();
     const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
     (this.#before[kind] as Handlers).call(event);
+    if (kind === Kind.lost) machine.showsLeaving = this.#showsLeaving();
     const step = this.#steps[kind];
     if (step !== undefined) step(machine, machine.cpu(cpu), vcpu, event);
     if (vcpu !== undefined) {
       if (vcpu.distrusted) machine.settleDistrust(vcpu, event);
       // A CPU without records may load the vcpu from now on. Up to 4.14 only probes show puts, which follow the switch.
-      if (kind === Kind.put_end || (kind === Kind.sched_switch && this.#isWorldSwitch))
-        machine.loseSight(vcpu, this.#gaps.blind);
+      const { blind } = this.#gaps;
+      if (kind === Kind.put_end || (kind === Kind.sched_switch && this.#isWorldSwitch)) machine.loseSight(vcpu, blind);
+      else if ((blind || vcpu.unseen) && this.#mayLeave(vcpu)) machine.loseSight(vcpu, blind);
     }
     if (kind === Kind.load) this.#hosts.add(cpu);
     machine.remember(event, vcpu);
@@ -160,15 +162,28 @@ export class Judge {
    *
    * @param ended  CPUs whose buffers have ended before the trace
    * @param silent CPUs that were idle, and silent for long before the end: those that ran vcpus may have ended early too
+   * @param busy   CPUs that ran a thread when they recorded last
    */
-  end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>): void {
+  end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>, busy: ReadonlySet<number>): void {
     last.serial = ++this.#serial;
     this.timing.end(last);
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
     for (const episode of this.#episodes) episode.end('trace-end');
     this.#episodes.clear();
-    this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]));
+    this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]), busy);
+  }
+
+  /** Whether puts of vcpus are recorded, or the switches of their threads without which none changes its CPU. */
+  #showsLeaving(): boolean {
+    const { records } = this.#setup;
+    return !this.#setup.ringBuffers || records(Kind.put) || records(Kind.sched_switch);
+  }
+
+  /** Whether a vcpu may be loaded on a CPU without records next, and nothing would tell before. */
+  #mayLeave(vcpu: VcpuState): boolean {
+    if (vcpu.inGuest === yes && this.#setup.records(Kind.exit)) return false;
+    return vcpu.cpu < 0 || !this.#showsLeaving();
   }
 
   /** The occasion that the trace has recorded a kind. */
@@ -274,7 +289,7 @@ export class Judge {
       distrusted ||= violation.distrustOwnership === true;
       if (vcpu !== undefined && violation.distrustRegisters !== undefined)
         this.machine.distrustRegisters(vcpu, violation.distrustRegisters);
-      if (isLocal(violation, decisive, vcpu)) {
+      if (isLocal(violation, decisive, vcpu, this.#showsLeaving())) {
         settle();
         continue;
       }
@@ -295,11 +310,17 @@ export class Judge {
  * Whether a violation is proved by what one CPU recorded: of its own state, or of one vcpu while it was loaded there.
  * Then no loss of another CPU can explain it.
  */
-function isLocal(violation: Violation, decisive: TimerEvent, vcpu: VcpuState | undefined): boolean {
+function isLocal(
+  violation: Violation,
+  decisive: TimerEvent,
+  vcpu: VcpuState | undefined,
+  showsLeaving: boolean,
+): boolean {
   if (decisive.certainty !== Certainty.recorded) return false;
   const evidence = [...violation.witness, violation.at ?? decisive].filter((event) => event.serial > 0);
   if (!evidence.every((event) => event.cpu === decisive.cpu)) return false;
   if (violation.ofCpu === true) return true;
+  if (!showsLeaving) return false;
   // What shows at another vcpu's event, or at nobody's, is a silence: every CPU could have broken it.
   if (violation.at !== undefined && violation.at.vcpu !== decisive.vcpu) return false;
   const load = vcpu?.last[Kind.load];

@@ -15,6 +15,7 @@ export interface ReplayCommandOptions {
   readonly effects: boolean;
   readonly verbose?: boolean;
   readonly step?: boolean;
+  readonly wave?: boolean;
   readonly model?: ModelId;
   readonly host?: 'vhe' | 'nvhe';
   readonly inputFormat?: string;
@@ -71,6 +72,7 @@ Examples:
   $ timervet replay --vcpu 0 trace.dat
   $ timervet replay --from 32.7 --to 32.8 --kind save,restore,update_irq trace.dat
   $ timervet replay --around 1 trace.dat          the first finding of 'timervet check'
+  $ timervet replay --wave --from 32.7 --to 32.8 trace.dat
   $ timervet replay --step trace.dat              space and arrows go on and back`;
 
 /** `timervet replay TRACE` */
@@ -92,6 +94,7 @@ export function registerReplay(program: Command, context: CommandContext): void 
       ).conflicts(['from', 'to']),
     )
     .option('--window <ms>', 'how far before and after it', milliseconds, 1)
+    .option('--wave', "each vcpu's timer as a waveform across the page, instead of the events")
     .option('--no-effects', 'without what the model did between the events')
     .option('-v, --verbose', "also each record, its thread, and effects that only change the kernel's memory")
     .option('--step', 'a page at a time, forward and back; needs a terminal')

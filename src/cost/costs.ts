@@ -4,9 +4,10 @@ import type { Machine } from '../machine/machine.js';
 import { designs } from '../models/designs/index.js';
 import type { ModelId } from '../models/model.js';
 import { type CostSetting, type Derived, Deriver } from './deriver.js';
-import { type EpisodeSink, Episodes, type Slot } from './episodes.js';
+import { Episodes } from './episodes.js';
 import type { Category } from './kinds.js';
 import type { Episode } from './situation.js';
+import type { EpisodeSink, Slot } from './slots.js';
 import { kindOfSymbol } from './symbols.js';
 import { CostTable } from './table.js';
 

@@ -1,9 +1,10 @@
 import { Timer, timerNames } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import type { CostKind } from './kinds.js';
+import type { Decision, Effect, Path } from './path.js';
 import type { Episode, Known3, Surroundings } from './situation.js';
 import { foreseen, kindOfSymbol, savedCanFire, symbolCount } from './symbols.js';
-import { type Decision, type Effect, type Path, Walk } from './walk.js';
+import { Walk } from './walk.js';
 
 /**
  * How an effect is known: a record of its own shows it; it follows from the design and what is known; or something that

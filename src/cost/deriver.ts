@@ -41,7 +41,7 @@ function surroundingsOf(episodes: Episodes, setting: CostSetting): Surroundings 
     // The vgic of 4.16 and later ties the guest's interrupt to one whose active state the host can write.
     activeState: has(Kind.set_active) || has(Kind.vgic_inject) ? true : has(Kind.mask_irq) ? false : undefined,
     inKernelIrqchip: has(Kind.vgic_inject) ? true : undefined,
-    gicv5: episodes.gicv5,
+    gicv5: episodes.gicv5 ? true : has(Kind.vgic_inject) ? false : undefined,
     nests: id === 'offset' || id === 'stateless-level',
     cntpoff: has(Kind.set_cntpoff),
   };

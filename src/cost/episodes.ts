@@ -1,52 +1,16 @@
-import { Certainty, Context, canFire, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { type Known, no, nowhere, type VcpuState, yes } from '../machine/state.js';
+import { no, nowhere, type VcpuState, yes } from '../machine/state.js';
 import type { Design } from '../models/design.js';
-import { type Episode, episodes, type Known3, keyOf } from './situation.js';
+import { clear, knowVcpu, memoryCanFire, nestingOf } from './known.js';
+import { type Episode, episodes, type Known3, keyOf, Nesting, withNesting } from './situation.js';
+import { type EpisodeSink, none, Slot, VcpuSlot } from './slots.js';
 import { isEffect, symbolOfEvent } from './symbols.js';
 import { Trie } from './trie.js';
 
 /** Numbers of the episodes. */
 const number = Object.fromEntries(episodes.map((name, index) => [name, index])) as Record<Episode, number>;
-
-/** No episode is under way. */
-const none = -1;
-
-/** An episode under way, of a vcpu's thread or of an interrupt on a CPU. */
-export class Slot {
-  /** Node of the trie, `none` when there is none. */
-  node = none;
-  episode = none;
-  vcpu = -1;
-  cpu = -1;
-  /** For the user of the episodes. */
-  readonly index: number;
-
-  constructor(index: number) {
-    this.index = index;
-  }
-}
-
-/** A vcpu's slot, and what of it the machine does not keep. */
-class VcpuSlot extends Slot {
-  /** A load has been seen, and no loss since. */
-  known = false;
-  /** Hardware holds its virtual timer; 2 unknown. */
-  loaded = 2;
-  /** It may be about to sleep: nothing but a sleep or the background timer shows that the function is called. */
-  pending = false;
-  /** It sleeps, or has been on the way to. */
-  blocked = false;
-  /** Whether it slept when its thread was switched out; -1 when that is not known. */
-  sleeping = -1;
-  /** The background timer is armed; 2 unknown. */
-  bgArmed = 2;
-  /** A flush has been seen since the last entry. */
-  flushed = false;
-  /** `active_cleared_last` before the next flush: 0 after a put, a report, or a flush that had to set it; else unknown. */
-  activeCleared = 2;
-}
 
 /** Kinds that leave an interrupt's episode open: what belongs to it, and what comes between. */
 const inInterrupt = new Uint8Array(kindNames.length);
@@ -62,18 +26,6 @@ for (const kind of [
   Kind.irq_line,
 ])
   inInterrupt[kind] = 1;
-
-/** What happens to episodes. */
-export interface EpisodeSink {
-  /** An episode without length, or the end of one. */
-  ended(node: number, slot: Slot): void;
-  /** An episode has begun with the event at hand. */
-  began?(slot: Slot): void;
-  /** The record at hand is one of its effects. */
-  showed?(slot: Slot): void;
-  /** What the episode did is not known: records were lost, or the vcpu has not slept after all. */
-  dropped?(slot: Slot): void;
-}
 
 /**
  * Finds the begin and end of every run of the kernel's timer functions, and the records of their effects in between.
@@ -106,7 +58,7 @@ export class Episodes {
     blocked: 2,
     extra: 2,
     timer: 2,
-    nested: 2,
+    nested: Nesting.unknown,
   };
 
   constructor(design: Design, sink: EpisodeSink) {
@@ -194,7 +146,7 @@ export class Episodes {
           // With the level high the flush has set the active state, or found it set.
           if (vcpu.contexts[Timer.vtimer]!.level === yes) slot.activeCleared = 0;
         }
-        this.#instant(number.enter, this.#ofVcpu(this.#clear(), vcpu), event, slot);
+        this.#instant(number.enter, knowVcpu(clear(this.#known), vcpu), event, slot);
         if (this.#isWorldSwitch) return;
         this.#begin(number.leave, this.#inGuest(vcpu), event, slot);
         return;
@@ -202,7 +154,7 @@ export class Episodes {
         if (this.#isWorldSwitch) {
           this.#end(slot);
           this.#instant(number.leave, this.#inGuest(vcpu), event, slot);
-          this.#begin(number.sync, this.#ofVcpu(this.#clear(), vcpu), event, slot);
+          this.#begin(number.sync, knowVcpu(clear(this.#known), vcpu), event, slot);
         } else if (slot.episode === number.leave && slot.node !== none) this.#end(slot);
         else {
           this.#end(slot);
@@ -242,7 +194,7 @@ export class Episodes {
       case Kind.enable:
       case Kind.reset: {
         this.#end(slot);
-        const known = this.#ofVcpu(this.#clear(), vcpu);
+        const known = knowVcpu(clear(this.#known), vcpu);
         known.loaded = slot.loaded;
         if (kind === Kind.enable) slot.loaded = 1;
         if (kind === Kind.reset) known.extra = vcpu.cpu >= 0 ? 1 : vcpu.cpu === nowhere ? 0 : 2;
@@ -251,6 +203,9 @@ export class Episodes {
         this.#begin(kind === Kind.enable ? number.enable : number.reset, known, event, slot);
         return;
       }
+      case Kind.timer_map:
+        this.#mapped(vcpu, slot);
+        return;
       case Kind.userspace_exit:
       case Kind.wfx:
       case Kind.halt_end:
@@ -261,7 +216,7 @@ export class Episodes {
   }
 
   #load(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = 0;
     known.canFire = memoryCanFire(vcpu, Timer.vtimer);
     known.ptimerCanFire = memoryCanFire(vcpu, Timer.ptimer);
@@ -275,8 +230,17 @@ export class Episodes {
     slot.known = true;
   }
 
+  /** A load takes the map as it is from then on: the guest may have entered or left its hypervisor. */
+  #mapped(vcpu: VcpuState, slot: VcpuSlot): void {
+    const nested = nestingOf(vcpu);
+    const { mapped } = slot;
+    slot.mapped = nested;
+    if (mapped === nested || !this.#isStill(number.load, slot)) return;
+    slot.node = this.trie.root(number.load, withNesting(this.trie.read(slot.node).key, nested));
+  }
+
   #put(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = slot.loaded;
     // While it polls the thread is not on its wait queue, and nothing shows that.
     known.blocked = vcpu.blocked === no ? 0 : slot.sleeping === 1 && vcpu.blocked === yes ? 1 : 2;
@@ -286,7 +250,7 @@ export class Episodes {
   }
 
   #flush(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     // A report that shows the flush has changed the level already.
     if (event.kind === Kind.update_irq && event.timer === Timer.vtimer) known.level = 1 - event.level;
     known.canFire = memoryCanFire(vcpu, Timer.vtimer);
@@ -300,7 +264,7 @@ export class Episodes {
     const isOpen = slot.node !== none;
     // Between an entry and its exit it is part of the way out.
     if (isOpen && slot.episode === number.leave) return;
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.canFire = memoryCanFire(vcpu, Timer.vtimer);
     if (isOpen && slot.episode === number.sync && this.trie.isRoot(slot.node)) {
       // What a probe has read of memory is better known than what the exit has left.
@@ -317,7 +281,7 @@ export class Episodes {
     // kvm_arch_vcpu_blocking calls kvm_timer_schedule, and both may be probed.
     if (isRecorded && this.#isStill(number.schedule, slot)) return;
     this.#end(slot);
-    if (!this.#has.schedule) this.#instant(number.schedule, this.#clear(), event, slot);
+    if (!this.#has.schedule) this.#instant(number.schedule, clear(this.#known), event, slot);
     else if (isRecorded) this.#confirm(event, vcpu, slot);
     // Up to 5.0 the halt polls first, and may be over with that.
     else slot.pending = true;
@@ -330,7 +294,7 @@ export class Episodes {
 
   /** kvm_timer_schedule has been called. */
   #confirm(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = slot.loaded;
     if (this.#isWorldSwitch) known.canFire = memoryCanFire(vcpu, Timer.vtimer);
     slot.pending = false;
@@ -345,9 +309,9 @@ export class Episodes {
     const { blocked } = slot;
     slot.pending = false;
     slot.blocked = false;
-    if (!this.#has.unschedule) return this.#instant(number.unschedule, this.#clear(), event, slot);
+    if (!this.#has.unschedule) return this.#instant(number.unschedule, clear(this.#known), event, slot);
     if (!isRecorded && !blocked) return;
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = slot.loaded;
     known.bgArmed = slot.bgArmed;
     slot.loaded = 1;
@@ -355,14 +319,14 @@ export class Episodes {
   }
 
   #userWrite(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = slot.loaded;
     known.timer = event.timer === Timer.ptimer ? 0 : 1;
     this.#begin(event.register === 2 ? number.user_offset : number.user_write, known, event, slot);
   }
 
   #trappedAccess(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = slot.loaded;
     known.blocked = 0;
     known.timer = event.timer === Timer.ptimer ? 0 : 1;
@@ -373,11 +337,11 @@ export class Episodes {
   // --- interrupts -------------------------------------------------------------------
 
   #interrupt(event: TimerEvent, machine: Machine, slot: Slot): void {
-    const known = this.#clear();
+    const known = clear(this.#known);
     known.timer = event.timer === Timer.ptimer ? 0 : event.timer === Timer.vtimer ? 1 : 2;
     if (event.kind === Kind.vtimer_irq) {
       known.extra = event.vcpu >= 0 ? 1 : machine.cpu(event.cpu).running === nowhere ? 0 : 2;
-      if (event.vcpu >= 0) this.#ofVcpu(known, machine.vcpu(event.vcpu));
+      if (event.vcpu >= 0) knowVcpu(known, machine.vcpu(event.vcpu));
       this.#begin(number.irq, known, event, slot);
       return;
     }
@@ -442,33 +406,10 @@ export class Episodes {
 
   // --- slots ------------------------------------------------------------------------
 
-  /** Sets everything to "not known". */
-  #clear(): Known3 {
-    const known = this.#known;
-    known.enabled = 2;
-    known.level = 2;
-    known.loaded = 2;
-    known.canFire = 2;
-    known.ptimerCanFire = 2;
-    known.bgArmed = 2;
-    known.blocked = 2;
-    known.extra = 2;
-    known.timer = 2;
-    known.nested = 2;
-    return known;
-  }
-
   /** A vcpu that runs is loaded. */
   #inGuest(vcpu: VcpuState): Known3 {
-    const known = this.#ofVcpu(this.#clear(), vcpu);
+    const known = knowVcpu(clear(this.#known), vcpu);
     known.loaded = 1;
-    return known;
-  }
-
-  #ofVcpu(known: Known3, vcpu: VcpuState): Known3 {
-    known.enabled = three(vcpu.enabled);
-    known.nested = vcpu.directVtimer < 0 ? 2 : vcpu.isNested ? 1 : 0;
-    known.level = three(vcpu.contexts[Timer.vtimer]!.level);
     return known;
   }
 
@@ -525,14 +466,4 @@ export class Episodes {
     while (this.#cpus.length <= index) this.#cpus.push(new Slot(this.#cpus.length));
     return this.#cpus[index]!;
   }
-}
-
-function three(value: Known): number {
-  return value < 0 ? 2 : value;
-}
-
-/** Whether the copy of a timer in memory is enabled and not masked. */
-function memoryCanFire(vcpu: VcpuState, timer: Timer): number {
-  const { ctl } = vcpu.contexts[timer]!;
-  return ctl < 0 ? 2 : canFire(ctl) ? 1 : 0;
 }

@@ -10,7 +10,7 @@ export interface Surroundings {
   /** The host's interrupt controller can set an interrupt active. */
   readonly activeState: boolean | undefined;
   readonly inKernelIrqchip: boolean | undefined;
-  readonly gicv5: boolean;
+  readonly gicv5: boolean | undefined;
   /** Guests may run hypervisors. */
   readonly nests: boolean;
   /** CNTPOFF_EL2 is written. */
@@ -54,7 +54,19 @@ export interface Known3 {
   extra: number;
   /** The timer of the episode: 0 physical, 1 virtual. */
   timer: number;
-  nested: number;
+  /** The vcpu's timer map, by `Nesting`. */
+  nested: Nesting;
+}
+
+/** Which timers are direct and which emulated. */
+export enum Nesting {
+  /** No hypervisor in the guest. */
+  none = 0,
+  /** Under a hypervisor: its own timers are emulated. */
+  guest = 1,
+  unknown = 2,
+  /** In the hypervisor: its own timers are direct, those of its guest emulated. */
+  hypervisor = 3,
 }
 
 const fields: readonly (keyof Known3)[] = [
@@ -70,8 +82,11 @@ const fields: readonly (keyof Known3)[] = [
   'nested',
 ];
 
+/** Keys for each value of the last field, which has four. */
+const perNesting = 3 ** (fields.length - 1);
+
 /** Number of keys of one episode. */
-export const keyCount = 3 ** fields.length;
+export const keyCount = 4 * perNesting;
 
 /** What is known as one number. */
 export function keyOf(known: Known3): number {
@@ -87,14 +102,21 @@ export function keyOf(known: Known3): number {
   return key * 3 + known.enabled;
 }
 
+/** The key with another timer map. */
+export function withNesting(key: number, nested: Nesting): number {
+  return (key % perNesting) + nested * perNesting;
+}
+
 /** The inverse of `keyOf`. */
 export function knownOf(key: number): Known3 {
   let rest = key;
   const known = {} as Known3;
   for (const field of fields) {
+    if (field === 'nested') break;
     known[field] = rest % 3;
     rest = Math.floor(rest / 3);
   }
+  known.nested = rest;
   return known;
 }
 

@@ -1,5 +1,6 @@
 import { Timer } from '../events/event.js';
-import { Kind, type KindName } from '../events/kinds.js';
+import { Kind } from '../events/kinds.js';
+import { contextCount } from '../machine/state.js';
 import type {
   ContextName,
   Guard,
@@ -13,78 +14,9 @@ import type {
   Value,
 } from '../models/design.js';
 import { type CostKind, operationCost } from './kinds.js';
-import { type Episode, type Known3, type Surroundings, usual } from './situation.js';
+import { type Decision, type Effect, extraOf, type Path, recordOf, roleOf } from './path.js';
+import { type Episode, type Known3, Nesting, type Surroundings, usual } from './situation.js';
 import { symbolOf } from './symbols.js';
-
-/** One effect of a function, in the order in which the kernel has them. */
-export interface Effect {
-  readonly operation: OperationName | 'record';
-  readonly timer: number;
-  /** The function that has it. */
-  readonly role: Role;
-  /** What it costs; a report of the level is a call of the vgic, and costs as one. */
-  readonly cost: CostKind | undefined;
-  /** Through an HVC. */
-  readonly viaHyp: boolean;
-  /** 0 or 1 where the operand is a truth value that is known. */
-  readonly value: number | undefined;
-  /** The operand as the design spells it. */
-  readonly operand: Value | undefined;
-  /** The symbol of the record that shows it, -1 where none would. */
-  readonly symbol: number;
-}
-
-/** A guard that nothing known had answered. */
-export interface Decision {
-  readonly guard: GuardName;
-  readonly timer: number;
-  readonly value: boolean;
-}
-
-/** One way through a function. */
-export interface Path {
-  readonly effects: readonly Effect[];
-  /** Register reads of guards and operands: CTL where the hardware is asked, CNTPCT where memory is compared with it. */
-  readonly reads: readonly CostKind[];
-  readonly decisions: readonly Decision[];
-  /** How many of its decisions are other than usual. */
-  readonly unusual: number;
-}
-
-/** The function that an episode is a run of, and whether that is all of it. */
-const roleOf: Readonly<Record<Episode, Role>> = {
-  enter: 'run',
-  leave: 'run',
-  flush: 'flush',
-  sync: 'sync',
-  load: 'load',
-  put: 'put',
-  schedule: 'schedule',
-  unschedule: 'unschedule',
-  irq: 'irq',
-  bg_expire: 'bg_expire',
-  soft_expire: 'soft_expire',
-  user_write: 'user_write',
-  user_offset: 'user_offset',
-  trapped_access: 'trapped_access',
-  enable: 'enable',
-  reset: 'reset',
-};
-
-/** Records of operations that have tracepoints or probes of their own. */
-const recordOf: Readonly<Partial<Record<OperationName, KindName>>> = {
-  dist_active: 'set_active',
-  mask: 'mask_irq',
-  unmask: 'mask_irq',
-  affinity: 'set_affinity',
-  cntvoff: 'set_cntvoff',
-  cntpoff: 'set_cntpoff',
-  traps: 'set_traps',
-  bg_arm: 'bg_arm',
-  bg_cancel: 'bg_cancel',
-  soft_arm: 'soft_arm',
-  soft_cancel: 'soft_cancel',
-};
 
 /** Most ways through one function that are looked at. */
 const mostPaths = 2048;
@@ -166,8 +98,9 @@ export class Walk {
     fact(`can_fire:${Timer.ptimer}`, known.ptimerCanFire);
     fact('bg_armed', known.bgArmed);
     fact('blocking', known.blocked);
-    fact('nested', this.#surroundings.nests ? known.nested : 0);
-    for (const timer of [Timer.ptimer, Timer.vtimer]) {
+    if (!this.#surroundings.nests || known.nested === Nesting.none) this.#facts.set('nested', false);
+    else if (known.nested !== Nesting.unknown) this.#facts.set('nested', true);
+    for (let timer = 0; timer < contextCount; timer++) {
       if (this.#isInHardware(timer)) fact(`loaded:${timer}`, known.loaded);
       else this.#facts.set(`loaded:${timer}`, false);
     }
@@ -178,8 +111,21 @@ export class Walk {
 
   /** Whether a timer can be loaded: from 5.1 on the physical one, too, on VHE hosts. */
   #isInHardware(timer: number): boolean {
-    if (timer === Timer.vtimer) return this.#hasLoadedFlag;
+    if ((timer === Timer.hvtimer || timer === Timer.hptimer) !== this.#isHypervisor) return false;
+    if (timer === this.#directVtimer) return this.#hasLoadedFlag;
     return this.#functions.has('load_irq') && this.#surroundings.host !== 'nvhe';
+  }
+
+  get #isHypervisor(): boolean {
+    return this.#surroundings.nests && this.#known.nested === Nesting.hypervisor;
+  }
+
+  get #directVtimer(): number {
+    return this.#isHypervisor ? Timer.hvtimer : Timer.vtimer;
+  }
+
+  get #directPtimer(): number {
+    return this.#isHypervisor ? Timer.hptimer : Timer.ptimer;
   }
 
   get #hasLoadedFlag(): boolean {
@@ -188,6 +134,7 @@ export class Walk {
 
   #timerOf(episode: Episode): number {
     const { timer } = this.#known;
+    if (episode === 'irq' && this.#isHypervisor) return timer === 0 ? Timer.hptimer : Timer.hvtimer;
     return timer === 2 || episode === 'enter' || episode === 'leave' ? Timer.vtimer : timer;
   }
 
@@ -213,10 +160,12 @@ export class Walk {
       this.#call('bg_work', timer, undefined, undefined);
   }
 
-  /** Whether a call is an episode of its own: its records are told apart from the caller's. */
+  /** Whether a call is left out: an episode of its own, whose records are told apart, or nothing for this vcpu. */
   #isApart(role: Role): boolean {
     if (this.#depth === 0) return false;
     if (role === 'put' || role === 'load') return true;
+    // Only the hypervisor's own exits need it.
+    if (role === 'sync_nested') return this.#known.nested === Nesting.guest;
     // Up to 4.14 flush and sync lie before the entry and after the exit, where records tell them apart.
     if (this.#part === undefined || this.#hasLoadedFlag) return false;
     return role === 'flush' || role === 'sync';
@@ -257,16 +206,19 @@ export class Walk {
       case 'x':
         return frame.timer;
       case 'vtimer':
-      case 'direct_vtimer':
         return Timer.vtimer;
       case 'ptimer':
         return Timer.ptimer;
+      case 'direct_vtimer':
+        return this.#directVtimer;
       case 'direct_ptimer':
-        return this.#guard('vhe', frame) || this.#guard('nested', frame) ? Timer.ptimer : undefined;
-      case 'emul_ptimer':
-        return this.#guard('vhe', frame) ? undefined : Timer.ptimer;
+        return this.#isHypervisor || this.#guard('vhe', frame) ? this.#directPtimer : undefined;
       case 'emul_vtimer':
-        return this.#guard('nested', frame) ? Timer.hvtimer : undefined;
+        if (!this.#guard('nested', frame)) return undefined;
+        return this.#isHypervisor ? Timer.vtimer : Timer.hvtimer;
+      case 'emul_ptimer':
+        if (this.#guard('nested', frame)) return this.#isHypervisor ? Timer.ptimer : Timer.hptimer;
+        return this.#guard('vhe', frame) ? undefined : Timer.ptimer;
     }
   }
 
@@ -375,13 +327,13 @@ export class Walk {
       case 'in_kernel_irqchip':
         return inKernelIrqchip ?? this.#decide(guard, -1);
       case 'gicv5':
-        return gicv5;
+        return gicv5 ?? this.#decide(guard, -1);
       case 'cntpoff':
         return cntpoff;
       case 'virtual':
         return timer === Timer.vtimer || timer === Timer.hvtimer;
       case 'direct':
-        return timer === Timer.vtimer || this.#guard('vhe', frame);
+        return timer === this.#directVtimer || (timer === this.#directPtimer && this.#guard('vhe', frame));
       case 'should_fire':
         return this.#shouldFire(frame);
       case 'any_should_fire':
@@ -499,11 +451,3 @@ export class Walk {
     }
   }
 }
-
-/** The guard that the `extra` field of what is known answers, by episode. */
-const extraOf: Readonly<Partial<Record<Episode, GuardName>>> = {
-  flush: 'active_cleared_last',
-  trapped_access: 'writes_register',
-  irq: 'running',
-  reset: 'was_loaded',
-};

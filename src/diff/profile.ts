@@ -32,7 +32,8 @@ export class Profile implements Observer {
 
   event(event: TimerEvent, machine: Machine): void {
     this.blocks.advance(event.time);
-    for (const part of this.#parts) part.event(event, machine);
+    const parts = this.#parts;
+    for (let i = 0; i < parts.length; i++) parts[i]!.event(event, machine);
   }
 
   end(time: number): void {

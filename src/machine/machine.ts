@@ -33,6 +33,8 @@ export class Machine {
   /** Time of the last event, nanoseconds since the trace began. */
   now = 0;
   readonly #newcomers: ((vcpu: VcpuState) => void)[] = [];
+  /** Whether the trace shows that a vcpu leaves its CPU: its puts, or the switches of its thread. */
+  showsLeaving = true;
 
   cpu(index: number): CpuState {
     return this.cpus[index] ?? this.#addCpus(index);
@@ -260,7 +262,9 @@ export class Machine {
     for (const vcpu of this.vcpus) {
       // An idle CPU's hrtimers move to another (get_nohz_timer_target): any armed one may have fired in the gap.
       if (vcpu.bgArmed === yes) vcpu.bgArmed = unknown;
-      const elsewhere = vcpu.cpu >= 0 && vcpu.cpu !== index && !vcpu.putting;
+      const elsewhere = this.showsLeaving
+        ? vcpu.cpu >= 0 && vcpu.cpu !== index && !vcpu.putting
+        : vcpu.isInGuestBeside(index);
       // Loaded on this CPU, or possibly loaded here in the gap.
       if (!elsewhere) this.forgetVcpu(vcpu);
       // Loaded on another CPU since before the gap: nothing of it can have been recorded here.

@@ -210,6 +210,11 @@ export class VcpuState {
     return put > this.last[Kind.load].serial && put > this.last[Kind.put_end].serial;
   }
 
+  /** It has entered the guest on another CPU than this and, in a trace that shows exits, has not exited since. */
+  isInGuestBeside(cpu: number): boolean {
+    return this.inGuest === yes && this.last[Kind.exit].serial > 0 && this.last[Kind.entry].cpu !== cpu;
+  }
+
   /** Runs a hypervisor of its own: its timer map has emulated virtual timers. */
   get isNested(): boolean {
     return this.emulVtimer >= 0;

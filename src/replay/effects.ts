@@ -1,6 +1,7 @@
 import type { MarkedEffect } from '../cost/derive.js';
 import { type CostSetting, Deriver } from '../cost/deriver.js';
-import { type EpisodeSink, Episodes, type Slot } from '../cost/episodes.js';
+import { Episodes } from '../cost/episodes.js';
+import type { EpisodeSink, Slot } from '../cost/slots.js';
 import { foreseen, symbolOfEvent } from '../cost/symbols.js';
 import { type TimerEvent, timerNames } from '../events/event.js';
 import { Kind } from '../events/kinds.js';

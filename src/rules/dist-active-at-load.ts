@@ -252,7 +252,8 @@ export default defineRule({
       before: {
         load(event) {
           if (event.vcpu < 0) return;
-          open[event.vcpu] = machine.vcpu(event.vcpu).enabled === yes;
+          // A load that follows from its restore comes too late here: the active state has been written by then.
+          open[event.vcpu] = machine.vcpu(event.vcpu).enabled === yes && event.certainty === Certainty.recorded;
           writes[event.vcpu] = 0;
         },
         entry(event) {
@@ -469,6 +470,8 @@ function createIgnoringLevel(context: RuleContext): RuleHandlers {
         if (load?.open === true && context.records(Kind.set_active) && !context.records(Kind.mask_irq)) {
           const { last } = machine.vcpu(event.vcpu);
           if (load.written) context.hold(event);
+          // Which thread has written it is not certain before the load.
+          else if (last[Kind.load].certainty !== Certainty.recorded) context.undecided(event, because.unattributed);
           else
             context.violate(event, {
               message: 'unwritten',

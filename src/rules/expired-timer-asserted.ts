@@ -181,6 +181,13 @@ export default defineRule({
       violate(save, 'asleep', save, maxLatency, [vcpu.last[Kind.sched_switch], vcpu.last[Kind.bg_arm]]);
     }
 
+    /** It has run since: when it was woken is not known. */
+    function wokenUnseen(event: TimerEvent): void {
+      if (asleep.isEmpty || event.vcpu < 0) return;
+      const former = asleep.take(event.vcpu);
+      if (former !== undefined) context.undecided(former, 'the load that ended the sleep was not seen');
+    }
+
     return {
       before: {
         save(event) {
@@ -189,8 +196,7 @@ export default defineRule({
         },
         put_end(event) {
           if (event.vcpu < 0) return;
-          const former = asleep.take(event.vcpu);
-          if (former !== undefined) context.undecided(former, 'the load that ended the sleep was not seen');
+          wokenUnseen(event);
           const vcpu = machine.vcpu(event.vcpu);
           const switched = vcpu.last[Kind.sched_switch];
           if (vcpu.blocked !== yes || switched.sleeping !== 1 || switched.serial < vcpu.last[Kind.load].serial) return;
@@ -204,6 +210,7 @@ export default defineRule({
         // Where no restore shows the load, the end of the wait does.
         halt_end: when(asleep.occasion, wake),
         entry: when(asleep.occasion, wake),
+        exit: when(asleep.occasion, wokenUnseen),
         lost() {
           for (const vcpu of machine.vcpus) {
             const save = asleep.take(vcpu.index);

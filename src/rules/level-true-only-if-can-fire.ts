@@ -84,6 +84,7 @@ export default defineRule({
     /** Up to 4.14 the level is computed from the memory copy, always. */
     function fromMemory(event: TimerEvent, state: TimerContext): void {
       if (event.timer !== Timer.vtimer) return context.undecided(event, because.emulated);
+      if (machine.vcpu(event.vcpu).unseen) return context.undecided(event, because.blind);
       if (!state.saveValid || state.ctl < 0)
         return context.undecided(event, state.save.serial > 0 ? because.initial : because.noRegisters);
       if (state.writable !== no && !context.records(Kind.user_write))

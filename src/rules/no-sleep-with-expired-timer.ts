@@ -69,6 +69,7 @@ export default defineRule({
       const state = machine.vcpu(vcpu);
       const slept = event.time - save.time;
       if (slept <= maxLatency) return context.hold(save);
+      if (state.unseen) return context.undecided(save, because.blind);
       // Without the arming, bg-armed-when-needed tells of it; after it has fired, it is the wakeup that is missing.
       const armed = state.last[Kind.bg_arm].serial > state.last[Kind.put].serial;
       if (context.records(Kind.bg_arm) && !armed)

@@ -161,6 +161,7 @@ export default defineRule({
           if (writable[event.vcpu] === true && !context.records(Kind.user_write))
             return context.undecided(event, because.userspace);
           if (!context.records(Kind.entry)) return context.undecided(event, 'entries are not recorded');
+          if (machine.vcpu(event.vcpu).unseen) return context.undecided(event, because.blind);
           context.violate(event, {
             message: 'level-raised',
             data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu) },

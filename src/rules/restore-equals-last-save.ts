@@ -117,15 +117,25 @@ export default defineRule({
     function userspaceMayHaveWritten(vcpu: VcpuState, state: TimerContext): number {
       if (context.records(Kind.user_write)) return no;
       if (state.writable !== no || context.records(Kind.userspace_exit)) return state.writable;
-      // Up to 4.14 probes show the memory copy at every put: only what came after the last of them is not seen.
-      if (model.id === 'world-switch')
-        return context.records(Kind.put) && vcpu.last[Kind.put].serial < state.save.serial ? no : unknown;
+      if (model.id === 'world-switch') return isShownInRun(vcpu, state) ? no : unknown;
       // Whoever was not put since has not left KVM_RUN.
       if (vcpu.last[Kind.put].serial < vcpu.last[Kind.entry].serial) return no;
       // Without kvm_userspace_exit only a put by the scheduler is known to stay inside KVM_RUN.
       const switched = vcpu.last[Kind.sched_switch].serial;
       const since = Math.max(vcpu.last[Kind.exit].serial, state.restore.serial);
       return switched > since && switched < state.save.serial ? no : unknown;
+    }
+
+    /**
+     * Up to 4.14 probes show the memory copy at every put: only what came after the last of them is not seen. That one
+     * itself must be the scheduler's; any other lets userspace go on.
+     */
+    function isShownInRun({ last }: VcpuState, { save }: TimerContext): boolean {
+      if (!context.records(Kind.put) || last[Kind.put].serial >= save.serial) return false;
+      if (save.kind !== Kind.timer_put) return true;
+      const since = Math.max(last[Kind.load].serial, last[Kind.flush].serial, last[Kind.sync].serial);
+      const switched = last[Kind.sched_switch].serial;
+      return switched > Math.max(since, last[Kind.exit].serial) && switched < last[Kind.put].serial;
     }
 
     /** Whether the exit that is being handled may be an access to this context's registers. */

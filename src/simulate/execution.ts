@@ -76,6 +76,16 @@ export class Execution {
     this.#depth--;
   }
 
+  /** The statements of a trip into the guest before the one that lets it run, or those behind it. */
+  half(frame: Frame, part: 'before' | 'after'): void {
+    const run = this.simulation.functions.get('run');
+    if (run === undefined) return;
+    const at = run.body.findIndex((statement) => 'do' in statement && statement.do === 'guest');
+    this.#depth++;
+    this.#execute(run, part === 'before' ? run.body.slice(0, at) : run.body.slice(at + 1), frame);
+    this.#depth--;
+  }
+
   /** The probe on a function; interrupts and callbacks are recorded by whoever delivers them. */
   #recordCall({ event }: KernelFunction, { cpu, vcpu, timer }: Frame): void {
     if (event === undefined || ['vtimer_irq', 'bg_expire', 'soft_expire'].includes(event)) return;
@@ -152,14 +162,21 @@ export class Execution {
   #expired(frame: Frame, timer: SimTimer): boolean {
     const { vcpu } = frame;
     if (vcpu === undefined) throw new KernelBug('NULL vcpu');
+    this.simulation.sink?.read?.('cntpct', frame.cpu);
     return this.simulation.contextCount(vcpu, timer) >= vcpu.contexts[timer].cval;
   }
 
   #shouldFire(frame: Frame, timer: SimTimer): boolean {
     const { simulation } = this;
     const context = this.#context({ ...frame, timer });
-    if (context.loaded && simulation.design.shouldFire === 'hardware') return simulation.line(frame.cpu, timer);
+    if (context.loaded && simulation.design.shouldFire === 'hardware') return this.#firing(frame.cpu, timer);
     return context.canFire && this.#expired(frame, timer);
+  }
+
+  /** Whether CTL says that a timer fires. */
+  #firing(cpu: SimCpu, timer: SimTimer): boolean {
+    this.simulation.sink?.read?.('ctl', cpu);
+    return this.simulation.line(cpu, timer);
   }
 
   /** Timers of the guest that count: the physical one where it is there. */
@@ -179,6 +196,7 @@ export class Execution {
     const { simulation } = this;
     const { vcpu } = frame;
     if (vcpu === undefined) throw new KernelBug('NULL vcpu');
+    simulation.sink?.read?.('cntpct', frame.cpu);
     const delta = vcpu.contexts[timer].cval - simulation.contextCount(vcpu, timer);
     return simulation.now + Math.max(0, delta) * tick;
   }
@@ -216,7 +234,7 @@ export class Execution {
       case 'direct':
         return simulation.isDirect(timer);
       case 'hw_firing':
-        return simulation.line(cpu, timer);
+        return this.#firing(cpu, timer);
       case 'writes_register':
         return this.written.write;
       default:
@@ -304,7 +322,7 @@ export class Execution {
       case 'offset':
         return timer === Timer.vtimer ? (vcpu?.vm.offset ?? 0) : 0;
       case 'line':
-        return flag(this.simulation.line(frame.cpu, timer));
+        return flag(this.#firing(frame.cpu, timer));
       case 'earliest':
         return this.#earliest(frame);
       case 'deadline':

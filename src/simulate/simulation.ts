@@ -10,13 +10,23 @@ export type Recorder = (event: TimerEvent) => void;
 /** Is told each effect that a design has, as it happens: to count them as §2f of the specification does, or to list them. */
 export interface EffectSink {
   effect(effect: Operate | Call, role: Role, cpu: SimCpu, vcpu: SimVcpu | undefined): void;
+  /** A condition has read a register: CTL of a timer that is loaded, or the counter to compare CVAL with. */
+  read?(register: 'ctl' | 'cntpct', cpu: SimCpu): void;
+}
+
+/** How a host is simulated whose stimuli come with their times. */
+export interface SimPace {
+  /** Duration of a record, nanoseconds, a multiple of the counter's period; default 1008. */
+  readonly recordTime?: number;
+  /** A storm that has been cut is not taken up again before the interrupt controller has signalled nothing. */
+  readonly cutStorms?: boolean;
 }
 
 /** Duration of a record, nanoseconds. What leaves no record takes no time, so that it leaves none in the clock either. */
-const recordTime = 1008;
+const defaultRecordTime = 1008;
 
 /** Most interrupts in a row that a storm is let go on for. */
-const longestStorm = 6;
+export const longestStorm = 6;
 
 const halfRange = 0x100000000;
 
@@ -31,21 +41,28 @@ export class Simulation {
   now = 1_000_000;
   /** How much too early hrtimers fire, nanoseconds: CLOCK_MONOTONIC is slewed, the counter is not. */
   slew = 0;
-  readonly cpus: readonly SimCpu[];
+  readonly cpus: SimCpu[];
   readonly vcpus: SimVcpu[] = [];
   /** The forwarded flag of each timer's interrupt, shared by all CPUs. */
   readonly forwarded: Record<SimTimer, boolean>;
   readonly functions: ReadonlyMap<Role, KernelFunction>;
   readonly #event = new TimerEvent();
   readonly #execution: Execution;
+  readonly #recordTime: number;
+  readonly #cutStorms: boolean;
   #inService = false;
+  /** Storms that were cut. */
+  stormsCut = 0;
 
   constructor(
     readonly design: Design,
     readonly host: SimHost,
     readonly record: Recorder,
     readonly sink?: EffectSink,
+    { recordTime = defaultRecordTime, cutStorms = false }: SimPace = {},
   ) {
+    this.#recordTime = recordTime;
+    this.#cutStorms = cutStorms;
     this.cpus = Array.from({ length: host.cpus }, (_, index) => new SimCpu(index));
     this.functions = new Map(design.functions.map((each) => [each.role, each]));
     this.#execution = new Execution(this);
@@ -56,6 +73,12 @@ export class Simulation {
 
   vm(offset: number): SimVm {
     return { index: new Set(this.vcpus.map(({ vm }) => vm)).size, offset };
+  }
+
+  /** A CPU of the host, which has as many as are asked for. */
+  cpu(index: number): SimCpu {
+    for (let next = this.cpus.length; next <= index; next++) this.cpus.push(new SimCpu(next));
+    return this.cpus[index] as SimCpu;
   }
 
   vcpu(vm: SimVm, id: number): SimVcpu {
@@ -134,11 +157,14 @@ export class Simulation {
   service(cpu: SimCpu): void {
     if (cpu.irqsOff > 0 || cpu.inInterrupt) return;
     this.#serviceHrtimers(cpu);
-    for (let storm = 0; storm < longestStorm; storm++) {
+    for (let storm = this.#cutStorms ? cpu.storm : 0; storm < longestStorm; storm++) {
       const timer = simTimers.find((each) => this.signalled(cpu, each));
       if (timer === undefined) break;
       this.#interrupt(cpu, timer);
+      cpu.storm = storm + 1;
+      if (this.#cutStorms && cpu.storm === longestStorm) this.stormsCut++;
     }
+    if (!simTimers.some((each) => this.signalled(cpu, each))) cpu.storm = 0;
   }
 
   /** Whether the interrupt controller signals a timer's interrupt to its CPU. */
@@ -213,7 +239,7 @@ export class Simulation {
 
   /** Records an event, which takes its time. */
   emit(kind: KindName, cpu: SimCpu, vcpu: SimVcpu | undefined, fields: Fields = {}): void {
-    this.now += recordTime;
+    this.now += this.#recordTime;
     const event = this.#event.clear();
     event.kind = Kind[kind];
     event.time = this.now;
@@ -314,17 +340,45 @@ export class Simulation {
     const execution = this.#execution;
     execution.guest = () => this.#guest(vcpu, cpu, guest);
     this.call('run', cpu, vcpu);
+    this.#endTrip(vcpu);
+    this.service(cpu);
+  }
+
+  /** What the guest has not taken is no longer in a list register: the line decides again. */
+  #endTrip(vcpu: SimVcpu): void {
     for (const timer of simTimers) {
       const context = vcpu.contexts[timer];
       if (context.listRegister === 'pending') context.listRegister = 'none';
     }
+  }
+
+  /** The first half of a trip, where others act while the guest runs: up to the statement that lets it run. */
+  enter(vcpu: SimVcpu, cpu: SimCpu): void {
+    this.#execution.half({ cpu, vcpu, timer: Timer.vtimer }, 'before');
+    this.#beginStay(vcpu);
+  }
+
+  /** The second half: from the statement that let the guest run. @param reason why it was left */
+  leave(vcpu: SimVcpu, cpu: SimCpu, reason: ExitReason): void {
+    this.exitReason = reason;
+    vcpu.inGuest = false;
+    this.#execution.half({ cpu, vcpu, timer: Timer.vtimer }, 'after');
+    this.#endTrip(vcpu);
     this.service(cpu);
   }
 
   /** What ended the last stay in the guest. */
-  exitReason: { code: number; exceptionClass: number } = { code: 0, exceptionClass: -1 };
+  exitReason: ExitReason = { code: 0, exceptionClass: -1 };
 
   #guest(vcpu: SimVcpu, cpu: SimCpu, guest: Guest): void {
+    this.#beginStay(vcpu);
+    this.exitReason = { code: 0, exceptionClass: -1 };
+    guest(new GuestView(this, vcpu, cpu));
+    vcpu.inGuest = false;
+  }
+
+  /** The vgic puts what is pending into the list registers. */
+  #beginStay(vcpu: SimVcpu): void {
     for (const timer of simTimers) {
       const context = vcpu.contexts[timer];
       if (!context.line || context.listRegister !== 'none') continue;
@@ -333,9 +387,6 @@ export class Simulation {
       if (this.design.vgicSamplesLine && this.isMapped(timer)) context.line = false;
     }
     vcpu.inGuest = true;
-    this.exitReason = { code: 0, exceptionClass: -1 };
-    guest(new GuestView(this, vcpu, cpu));
-    vcpu.inGuest = false;
   }
 
   /** Whether a timer's virtual interrupt is tied to the physical one. */
@@ -361,9 +412,14 @@ export class Simulation {
     const loads = this.loadsForIoctls;
     cpu.pid = vcpu.pid;
     if (loads) this.load(vcpu, cpu);
+    this.write(vcpu, cpu, timer, register, value);
+    if (loads) this.put(vcpu, cpu);
+  }
+
+  /** The write itself, by an ioctl that has done whatever comes before it. */
+  write(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number): void {
     this.#execution.written = { register, value, write: true };
     this.call(register === Register.cnt ? 'user_offset' : 'user_write', cpu, vcpu, timer);
-    if (loads) this.put(vcpu, cpu);
   }
 
   get loadsForIoctls(): boolean {
@@ -392,6 +448,12 @@ interface Fields {
   readonly sleeping?: boolean;
   readonly exitCode?: number;
   readonly exceptionClass?: number;
+}
+
+/** Exit code and exception class as kvm_exit prints them; -1 for none. */
+export interface ExitReason {
+  readonly code: number;
+  readonly exceptionClass: number;
 }
 
 /** What a guest does between entry and exit. */

@@ -109,6 +109,8 @@ export class SimCpu {
   /** How many times interrupts are off: by the design, by the scheduler. */
   irqsOff = 0;
   inInterrupt = false;
+  /** Timer interrupts in a row since none was signalled. */
+  storm = 0;
 
   constructor(readonly index: number) {}
 }

@@ -5,7 +5,7 @@ import { CostCounter } from '../cost/costs.js';
 import { isVirtual, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { nowhere, type VcpuState, yes } from '../machine/state.js';
+import { somewhere, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
 import { Deadlines } from './deadlines.js';
 import { exitReason } from './reason.js';
@@ -29,7 +29,6 @@ class Clocks {
   /** The wakeup that the last expiry is for has been seen. */
   woken = false;
   loadAt = never;
-  putAt = never;
   /** Kind of the last event. */
   last: Kind = Kind.lost;
   waitAt = never;
@@ -44,15 +43,7 @@ class Clocks {
   forget(): void {
     this.reason = -1;
     this.ticked = false;
-    this.exitAt =
-      this.interruptAt =
-      this.expiryAt =
-      this.wakeupAt =
-      this.loadAt =
-      this.putAt =
-      this.waitAt =
-      this.deadline =
-        never;
+    this.exitAt = this.interruptAt = this.expiryAt = this.wakeupAt = this.loadAt = this.waitAt = this.deadline = never;
   }
 }
 
@@ -111,15 +102,13 @@ export class Collector implements Observer {
       clocks.where = where;
       return;
     }
-    // A put is known to be complete at the next record only, which may be the next load.
-    const time = event.kind === Kind.put_end && clocks.putAt >= clocks.since ? clocks.putAt : event.time;
-    this.#leave(event.vcpu, clocks, time);
+    this.#leave(event.vcpu, clocks, event.time);
     if (where === Where.asleep) {
       cell.counts[Count.sleeps]!++;
       clocks.slept = true;
     }
     clocks.where = where;
-    clocks.since = time;
+    clocks.since = event.time;
     clocks.cpu = event.cpu;
   }
 
@@ -162,7 +151,6 @@ export class Collector implements Observer {
         return;
       case Kind.put:
         counts[Count.puts]!++;
-        clocks.putAt = time;
         clocks.loadAt = never;
         return;
       case Kind.wfx:
@@ -296,8 +284,14 @@ function measure(cell: Cell, which: Latency, from: number, to: number): void {
 /** Where the machine says that a vcpu is. */
 function placeOf(vcpu: VcpuState, clocks: Clocks): Where {
   if (vcpu.inGuest === yes) return Where.guest;
-  if (vcpu.cpu >= 0) return vcpu.blocked === yes ? Where.waiting : Where.host;
-  if (vcpu.cpu !== nowhere) return Where.unknown;
+  if (vcpu.cpu >= 0 && !isPutting(vcpu)) return vcpu.blocked === yes ? Where.waiting : Where.host;
+  if (vcpu.cpu === somewhere) return Where.unknown;
   if (clocks.inUserspace) return Where.userspace;
   return vcpu.blocked === yes ? Where.asleep : Where.preempted;
+}
+
+/** Its put has begun: what is known of the end is only that it came before the next load. */
+function isPutting({ last }: VcpuState): boolean {
+  const put = last[Kind.put].serial;
+  return put > last[Kind.load].serial && put > last[Kind.put_end].serial;
 }

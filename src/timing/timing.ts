@@ -259,6 +259,8 @@ export class Timing {
     const { timer, ctl } = event;
     if (timer > Timer.vtimer || timer < 0 || ctl < 0 || !event.hasCval) return;
     const vcpu = this.#vcpu(event.vcpu);
+    // A save follows the load that would have told what the callback was for: that leaves no record, or was lost.
+    this.#dropFired(vcpu);
     const raised = vcpu.raised[timer];
     if (raised !== undefined) {
       vcpu.raised[timer] = undefined;
@@ -323,10 +325,7 @@ export class Timing {
   /** soft_timer_start of the background timer: now + delta, computed after the timer map and before the record. */
   #armed(event: TimerEvent): void {
     const vcpu = this.#vcpu(event.vcpu);
-    if (vcpu.fired !== undefined) {
-      vcpu.fired.release();
-      vcpu.fired = undefined;
-    }
+    this.#dropFired(vcpu);
     vcpu.armedExpires = event.expires;
     const state = this.#machine.vcpu(event.vcpu);
     const isPut = state.last[Kind.put].serial > state.last[Kind.load].serial && event.context !== Context.hardirq;
@@ -514,10 +513,14 @@ export class Timing {
     }
   }
 
-  #forget(vcpu: VcpuTiming): void {
-    this.#drop(vcpu, true);
+  #dropFired(vcpu: VcpuTiming): void {
     vcpu.fired?.release();
     vcpu.fired = undefined;
+  }
+
+  #forget(vcpu: VcpuTiming): void {
+    this.#drop(vcpu, true);
+    this.#dropFired(vcpu);
     vcpu.mapTime = Number.NaN;
     vcpu.armedExpires = Number.NaN;
     vcpu.emulated = Emulated.unknown;

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expectJsonSchema } from '../diff/expect/schema.js';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
 import { diffJsonSchema } from '../report/json/diff/schema.js';
+import { modelsDiffJsonSchema } from '../report/json/diff-models/schema.js';
 import { infoJsonSchema } from '../report/json/info.js';
 import { modelsJsonSchema } from '../report/json/models.js';
 import { reportJsonSchema } from '../report/json/schema.js';
@@ -33,6 +34,7 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/native-csv.schema.json', content: () => json(csvJsonSchema()) },
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
   { file: 'schemas/diff.schema.json', content: () => json(diffJsonSchema()) },
+  { file: 'schemas/diff-models.schema.json', content: () => json(modelsDiffJsonSchema()) },
   { file: 'schemas/expect.schema.json', content: () => json(expectJsonSchema()) },
   { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
   { file: 'schemas/stats.schema.json', content: () => json(statsJsonSchema()) },

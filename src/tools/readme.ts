@@ -8,6 +8,7 @@ import { ownColumns } from '../events/native-columns.js';
 import { models } from '../models/index.js';
 import { modelIds } from '../models/model.js';
 import { rules } from '../rules/index.js';
+import { claimTable } from './claims.js';
 import { type CorpusCoverage, corpusCoverage } from './corpus-coverage.js';
 
 const corpus = fileURLToPath(new URL('../../traces/', import.meta.url));
@@ -58,6 +59,15 @@ async function coveragePart(): Promise<string> {
     '',
     table(['rule', 'traces', 'held', 'violated', 'undecided', 'why undecided'], all.map(coverageRow)),
   ].join('\n');
+}
+
+/** The recordings are replayed once a run. */
+let claims: ReturnType<typeof claimTable> | undefined;
+
+async function claimsPart(): Promise<string> {
+  claims ??= claimTable(`${corpus}recordings`);
+  const { head, rows } = await claims;
+  return table(head, rows);
 }
 
 /** What became of each model's mutants, as the mutation test has written it. */
@@ -114,6 +124,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
       ]),
     ),
   mutation: mutationTable,
+  claims: claimsPart,
   models: () =>
     table(
       ['model', 'kernels', 'what distinguishes it'],

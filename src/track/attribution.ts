@@ -52,8 +52,11 @@ export class Attribution {
       case Kind.wfx:
       case Kind.halt_end:
       case Kind.emulate: {
-        const vcpu = this.threads.ofThread(thread);
-        if (vcpu.id < 0) vcpu.id = thread.mapId;
+        // Up to 4.16 any thread of the VMM loads a vcpu for an ioctl: a probe of the restore shows which.
+        const vcpu = event.hasVcpuPointer
+          ? this.threads.bind(thread, event.vcpuPointerHi, event.vcpuPointerLo)
+          : this.threads.ofThread(thread);
+        if (vcpu.id < 0) vcpu.id = event.vcpuId >= 0 ? event.vcpuId : thread.mapId;
         if (event.kind === Kind.entry) vcpu.entrant = event.pid;
         if (event.kind === Kind.emulate) thread.emulated = event.timer;
         return this.attribute(event, vcpu, event.kind === Kind.entry ? Certainty.recorded : Certainty.derived);

@@ -25,7 +25,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   replay: ['events', 'input', 'machine', 'models', 'cost', 'rules', 'check'],
   diff: ['events', 'input', 'machine', 'models', 'simulate', 'cost', 'rules', 'check', 'stats'],
   report: [
+    'cost/kinds',
     'diff/facts',
+    'diff/models/assumptions',
+    'diff/models/claims',
+    'diff/models/facts',
+    'diff/models/totals',
     'diff/behaviour/facts',
     'diff/behaviour/step',
     'diff/cost/facts',
@@ -45,7 +50,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'check/facts',
     'check/canonical',
   ],
-  index: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff'],
+  index: ['events', 'input', 'models', 'cost', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff'],
   commands: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.

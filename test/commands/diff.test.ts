@@ -102,7 +102,7 @@ describe('timervet diff', () => {
   });
 
   it.each([
-    ['one recording only', ['diff', recordings.stock], /missing required argument 'new'/],
+    ['one recording only', ['diff', recordings.stock], /expected two recordings, found 1/],
     ['standard input twice', ['diff', '-', '-'], /standard input can be read only once/],
     ['a format that does not exist', ['diff', '--format', 'xml', 'a', 'b'], /xml/],
     [

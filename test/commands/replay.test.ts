@@ -51,16 +51,16 @@ describe('timervet replay', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(lines(stdout)).toEqual([
       'standard input',
-      '            time CPU vcpu  event              where   on   timer in CTL         CVAL line bg',
-      '     0.000001000   1 0.0    load              host   *1   *?        ???            ?  ?   ?',
-      '     0.000002000   1 0.0    restore           host    1    hardware*E--*      0x1000* ?   ?',
-      '     0.000003000   1 0.0    entry             guest  *1    hardware ???*           ?* ?   ?',
-      '     0.000004000   1 0.0    exit              host   *1    hardware ???            ?  ?   ?',
-      '     0.000005000   1 0.0    update_irq        host    1    hardware ???            ?    |*?',
-      '     0.000006000   1 0.0    update_irq ptimer host    1    hardware ???            ?    | ?',
-      '     0.000007000   1 0.0    put               host    1    hardware ???            ?    | ?',
-      '     0.000008000   1 0.0    save              host    1    memory  *E-S*      0x1000*   | ?',
-      '     0.000009000   1 0.0    bg_arm            host    1    memory   E-S       0x1000    | armed*',
+      '            time CPU vcpu  event                where   on   timer in CTL         CVAL line bg',
+      '     0.000001000   1 0.0    load                host   *1   *?        ???            ?  ?   ?',
+      '     0.000002000   1 0.0    restore             host    1    hardware*E--*      0x1000* ?   ?',
+      '     0.000003000   1 0.0    entry               guest  *1    hardware ???*           ?* ?   ?',
+      '     0.000004000   1 0.0    exit                host   *1    hardware ???            ?  ?   ?',
+      '     0.000005000   1 0.0    update_irq          host    1    hardware ???            ?    |*?',
+      '     0.000006000   1 0.0    update_irq ptimer   host    1    hardware ???            ?    | ?',
+      '     0.000007000   1 0.0    put                 host    1    hardware ???            ?    | ?',
+      '     0.000008000   1 0.0    save                host    1    memory  *E-S*      0x1000*   | ?',
+      '     0.000009000   1 0.0    bg_arm              host    1    memory   E-S       0x1000    | armed*',
       '9 events shown of 9 recorded ones, model timer-map',
     ]);
   });
@@ -69,36 +69,36 @@ describe('timervet replay', () => {
     const { stdout } = await timervet(['replay', '-'], { input: deeds });
     expect(lines(stdout)).toEqual([
       'standard input',
-      '            time CPU vcpu  event              where   on   timer in CTL         CVAL line bg',
-      '     0.000001000   1 0.0    load              host   *1   *?        ???            ?  ?   ?',
-      '     0.000002000   1 0.0    entry             guest  *1    hardware*???            ?  ?   ?',
+      '            time CPU vcpu  event                where   on   timer in CTL         CVAL line bg',
+      '     0.000001000   1 0.0    load                host   *1   *?        ???            ?  ?   ?',
+      '     0.000002000   1 0.0    entry               guest  *1    hardware*???            ?  ?   ?',
       '                           + wr CNTHCTL_EL2: guest  + the guest runs  + wr CNTHCTL_EL2: host',
-      '     0.000003000   1 0.0    exit              host   *1    hardware ???            ?  ?   ?',
-      '     0.000004000   1 0.0    put               host    1    memory  *???            ?  ?   ?',
+      '     0.000003000   1 0.0    exit                host   *1    hardware ???            ?  ?   ?',
+      '     0.000004000   1 0.0    put                 host    1    memory  *???            ?  ?   ?',
       '                           + mem.ctl := rd CTL(vtimer)  + mem.cval := rd CVAL(vtimer)',
       '                           + wr CTL(vtimer) := 0  + isb  + cancel soft timer(ptimer)',
       '                           + wr CNTVOFF_EL2 := 0 by HVC',
-      '     0.000006000   1 0.0   +put_end           out    *none*memory   ???            ?  ?   ?',
-      '     0.000006000   1 0.0    load              host   *1   *hardware*???            ?  ?   ?',
-      '     0.000007000   1 0.0    set_active        host    1    hardware ???            ?  ?   ?',
+      '     0.000006000   1 0.0   +put_end             out    *none*memory   ???            ?  ?   ?',
+      '     0.000006000   1 0.0    load                host   *1   *hardware*???            ?  ?   ?',
+      '     0.000007000   1 0.0    set_active          host    1    hardware ???            ?  ?   ?',
       '                           = distributor active(vtimer) := 1  + wr CNTVOFF_EL2 := vm_offset by HVC',
       '                           + wr CVAL(vtimer) := mem.cval  + isb  + wr CTL(vtimer) := mem.ctl',
-      '     0.000008000   1 0.0    restore           host    1    hardware E--*      0x1000* ?   ?',
+      '     0.000008000   1 0.0    restore             host    1    hardware E--*      0x1000* ?   ?',
       '                           + cancel soft timer(ptimer)',
-      '     0.000009000   1 0.0    entry             guest  *1    hardware ???*           ?* ?   ?',
+      '     0.000009000   1 0.0    entry               guest  *1    hardware ???*           ?* ?   ?',
       '                           + wr CNTHCTL_EL2: guest  + the guest runs  + wr CNTHCTL_EL2: host',
-      '     0.000010000   1 0.0    vtimer_irq        guest   1    hardware ???            ?  ?   ?',
-      '     0.000011000   1 0.0    update_irq        guest   1    hardware ???            ?    |*?',
+      '     0.000010000   1 0.0    vtimer_irq          guest   1    hardware ???            ?  ?   ?',
+      '     0.000011000   1 0.0    update_irq          guest   1    hardware ???            ?    |*?',
       '                           ? vgic inject(vtimer, 1)',
-      '     0.000012000   1 0.0    vtimer_irq_end    guest   1    hardware ???            ?    | ?',
-      '     0.000013000   1 0.0    exit              host   *1    hardware ???            ?    | ?',
-      '     0.000014000   1 0.0    schedule          waiting*1    memory  *???            ?    | ?',
+      '     0.000012000   1 0.0    vtimer_irq_end      guest   1    hardware ???            ?    | ?',
+      '     0.000013000   1 0.0    exit                host   *1    hardware ???            ?    | ?',
+      '     0.000014000   1 0.0    schedule            waiting*1    memory  *???            ?    | ?',
       '                           + mem.ctl := rd CTL(vtimer)  + mem.cval := rd CVAL(vtimer)',
       '                           + wr CTL(vtimer) := 0  + isb',
-      '     0.000015000   1 0.0    save              waiting 1    memory   E--*      0x1000*   | ?',
-      '     0.000016000   1 0.0    bg_arm            waiting 1    memory   E--       0x1000    | armed*',
+      '     0.000015000   1 0.0    save                waiting 1    memory   E--*      0x1000*   | ?',
+      '     0.000016000   1 0.0    bg_arm              waiting 1    memory   E--       0x1000    | armed*',
       '                           = start bg_timer at earliest',
-      '     0.000017000   1 0.0    put               waiting 1    memory   E--       0x1000    | armed',
+      '     0.000017000   1 0.0    put                 waiting 1    memory   E--       0x1000    | armed',
       '                           + cancel soft timer(ptimer)  + wr CNTVOFF_EL2 := 0 by HVC',
       '17 events shown of 16 recorded ones, model load-put-5.0',
     ]);
@@ -108,6 +108,34 @@ describe('timervet replay', () => {
     );
     const verbose = await timervet(['replay', '-v', '-'], { input: deeds });
     expect(verbose.stdout).toContain('+ loaded(vtimer) := 1');
+  });
+
+  it('draws the timer of each vcpu as a waveform, however long the recording is', async () => {
+    const { code, stdout } = await timervet(['replay', '--wave', '-'], { input: story });
+    expect(code).toBe(0);
+    expect(lines(stdout)).toEqual([
+      'standard input',
+      'from 0.000001000, 200 ns a column',
+      '_ low, # high, x both, . not loaded, I interrupt, F background timer fires, A background timer',
+      'armed, d new deadline',
+      '',
+      'vcpu 0 of VM 0, thread pid 1000',
+      '  loaded on CPU     11111111111111111111111111111111111111111',
+      '  in the guest      __________x####x_________________________',
+      '  in hardware            ##############################x_____',
+      '  CTL enable             ######                        ######',
+      '  CTL imask              ______                        ______',
+      '  CTL istatus            ______                        ######',
+      '  level                                 #####################',
+      '  background timer                                          #',
+      '  events                 d                             d    A',
+    ]);
+    const whole = lines((await timervet(['replay', '--wave', recording])).stdout);
+    expect(whole.filter((line) => line.length > 100)).toEqual([]);
+    expect(whole.filter((line) => line.startsWith('vcpu '))).toHaveLength(2);
+    const drawn = whole.filter((line) => line.startsWith('  loaded on CPU'));
+    for (const line of drawn) expect(line.length).toBeGreaterThan(75);
+    expect(drawn.join('')).toMatch(/[01]/);
   });
 
   it('folds to a vcpu, a CPU, a kind of event and a window', async () => {

@@ -1,35 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { checkText, type Line, lines, missing, random, report, stock, textOf, told } from './recordings.js';
-
-/** Takes stretches of CPUs out and puts the recorder's mark before the first record after each. */
-function lose(all: readonly Line[], stretches: readonly { from: number; cpu: number; count: number }[], mark: string) {
-  const dropped = new Set<number>();
-  for (const { from, cpu, count } of stretches) {
-    let left = count;
-    for (let at = from; at < all.length && left > 0; at++) {
-      if (all[at]?.cpu !== cpu) continue;
-      dropped.add(at);
-      left--;
-    }
-  }
-  const pending = new Map<number, number>();
-  const kept: Line[] = [];
-  all.forEach((line, at) => {
-    const lost = pending.get(line.cpu) ?? 0;
-    if (dropped.has(at)) {
-      pending.set(line.cpu, lost + 1);
-      return;
-    }
-    if (lost > 0) {
-      kept.push({ text: `CPU:${line.cpu} ${mark.replace('#', String(lost))}`, cpu: -1, event: '' });
-      pending.delete(line.cpu);
-    }
-    kept.push(line);
-  });
-  return kept;
-}
-
-const marks = ['[LOST # EVENTS]', '[# EVENTS DROPPED]', '[EVENTS DROPPED]'];
+import {
+  checkText,
+  type Line,
+  lines,
+  lose,
+  marks,
+  missing,
+  random,
+  report,
+  stock,
+  textOf,
+  told,
+} from './recordings.js';
 
 async function alarmsOf(variants: Iterable<readonly [string, readonly Line[]]>): Promise<Record<string, string[]>> {
   const alarms: Record<string, string[]> = {};

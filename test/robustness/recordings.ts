@@ -94,6 +94,44 @@ export function textOf(kept: readonly Line[]): string {
   return kept.map((line) => `${line.text}\n`).join('');
 }
 
+/** Records of a CPU that are lost: so many from a line on, an index. */
+export interface Stretch {
+  readonly from: number;
+  readonly cpu: number;
+  readonly count: number;
+}
+
+/** How recorders mark a loss, `#` standing for the number. */
+export const marks = ['[LOST # EVENTS]', '[# EVENTS DROPPED]', '[EVENTS DROPPED]'] as const;
+
+/** Takes stretches of CPUs out and puts the recorder's mark before the first record after each. */
+export function lose(all: readonly Line[], stretches: readonly Stretch[], mark: string): Line[] {
+  const dropped = new Set<number>();
+  for (const { from, cpu, count } of stretches) {
+    let left = count;
+    for (let at = from; at < all.length && left > 0; at++) {
+      if (all[at]?.cpu !== cpu) continue;
+      dropped.add(at);
+      left--;
+    }
+  }
+  const pending = new Map<number, number>();
+  const kept: Line[] = [];
+  all.forEach((line, at) => {
+    const lost = pending.get(line.cpu) ?? 0;
+    if (dropped.has(at)) {
+      pending.set(line.cpu, lost + 1);
+      return;
+    }
+    if (lost > 0) {
+      kept.push({ text: `CPU:${line.cpu} ${mark.replace('#', String(lost))}`, cpu: -1, event: '' });
+      pending.delete(line.cpu);
+    }
+    kept.push(line);
+  });
+  return kept;
+}
+
 export async function checkText(text: string, options: CheckOptions = {}): Promise<TraceSummary> {
   const input = {
     path: 'trace',

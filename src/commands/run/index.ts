@@ -5,6 +5,7 @@
 export { runCheck } from './check.js';
 export { runConvert } from './convert.js';
 export { runDiff } from './diff.js';
+export { runDiffModels } from './diff-models.js';
 export { runExplain } from './explain.js';
 export { runInfo } from './info.js';
 export { runModels } from './models.js';

@@ -4,6 +4,7 @@ import { inputFormats } from '../../input/index.js';
 import type { Selection } from '../../replay/replay.js';
 import { replayTextReporter } from '../../report/text/replay.js';
 import { createTheme } from '../../report/text/theme.js';
+import { waveTextReporter } from '../../report/text/wave.js';
 import type { ReplayCommandOptions } from '../replay.js';
 import { lateOptimisation } from '../support/compiler.js';
 import type { CommandContext } from '../support/context.js';
@@ -60,10 +61,20 @@ export async function runReplay(path: string, options: ReplayCommandOptions, con
     ...(finding !== undefined && windowAround(finding, options.window)),
   };
   const output = pager ?? context.stdout();
-  const reporter = replayTextReporter(output, await createTheme(output.color), options.verbose === true);
+  const theme = await createTheme(output.color);
+  const reporter =
+    options.wave === true
+      ? waveTextReporter(output, theme)
+      : replayTextReporter(output, theme, options.verbose === true);
   const code = await interruptible((signal) =>
     runReporters(
-      withoutVerdict(replay(endingAt(signal, [fileInput(path)]), { ...settings, select, effects: options.effects })),
+      withoutVerdict(
+        replay(endingAt(signal, [fileInput(path)]), {
+          ...settings,
+          select,
+          effects: options.effects && options.wave !== true,
+        }),
+      ),
       {
         reports: [{ reporter, output }],
         companions: [lateOptimisation([path])],

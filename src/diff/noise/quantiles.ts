@@ -14,8 +14,8 @@ export interface QuantileShift extends Comparison {
   readonly factor: readonly [low: number, high: number] | undefined;
 }
 
-/** For durations: a quarter and 5 us. */
-export const leastShift: LeastEffect = { relative: 0.25, absolute: 5_000 };
+/** For durations: a tenth and 5 us. */
+export const leastShift: LeastEffect = { relative: 0.1, absolute: 5_000 };
 
 /** Resamplings of a recording's blocks. */
 const resamplings = 999;

@@ -35,7 +35,7 @@ const columns: readonly Column[] = [
   },
   {
     heading: 'event',
-    width: 18,
+    width: 20,
     text: ({ event, certainty, timer }) => `${marks[certainty] ?? ' '}${event}${timer && ` ${timer}`}`,
   },
   { heading: 'where', width: 7, fields: ['place'], text: ({ state }) => state?.place ?? '' },

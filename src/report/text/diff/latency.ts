@@ -98,15 +98,15 @@ export function latencyLines(latency: LatencyDiff, style: TextStyle): string[] {
     some.length === 0
       ? []
       : paragraph(`${label}: ${some.map(({ name }) => words(name)).join(', ')}`, width, '    ', '  ');
-  const differ = by('differs', 'host');
-  const count = by('differs').length;
+  const differ = by('differs');
   const { old, new: next } = latency.deadlines;
   const heading = { cells: ['', '', 'count', 'p50', 'p90', 'p99', 'max'] as Row, rest: 'doublings' };
   const deadlines = `deadlines known ${deadlineText(old, 'old')}, ${deadlineText(next, 'new')}`;
   return [
-    `${theme.bold('latency')}  ${count === 0 ? 'nothing differs beyond noise' : counted(count, 'change')}`,
+    `${theme.bold('latency')}  ${differ.length === 0 ? 'nothing differs beyond noise' : counted(differ.length, 'change')}`,
     ...hostLines(latency.host, width),
     ...(differ.length === 0 ? [] : aligned([heading, ...differ.flatMap(shiftRows)])),
+    ...names("the hosts' own", by('host')),
     ...names('below noise', by('noise')),
     ...names('too little data', by('unjudged')),
     ...(old.interrupts + next.interrupts === 0 ? [] : paragraph(deadlines, width, '    ', '  ')),
