@@ -19,9 +19,14 @@ describe('the text report of a file', () => {
         the restored CTL is 0x0, but 0x1 had been saved
         where      trace.txt:23, 177.119720000, CPU 0, vcpu 0 of VM 0, thread CPU 0/KVM-589
         events
-          line 19  177.119605000  [000]  CPU 0/KVM-589  save               kvm_timer_save_state:    CTL: 0x000001 CVAL:             0x1000 arch_timer_ctx_index: 1
-          line 20  177.119611000  [000]  CPU 0/KVM-589  vtimer_irq         irq_handler_entry: irq=11 name=kvm guest vtimer
-        > line 23  177.119720000  [000]  CPU 0/KVM-589  restore (derived)  kvm_timer_restore_state: CTL: 0x000000 CVAL:             0x1000 arch_timer_ctx_index: 1
+          line 19  177.119605000  [000]  CPU 0/KVM-589  save               kvm_timer_save_state: CTL:
+                                                                           0x000001 CVAL: 0x1000
+                                                                           arch_timer_ctx_index: 1
+          line 20  177.119611000  [000]  CPU 0/KVM-589  vtimer_irq         irq_handler_entry: irq=11
+                                                                           name=kvm guest vtimer
+        > line 23  177.119720000  [000]  CPU 0/KVM-589  restore (derived)  kvm_timer_restore_state: CTL:
+                                                                           0x000000 CVAL: 0x1000
+                                                                           arch_timer_ctx_index: 1
         state before -> after
           loaded    0    -> 1
           cntv_ctl  0x1  -> 0x0

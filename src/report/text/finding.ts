@@ -73,9 +73,11 @@ export function eventLines(
   ]);
   return align(rows).flatMap((cells, index) => {
     const [mark, place, ...rest] = cells;
-    const { text, decisive } = witness[index]!;
+    const { text: printed, decisive } = witness[index]!;
     const behind = rest.slice(0, -1).join('  ');
     const column = mark!.length + 1 + place!.length + 2 + behind.length + 2;
+    // The kernel pads values, which is of no use where the text is broken.
+    const text = column + printed.length > width ? printed.replace(/ +/g, ' ') : printed;
     const isBelow = text.split(' ').some((word) => column + word.length > width);
     const indent = isBelow ? textIndent : column;
     const [first = '', ...more] = isBelow ? ['', ...wrap(text, width - indent)] : wrap(text, width - indent);
