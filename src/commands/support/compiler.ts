@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { Reporter } from '../../report/reporter.js';
+import type { AnyFact, Reporter } from '../../report/reporter.js';
 
 /**
  * V8 optimises a function when so many bytes of its code have run. Of a run of a few hundred milliseconds that took a
@@ -18,7 +18,7 @@ const fewRecords = 65_536;
  * Leaves functions unoptimised for longer as long as a run is short. It goes by the facts, so it is given each of them
  * like a reporter.
  */
-export function lateOptimisation(paths: readonly string[]): Reporter {
+export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   let isPatient = areSmall(paths);
   let ended = 0;
