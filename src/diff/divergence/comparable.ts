@@ -3,7 +3,7 @@ import type { SideName } from '../facts.js';
 import { kindOf, stepWords } from './code.js';
 import type { SteppedSide } from './divergence.js';
 import { normalised, otherPath } from './paths.js';
-import { inGuest, isInterrupt, isLoad } from './segment.js';
+import { inGuest, isInterrupt, isLoad, segmentKind } from './segment.js';
 import type { VcpuSteps } from './steps.js';
 
 /** One vcpu's pieces as they can be compared: without what one of the recordings cannot show. */
@@ -69,6 +69,8 @@ export class Comparable {
       const own = recorded === otherPath ? otherPath : numbers[recorded]!;
       // Whose interrupt it is that comes outside the guest is known by where the vcpus are loaded.
       if (isInterrupt(is) && !loads && !inGuest(is)) continue;
+      // What was put by the scheduler, and how it went on, cannot be told apart without loads.
+      if (is === segmentKind.preemption && (!loads || this.#counts[Kind.put] === 0)) continue;
       // A handler of which nothing is left.
       if (isInterrupt(is) && own !== otherPath && this.#paths[own]!.length === 0) continue;
       if (isLoad(is) && !loads) {

@@ -48,6 +48,11 @@ export class GrowingPath {
     if (this.length < longest) this.codes[this.length++] = code;
   }
 
+  /** The steps from one on, apart. */
+  from(step: number): Uint16Array {
+    return this.codes.subarray(step, this.length);
+  }
+
   /** Takes the last step back if it is the one. */
   withdraw(code: number): void {
     if (this.length > 0 && this.codes[this.length - 1] === code) this.length--;

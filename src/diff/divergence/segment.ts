@@ -13,6 +13,7 @@ const loadWords = ['after a preemption', 'after a sleep', 'after userspace', 'fi
 /** Classes of exceptions are below this (ESR_ELx.EC has six bits). */
 const classes = 64;
 const loads = 0;
+const preemption = 4;
 const interrupts = 8;
 const exits = 16;
 
@@ -23,6 +24,8 @@ const systemRegister = 0x18;
 /** What a piece of a vcpu's path is the handling of, as a small number. */
 export const segmentKind = {
   load: (after: LoadAfter): number => loads + after,
+  /** A put that the scheduler made: it cuts into any handling, which then has no path of its own. */
+  preemption: preemption as number,
   /** An interrupt of the guest's timer, or the end of its hrtimer. @param inGuest whether it interrupted the guest */
   interrupt: (inGuest: boolean): number => interrupts + (inGuest ? 1 : 0),
   /** An interrupt's exit has no class, whatever the record says (4.x prints a stale one). */
@@ -31,7 +34,7 @@ export const segmentKind = {
 } as const;
 
 export function isLoad(kind: number): boolean {
-  return kind < interrupts;
+  return kind < preemption;
 }
 
 /** Whether a piece is a handler that cut into another one. */
@@ -59,6 +62,7 @@ export function isGuestStep(kind: number, trapsTimer: boolean): boolean {
 
 /** In words, as the subject of a sentence. */
 export function segmentWords(kind: number): string {
+  if (kind === preemption) return 'put by preemption';
   if (kind < interrupts) return `load ${loadWords[kind as LoadAfter]}`;
   if (kind < exits) return `timer interrupt ${kind === interrupts ? 'outside the guest' : 'in the guest'}`;
   if (kind === exits) return 'exit by interrupt';

@@ -4,7 +4,7 @@ import type { Observer } from '../../check/observe.js';
 import { certaintyNames, type TimerEvent } from '../../events/event.js';
 import { Kind, kindNames } from '../../events/kinds.js';
 import type { Machine } from '../../machine/machine.js';
-import { type VcpuState, yes } from '../../machine/state.js';
+import { yes } from '../../machine/state.js';
 import { codeOf, Role, roleOf } from './code.js';
 import { GrowingPath, otherPath, Paths } from './paths.js';
 import { LoadAfter, segmentKind } from './segment.js';
@@ -28,7 +28,7 @@ export class VcpuSteps {
   position = new Float64Array(firstRoom);
 
   /** A piece begins. @returns its number, for `conclude` */
-  begin(kind: number, { time, position }: TimerEvent): number {
+  begin(kind: number, { time, position }: { readonly time: number; readonly position: number }): number {
     if (this.length === this.kind.length) this.#grow();
     this.kind[this.length] = kind;
     this.path[this.length] = otherPath;
@@ -68,6 +68,11 @@ class Walk {
   /** The pieces under way, `nothing` where there is none. */
   mainPiece = nothing;
   handlerPiece = nothing;
+  /** Number of the step of the main path that is its last put, `nothing` where there is none; and where that is. */
+  put = nothing;
+  readonly putPlace = { time: 0, position: 0 };
+  /** It was blocked when it was put last. */
+  asleep = false;
   toUserspace = false;
   /** Its last piece ended with an entry. */
   entered = false;
@@ -111,10 +116,13 @@ export class Steps implements Observer {
       case Role.exit:
         this.#start(walk, segmentKind.exit(event.exitCode, event.exceptionClass), event);
         return;
-      case Role.load:
-        this.#start(walk, segmentKind.load(reasonOf(machine.vcpu(event.vcpu), walk)), event);
+      case Role.load: {
+        const after = reasonOf(walk);
+        if (after === LoadAfter.preemption) this.#preempted(walk);
+        this.#start(walk, segmentKind.load(after), event);
         walk.toUserspace = false;
         return;
+      }
       case Role.entry:
         this.#endHandler(walk);
         this.#step(walk.main, event);
@@ -141,6 +149,12 @@ export class Steps implements Observer {
       default:
         this.#endHandler(walk);
         if (kind === Kind.userspace_exit) walk.toUserspace = true;
+        if (kind === Kind.put) {
+          walk.put = walk.main.length;
+          walk.asleep = machine.vcpu(event.vcpu).blocked === yes;
+          walk.putPlace.time = event.time;
+          walk.putPlace.position = event.position;
+        }
         this.#step(walk.main, event);
     }
   }
@@ -170,7 +184,7 @@ export class Steps implements Observer {
   #step(path: GrowingPath, event: TimerEvent): void {
     path.add(codeOf(event));
     let { values } = path;
-    values = (Math.imul(values, 31) + event.ctl) | 0;
+    values = (Math.imul(values, 31) + codeOf(event) + 512 * event.ctl) | 0;
     if (event.hasCval) values = (Math.imul(values, 31) + (event.cvalHi ^ Math.imul(event.cvalLo, 17))) | 0;
     if (event.hasValue) values = (Math.imul(values, 31) + (event.valueHi ^ Math.imul(event.valueLo, 17))) | 0;
     path.values = values;
@@ -185,8 +199,20 @@ export class Steps implements Observer {
     this.#step(walk.main, event);
   }
 
+  /** The scheduler's put is a piece of its own; of what it cut into it is not known how it would have gone on. */
+  #preempted(walk: Walk): void {
+    const { main, put, steps } = walk;
+    if (put === nothing || walk.mainPiece === nothing) return;
+    this.#endHandler(walk);
+    const path = main.from(put);
+    const piece = steps.begin(segmentKind.preemption, walk.putPlace);
+    steps.conclude(piece, this.paths.number(path, path.length), main.values);
+    walk.mainPiece = nothing;
+  }
+
   #end(walk: Walk): void {
     const { main } = walk;
+    walk.put = nothing;
     if (walk.mainPiece !== nothing) this.#conclude(walk, walk.mainPiece, main);
     walk.mainPiece = nothing;
     main.clear();
@@ -224,8 +250,8 @@ function softCancel(expiry: TimerEvent): number {
 }
 
 /** What a load follows. */
-function reasonOf(vcpu: VcpuState, walk: Walk): LoadAfter {
-  if (walk.toUserspace) return LoadAfter.userspace;
-  if (vcpu.blocked === yes) return LoadAfter.sleep;
-  return walk.steps.length === 0 ? LoadAfter.unknown : LoadAfter.preemption;
+function reasonOf({ steps, toUserspace, asleep }: Walk): LoadAfter {
+  if (toUserspace) return LoadAfter.userspace;
+  if (asleep) return LoadAfter.sleep;
+  return steps.length === 0 ? LoadAfter.unknown : LoadAfter.preemption;
 }

@@ -193,8 +193,11 @@ function added(all: readonly Sums[]): Sums {
 }
 
 function measuredRatio(old: Ratio, next: Ratio, unit: string): Measured {
-  const compare = (by: number) => compareRatios(old, next, { relative: by / 100, absolute: 0 });
-  const values = compare(0);
+  const values = compareRatios(old, next, { relative: 0, absolute: 0 });
+  // The test's least effect is a part of the smaller value, `by` one of the old value.
+  const isLower = values.new < values.old;
+  const relative = (by: number) => (isLower ? by / Math.max(1e-6, 100 - by) : by / 100);
+  const compare = (by: number) => compareRatios(old, next, { relative: relative(by), absolute: 0 });
   return {
     old: values.old,
     new: values.new,
@@ -204,7 +207,7 @@ function measuredRatio(old: Ratio, next: Ratio, unit: string): Measured {
       const { p, unjudged } = compare(by);
       if (unjudged !== undefined) return { unknown: unjudged };
       if (p > level) return 'same';
-      return values.new > values.old ? 'higher' : 'lower';
+      return isLower ? 'lower' : 'higher';
     },
   };
 }
