@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { registerCheck } from './commands/check.js';
 import { registerConvert } from './commands/convert.js';
+import { registerDiff } from './commands/diff.js';
 import { registerExplain } from './commands/explain.js';
 import { registerInfo } from './commands/info.js';
 import { registerModels } from './commands/models.js';
@@ -15,6 +16,7 @@ import type { OutputError } from './report/output.js';
 const help = `
 Examples:
   $ timervet check trace.dat
+  $ timervet diff before.dat after.dat
   $ timervet info trace.dat
   $ timervet check --format json=report.json --format ktap trace.txt
   $ timervet explain restore-equals-last-save`;
@@ -39,6 +41,7 @@ function createProgram(context: CommandContext, printed: Promise<void>[]): Comma
       context.color = command.optsWithGlobals<{ color?: boolean }>().color;
     });
   registerCheck(program, context);
+  registerDiff(program, context);
   registerInfo(program, context);
   registerStats(program, context);
   registerReplay(program, context);

@@ -5,6 +5,8 @@ export { check } from './check/check.js';
 export { type Conversion, convert } from './check/convert.js';
 export type * from './check/facts.js';
 export { fileInput, type Input } from './check/read.js';
+export { type DiffOptions, diff } from './diff/diff.js';
+export type * from './diff/facts.js';
 export { InputError } from './input/errors.js';
 export { openRandomAccess, openSource, type RandomAccess } from './input/index.js';
 export type { Design, Lifecycle } from './models/design.js';

@@ -86,6 +86,8 @@ export interface Finding {
   readonly rule: string;
   /** Which of the rule's messages: the sub-diagnosis. */
   readonly diagnosis: string;
+  /** Whose violation it is, `vtimer` or `ptimer`; null where the rule does not tell timers apart. */
+  readonly timer: string | null;
   readonly severity: Severity;
   /** Null when the event belongs to no vcpu. The VM's number is final only in the trace's summary. */
   vcpu: VcpuName | null;
@@ -264,6 +266,8 @@ export interface RecordingSummary {
   /** The most frequent first. */
   readonly sources: readonly SourceSummary[];
   readonly kinds: readonly { readonly kind: KindName; readonly events: number }[];
+  /** Kinds of which the trace has records, or would have if they had happened. */
+  readonly shown: readonly KindName[];
   readonly advice: RecordingAdvice;
 }
 

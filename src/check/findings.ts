@@ -170,6 +170,7 @@ export class Findings {
     const finding: Finding = {
       rule: rule.id,
       diagnosis: violation.message,
+      timer: violation.data?.timer?.toString() ?? null,
       severity,
       vcpu: this.#naming.vcpu(at.vcpu),
       cpu: at.cpu,

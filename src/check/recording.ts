@@ -109,6 +109,7 @@ export function summariseRecording(
       const events = run.kindCounts[number]!;
       return events > 0 && kind !== 'lost' ? [{ kind, events }] : [];
     }),
+    shown: kindNames.filter((kind) => kind !== 'lost' && run.hasKind(kind)),
     advice: adviceOf(run, rules),
   };
 }

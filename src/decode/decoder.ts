@@ -21,6 +21,11 @@ const decoders: readonly (Decode | undefined)[] = catalogue.events.map(
     (functionDecoders as Readonly<{ [name: string]: Decode }>)[name],
 );
 
+/** 1 for sources whose records concern a vcpu by the callback of their hrtimer: where it has no name, they show nothing. */
+const byCallback = Uint8Array.from(catalogue.events, ({ name }) =>
+  ['hrtimer_start', 'hrtimer_cancel', 'hrtimer_expire_entry', 'hrtimer_expire_exit'].includes(name) ? 1 : 0,
+);
+
 /** Turns records into canonical events (specification §0.2, §3): one instance per recording. */
 export class Decoder {
   readonly #sink: EventSink;
@@ -42,7 +47,7 @@ export class Decoder {
   record(record: Record): void {
     const source = record.event;
     if (record.source !== 'tracepoint' && this.#isRepeated(record)) return;
-    if (this.#seen[source] === 0) {
+    if (this.#seen[source] === 0 && (byCallback[source] === 0 || this.#learned.namesCallbacks)) {
       this.#seen[source] = 1;
       this.#sink.seen(source);
     }

@@ -73,6 +73,7 @@ function unnamed(record: Record, event: TimerEvent, learned: Learned, background
 /** What the named callback is; a record may print its address instead (trace-cmd report -R), or not have it. */
 function callbackClass(record: Record, learned: Learned): HrtimerClass {
   if (!record.has(functionField) || record.hi[functionField] !== 0) return HrtimerClass.unnamed;
+  learned.namesCallbacks = true;
   switch (record.lo[functionField]) {
     case Callback.worldSwitch:
       learned.names |= TimerName.kvm_timer_expire;

@@ -24,6 +24,8 @@ export class Learned {
   readonly #registers: (Registers | undefined)[] = [];
   /** Linux irq number of the host's own timer; -1 until it was seen. */
   hostTimerIrq = -1;
+  /** A callback of an hrtimer was printed by its name, not by an address without a symbol. */
+  namesCallbacks = false;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
   names = 0;
 

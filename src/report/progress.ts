@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Output } from './output.js';
 import { pathName } from './place.js';
 import { printable } from './printable.js';
-import type { Reporter } from './reporter.js';
+import type { AnyFact, Reporter } from './reporter.js';
 
 /** An input that is read faster than this needs no progress line. */
 const quietMilliseconds = 500;
@@ -14,7 +14,7 @@ const clearLine = '\r\x1b[K';
  * One line on a terminal's stderr that shows how far a long input has been read. It removes itself before any
  * other fact, so it must be given each fact before the reporters that may share the screen.
  */
-export function progressLine(output: Output, now: () => number = () => performance.now()): Reporter {
+export function progressLine(output: Output, now: () => number = () => performance.now()): Reporter<AnyFact> {
   let started = now();
   let drawn = 0;
   let visible = false;

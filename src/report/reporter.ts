@@ -7,6 +7,9 @@ import type { Output } from './output.js';
 import { textReporter } from './text/reporter.js';
 import { createTheme } from './text/theme.js';
 
+/** A fact of any run: those of a check, and what a command shows beside them. */
+export type AnyFact = Fact | { readonly type: 'moment' } | { readonly type: 'diff'; readonly exitCode: number };
+
 /**
  * A consumer of the facts of one run. It knows nothing of how they were computed, so a recorded stream can be
  * replayed into it.

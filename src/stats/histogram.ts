@@ -59,6 +59,17 @@ export class Histogram {
     return this.max;
   }
 
+  /** Number of values in a bucket, see `middleOf`. */
+  inBucket(bucket: number): number {
+    return this.#buckets[bucket] ?? 0;
+  }
+
+  /** The first and the last bucket with values; of one without values, no bucket. */
+  range(): readonly [first: number, last: number] {
+    const isFilled = (count: number) => count > 0;
+    return [this.#buckets.findIndex(isFilled), this.#buckets.findLastIndex(isFilled)];
+  }
+
   /** Numbers of values by lower bound of their power of two, the empty ones between them included. */
   doublings(): { readonly from: number; readonly count: number }[] {
     const sums = new Map<number, number>();
@@ -96,7 +107,8 @@ function bucketOf(value: number): number {
   return (doubling - bits + 1) * perDoubling + Math.floor(value / 2 ** (doubling - bits)) - perDoubling;
 }
 
-function middleOf(bucket: number): number {
+/** The middle of a bucket, nanoseconds. */
+export function middleOf(bucket: number): number {
   if (bucket < perDoubling) return bucket;
   const doubling = Math.floor(bucket / perDoubling) - 1 + bits;
   const width = 2 ** (doubling - bits);

@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { csvJsonSchema, jsonlJsonSchema } from '../events/native-schema.js';
+import { diffJsonSchema } from '../report/json/diff/schema.js';
 import { infoJsonSchema } from '../report/json/info.js';
 import { modelsJsonSchema } from '../report/json/models.js';
 import { reportJsonSchema } from '../report/json/schema.js';
@@ -30,6 +31,7 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/native-event.schema.json', content: () => json(jsonlJsonSchema()) },
   { file: 'schemas/native-csv.schema.json', content: () => json(csvJsonSchema()) },
   { file: 'schemas/report.schema.json', content: () => json(reportJsonSchema()) },
+  { file: 'schemas/diff.schema.json', content: () => json(diffJsonSchema()) },
   { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
   { file: 'schemas/stats.schema.json', content: () => json(statsJsonSchema()) },
   { file: 'schemas/models.schema.json', content: () => json(modelsJsonSchema()) },

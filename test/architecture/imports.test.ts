@@ -22,7 +22,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   check: ['events', 'input', 'decode', 'track', 'machine', 'models', 'timing', 'rules', 'bugs'],
   stats: ['events', 'input', 'machine', 'models', 'rules', 'check'],
   replay: ['events', 'input', 'machine', 'models', 'rules', 'check'],
+  diff: ['events', 'input', 'machine', 'models', 'simulate', 'rules', 'check', 'stats'],
   report: [
+    'diff/facts',
+    'diff/behaviour/facts',
+    'diff/behaviour/step',
+    'diff/noise/level',
     'replay/moment',
     'replay/replay',
     'stats/facts',
@@ -35,8 +40,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'check/facts',
     'check/canonical',
   ],
-  index: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay'],
-  commands: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'report', 'index'],
+  index: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff'],
+  commands: ['events', 'input', 'models', 'rules', 'bugs', 'check', 'stats', 'replay', 'diff', 'report', 'index'],
   cli: ['commands', 'report', 'events'],
   // Writes generated files of every room.
   tools: [

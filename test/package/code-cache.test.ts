@@ -47,6 +47,7 @@ describe('the code caches of the bundle', () => {
     ['missing', (file: string) => rmSync(file)],
     ['empty', (file: string) => writeFileSync(file, '')],
     ['cut', (file: string) => writeFileSync(file, readFileSync(file).subarray(0, 1000))],
+    ['damaged', (file: string) => writeFileSync(file, readFileSync(file).fill(0x5a, 20_000, 20_100))],
     ['of another version', (file: string) => writeFileSync(file, Buffer.alloc(1000, 0x5a))],
   ])('are done without where they are %s', (_, damage) => {
     const folder = copy();

@@ -40,6 +40,7 @@ export function finding(overrides: Partial<Finding> = {}): Finding {
   return {
     rule: 'restore-equals-last-save',
     diagnosis: 'ctl-clobbered-by-irq',
+    timer: 'vtimer',
     severity: 'error',
     vcpu: { vm: 0, id: 0, pid: 589, comm: 'CPU 0/KVM' },
     cpu: 0,
@@ -145,6 +146,7 @@ export function trace(overrides: Partial<TraceSummary> = {}): TraceSummary {
         { name: 'kvm_mmio', records: 3, use: 'not used' },
       ],
       kinds: [{ kind: 'entry', events: 800 }],
+      shown: ['entry', 'exit'],
       advice: {
         missing: [{ kinds: ['reset'], rules: ['reset-clears-timer'], source: 'kvm_timer_vcpu_reset', mayLack: false }],
         commands: ['trace-cmd record -e kvm -e timervet sleep 10'],

@@ -4,6 +4,7 @@
  */
 export { runCheck } from './check.js';
 export { runConvert } from './convert.js';
+export { runDiff } from './diff.js';
 export { runExplain } from './explain.js';
 export { runInfo } from './info.js';
 export { runModels } from './models.js';

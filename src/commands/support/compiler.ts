@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { Reporter } from '../../report/reporter.js';
+import type { AnyFact, Reporter } from '../../report/reporter.js';
 
 /**
  * V8 optimises a function when so many bytes of its code have run. Of a run of a few hundred milliseconds that took a
@@ -27,7 +27,7 @@ const someBytes = 40 * 1024 * 1024;
  * Leaves functions unoptimised for longer as long as a run is short, and optimises them less where it is not long. It
  * goes by the facts, so it is given each of them like a reporter.
  */
-export function lateOptimisation(paths: readonly string[]): Reporter {
+export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   const size = sizeOf(paths);
   let isPatient = size <= fewBytes;
   let ended = 0;

@@ -1,11 +1,8 @@
 import type { Fact } from '../../check/facts.js';
 import type { Output } from '../../report/output.js';
-import type { Reporter } from '../../report/reporter.js';
+import type { AnyFact, Reporter } from '../../report/reporter.js';
 import { type Severity, severities } from '../../rules/rule.js';
 import { ExitCode } from './exit-codes.js';
-
-/** A fact of any run: those of a check, and what a command shows beside them. */
-type AnyFact = Fact | { readonly type: 'moment' };
 
 /** A reporter and where it writes. */
 export interface OpenReporter<F extends AnyFact = Fact> {
@@ -36,6 +33,7 @@ function codeOfUnfinishedRun(violated: boolean, failed: boolean): number {
 
 /** The end of a run that the user has cut short has an exit code of its own. */
 function asInterrupted<F extends AnyFact>(fact: F): F {
+  if (fact.type === 'diff') return { ...fact, exitCode: ExitCode.interrupted };
   return fact.type === 'run-end' ? { ...fact, run: { ...fact.run, exitCode: ExitCode.interrupted } } : fact;
 }
 
@@ -55,6 +53,7 @@ export async function runReporters<F extends AnyFact>(
   for await (const given of facts) {
     const fact = interrupted.aborted ? asInterrupted(given) : given;
     if (fact.type === 'run-end') finished = fact.run.exitCode;
+    if (fact.type === 'diff') finished = fact.exitCode;
     if (fact.type === 'trace-end' || fact.type === 'trace-failed') unread -= 1;
     failed ||= fact.type === 'trace-failed';
     violated ||=

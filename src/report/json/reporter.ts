@@ -24,10 +24,12 @@ function episodeReport({ last, duration, cause, end, ...episode }: Episode) {
   };
 }
 
-function findingReport(finding: Finding): TraceReport['findings'][number] {
+/** A finding, with its times as numbers as well. */
+export function findingReport(finding: Finding): TraceReport['findings'][number] {
   return {
     rule: finding.rule,
     diagnosis: finding.diagnosis,
+    timer: finding.timer,
     severity: finding.severity,
     vcpu: finding.vcpu === null ? null : vcpuReport(finding.vcpu),
     cpu: finding.cpu,

@@ -12,8 +12,8 @@ const timestamp = z
   .string()
   .regex(/^-?\d+\.\d{9}$/)
   .describe('The same time as a decimal with nine digits after the point.');
-const severity = z.enum(['info', 'warning', 'error']);
-const verdict = z
+export const severity = z.enum(['info', 'warning', 'error']);
+export const verdict = z
   .enum(['clean', 'violations', 'inconclusive'])
   .describe('inconclusive: nothing was checked, or events were lost inside the trace.');
 
@@ -63,9 +63,10 @@ const episode = occurrence
   })
   .describe('A violation that goes on, a storm or a livelock: its beginning, count and end.');
 
-const finding = z.object({
+export const finding = z.object({
   rule: z.string(),
   diagnosis: z.string().describe("Which of the rule's messages."),
+  timer: z.string().nullable().describe('vtimer or ptimer; null where the rule does not tell timers apart.'),
   severity,
   vcpu: vcpu.nullable().describe('null when the event belongs to no vcpu.'),
   cpu: z.int(),

@@ -1,0 +1,81 @@
+import { Timer, type TimerEvent } from '../../events/event.js';
+import { Kind, type KindName, kindNames } from '../../events/kinds.js';
+
+/** Kinds that make up a path: what a vcpu and its timers do. What the host does beside them is left out. */
+const kinds: readonly KindName[] = [
+  'entry',
+  'exit',
+  'load',
+  'put',
+  'schedule',
+  'unschedule',
+  'wfx',
+  'userspace_exit',
+  'enable',
+  'reset',
+  'save',
+  'restore',
+  'user_write',
+  'set_cntvoff',
+  'set_traps',
+  'vtimer_irq',
+  'update_irq',
+  'set_active',
+  'mask_irq',
+  'set_affinity',
+  'bg_arm',
+  'bg_cancel',
+  'bg_expire',
+  'expiry_work',
+  'soft_arm',
+  'soft_cancel',
+  'soft_expire',
+  'wakeup',
+];
+
+/** Kinds that tell a level: raised and lowered are two steps. */
+const levelled: readonly KindName[] = ['update_irq', 'set_active'];
+
+/** Of which timer a step is: an event that names none is of the virtual one, which every generation has. */
+const timersOf = ['', ' (ptimer)'] as const;
+
+/** One step of a path: a kind, the level that it tells, and its timer. */
+export interface Step {
+  readonly kind: KindName;
+  /** As people read it: `update_irq 1`, `restore (ptimer)`. */
+  readonly name: string;
+}
+
+/** Every step there is, by its number. */
+export const steps: readonly Step[] = kinds.flatMap((kind) =>
+  (levelled.includes(kind) ? [`${kind} 0`, `${kind} 1`] : [kind]).flatMap((name) =>
+    timersOf.map((timer) => ({ kind, name: `${name}${timer}` })),
+  ),
+);
+
+/** Number of a kind's first step; -1 for a kind that makes no step. */
+const firstSteps = new Int16Array(kindNames.length).fill(-1);
+/** 1 for a kind that tells a level. */
+const tellsLevel = new Uint8Array(kindNames.length);
+for (const kind of kinds) {
+  firstSteps[Kind[kind]] = steps.findIndex((step) => step.kind === kind);
+  if (levelled.includes(kind)) tellsLevel[Kind[kind]] = 1;
+}
+
+/** The number of the step that an event is, an index into `steps`; -1 when it is none. */
+export function stepOf(event: TimerEvent): number {
+  const first = firstSteps[event.kind]!;
+  if (first < 0) return -1;
+  const other = event.timer === Timer.ptimer ? 1 : 0;
+  return tellsLevel[event.kind] === 1 ? first + 2 * (event.level === 1 ? 1 : 0) + other : first + other;
+}
+
+/** The number of the step that a name stands for. */
+export function stepNamed(name: string): number {
+  return steps.findIndex((step) => step.name === name);
+}
+
+/** The steps of a vcpu's life that every other one is placed by: the last one of these before it. */
+export const anchors = ['entry', 'exit', 'load', 'put', 'schedule', 'unschedule'] as const;
+
+export type Anchor = (typeof anchors)[number];
