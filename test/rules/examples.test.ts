@@ -11,7 +11,7 @@ const folder = join(import.meta.dirname, '../../src/rules');
 
 /** Files of the rules' folder that are not a rule. */
 const notRules = [
-  ...['context', 'index', 'rule', 'support', 'whereabouts'],
+  ...['context', 'index', 'occasion', 'rule', 'support', 'whereabouts'],
   ...['active-state-at-flush', 'active-state-ignoring-level'],
 ];
 
