@@ -7,9 +7,15 @@ class Counts {
 
   /** Counts one for a vcpu, -1 for none. */
   add(vcpu: number): void {
-    // Without holes, which would cost at every event.
-    while (this.#counts.length <= vcpu + 1) this.#counts.push(0);
-    this.#counts[vcpu + 1]!++;
+    const counts = this.#counts;
+    if (vcpu + 1 < counts.length) counts[vcpu + 1]!++;
+    else this.#extend(vcpu);
+  }
+
+  /** Counts the first one of a vcpu: without holes, which would cost at every event. */
+  #extend(vcpu: number): void {
+    while (this.#counts.length <= vcpu) this.#counts.push(0);
+    this.#counts.push(1);
   }
 
   of(vcpu: number): number {

@@ -359,7 +359,8 @@ export class TraceRun extends Intake {
 
   /** What is recorded, so that the tracker makes up for the rest. */
   #feeds(): Feeds {
-    const kind = (name: KindName) => this.#kinds[Kind[name]] === 1;
+    const kinds = this.#kinds;
+    const kind = (name: KindName) => kinds[Kind[name]] === 1;
     const traced = this.#traced;
     return {
       loadProbe: kind('load') || (this.isStory && kind('put')),
@@ -370,10 +371,10 @@ export class TraceRun extends Intake {
       exits: kind('exit'),
       // A vcpu that spins is not put for seconds: the first save may come long after the model is chosen.
       get saves() {
-        return traced && kind('save');
+        return traced && kinds[Kind.save] === 1;
       },
       get restores() {
-        return traced && kind('restore');
+        return traced && kinds[Kind.restore] === 1;
       },
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),

@@ -92,7 +92,11 @@ export class Evidence {
   }
 
   event(event: TimerEvent): void {
-    if (this.#shape === undefined && !this.#chosen) {
+    if (this.#chosen) {
+      if (event.kind === Kind.timer_map) this.#timerMap(event);
+      return;
+    }
+    if (this.#shape === undefined) {
       this.#old.event(event);
       this.#rfc.event(event);
     }

@@ -80,10 +80,12 @@ export default defineRule({
           // Other interrupts are forwarded as well (GICv4, VFIO): only those of a guest timer are meant.
           if (event.level === 0 && event.timer !== Timer.unknown) cleared(event);
         },
-        put(event) {
-          // Only the RFC clears the flag at every put; where it is probed its own record says so.
-          if (model.id === 'rfc-load-put' && !context.records(Kind.set_affinity)) cleared(event);
-        },
+        // Only the RFC clears the flag at every put; where it is probed its own record says so.
+        ...(model.id === 'rfc-load-put' && {
+          put(event: TimerEvent) {
+            if (!context.records(Kind.set_affinity)) cleared(event);
+          },
+        }),
       },
     };
   },

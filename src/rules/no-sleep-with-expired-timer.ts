@@ -2,6 +2,7 @@ import { Ctl, canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cvalText, durationText, everyTracedModel, Slots, timerText, vcpuName } from './support.js';
 
@@ -63,7 +64,7 @@ export default defineRule({
     }
 
     function wake(event: TimerEvent, vcpu: number): void {
-      if (asleep.isEmpty || vcpu < 0) return;
+      if (vcpu < 0) return;
       const save = asleep.take(vcpu);
       if (save === undefined) return;
       const state = machine.vcpu(vcpu);
@@ -99,12 +100,8 @@ export default defineRule({
           const save = expired(vcpu);
           if (save !== undefined) asleep.set(event.vcpu, save);
         },
-        wakeup(event) {
-          wake(event, event.vcpu);
-        },
-        load(event) {
-          wake(event, event.vcpu);
-        },
+        wakeup: when(asleep.occasion, (event) => wake(event, event.vcpu)),
+        load: when(asleep.occasion, (event) => wake(event, event.vcpu)),
         lost() {
           for (const vcpu of machine.vcpus) {
             const save = asleep.take(vcpu.index);

@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
+import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
@@ -60,8 +61,9 @@ export default defineRule({
   },
   create(context) {
     const { machine } = context;
-    const ctlWrites = new Slots();
-    const cvalWrites = new Slots();
+    const written = new Occasion();
+    const ctlWrites = new Slots(written);
+    const cvalWrites = new Slots(written);
 
     function judge(
       event: TimerEvent,
@@ -129,12 +131,12 @@ export default defineRule({
           ctlWrites.each((_, key) => ctlWrites.clear(key));
           cvalWrites.each((_, key) => cvalWrites.clear(key));
         },
-        restore(event) {
+        restore: when(written, (event) => {
           if (event.vcpu >= 0 && event.timer >= 0 && event.hasCval) restored(event, event.timer);
-        },
-        flush(event) {
+        }),
+        flush: when(written, (event) => {
           if (event.vcpu >= 0 && event.hasCval && context.model.id === 'world-switch') restored(event, Timer.vtimer);
-        },
+        }),
       },
     };
   },

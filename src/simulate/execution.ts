@@ -56,6 +56,11 @@ export class Execution {
 
   constructor(readonly simulation: Simulation) {}
 
+  /** A function has not returned. */
+  get busy(): boolean {
+    return this.#depth > 0;
+  }
+
   /** Calls the function of a role, if the design has one. */
   call(role: Role, frame: Frame): void {
     const { simulation } = this;

@@ -20,6 +20,8 @@ export interface SimPace {
   readonly recordTime?: number;
   /** A storm that has been cut is not taken up again before the interrupt controller has signalled nothing. */
   readonly cutStorms?: boolean;
+  /** A work item waits until the kernel function at hand has returned: worker threads preempt none of them. */
+  readonly deferWork?: boolean;
 }
 
 /** Duration of a record, nanoseconds. What leaves no record takes no time, so that it leaves none in the clock either. */
@@ -50,6 +52,7 @@ export class Simulation {
   readonly #execution: Execution;
   readonly #recordTime: number;
   readonly #cutStorms: boolean;
+  readonly #deferWork: boolean;
   #inService = false;
   /** Storms that were cut. */
   stormsCut = 0;
@@ -59,10 +62,11 @@ export class Simulation {
     readonly host: SimHost,
     readonly record: Recorder,
     readonly sink?: EffectSink,
-    { recordTime = defaultRecordTime, cutStorms = false }: SimPace = {},
+    { recordTime = defaultRecordTime, cutStorms = false, deferWork = false }: SimPace = {},
   ) {
     this.#recordTime = recordTime;
     this.#cutStorms = cutStorms;
+    this.#deferWork = deferWork;
     this.cpus = Array.from({ length: host.cpus }, (_, index) => new SimCpu(index));
     this.functions = new Map(design.functions.map((each) => [each.role, each]));
     this.#execution = new Execution(this);
@@ -156,6 +160,7 @@ export class Simulation {
   /** Takes the interrupts that are signalled to a CPU, if it takes any now. */
   service(cpu: SimCpu): void {
     if (cpu.irqsOff > 0 || cpu.inInterrupt) return;
+    if (this.#deferWork && !this.#execution.busy) for (const vcpu of this.vcpus) this.#work(cpu, vcpu);
     this.#serviceHrtimers(cpu);
     for (let storm = this.#cutStorms ? cpu.storm : 0; storm < longestStorm; storm++) {
       const timer = simTimers.find((each) => this.signalled(cpu, each));
@@ -227,6 +232,11 @@ export class Simulation {
     this.emit('timer_callback_end', cpu, vcpu, hrtimerAt);
     cpu.inInterrupt = false;
     this.#inService = false;
+    if (!this.#deferWork || !this.#execution.busy) this.#work(cpu, vcpu);
+  }
+
+  /** A worker thread runs the work item of a vcpu, if it is queued. */
+  #work(cpu: SimCpu, vcpu: SimVcpu): void {
     if (!vcpu.workQueued) return;
     vcpu.workQueued = false;
     const { pid } = cpu;

@@ -210,7 +210,12 @@ export class Timing {
         this.#vcpu(event.vcpu).emulated = event.level === 1 ? Emulated.firing : event.level === 0 ? Emulated.silent : 0;
         return;
       case Kind.soft_arm:
-        if (event.vcpu < 0 || event.context === Context.hardirq) return;
+        if (event.context === Context.hardirq) return;
+        // Somebody's, of whom it is not true that nothing was armed.
+        if (event.vcpu < 0) {
+          for (const any of this.#vcpus) any.emulated = Emulated.unknown;
+          return;
+        }
         this.#vcpu(event.vcpu).emulated = Emulated.armed;
         this.#vcpu(event.vcpu).emulatedExpires = event.expires;
         return;

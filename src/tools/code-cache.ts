@@ -2,10 +2,8 @@
  * Makes V8's code caches of the bundle, by which `bin/load.js` spares a start its parsing and compiling: they hold the
  * functions that a check of some short traces has run. A process of its own: a cache holds what its process has compiled.
  */
-import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { Script } from 'node:vm';
 import { optimiseAsUsual } from '../commands/support/compiler.js';
 import { projectRoot } from './generate.js';
 
@@ -14,14 +12,13 @@ const traces = ['6.1-nvhe/tickwfi-zstd.dat', '6.1-nvhe/extract-overwrite.dat', '
 
 interface Loader {
   load(name: string): { main(argv: readonly string[], version: string): Promise<number> };
-  readonly loaded: ReadonlyMap<string, { readonly script: Script }>;
-  cacheOf(name: string): string;
+  writeCaches(): void;
 }
 
-const { load, loaded, cacheOf } = createRequire(import.meta.url)(join(projectRoot, 'bin/load.js')) as Loader;
+const { load, writeCaches } = createRequire(import.meta.url)(join(projectRoot, 'bin/load.js')) as Loader;
 const { main } = load('timervet.cjs');
 for (const trace of traces) await main(['check', join(projectRoot, 'traces/recordings', trace)], '');
 // A short run changes a flag, and V8 accepts a cache only under those under which it was made.
 optimiseAsUsual();
-for (const [name, { script }] of loaded) writeFileSync(cacheOf(name), script.createCachedData());
+writeCaches();
 process.exit(0);

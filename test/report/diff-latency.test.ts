@@ -26,7 +26,7 @@ it('shows what differs with its figures, histogram, factor and interval, and nam
 it("says what is the hosts' own, and that nothing differs", async () => {
   const lines = await shown({ seed: 1 }, { seed: 2, host: 3 });
   expect(lines[0]).toBe('latency  nothing differs beyond noise');
-  expect(lines.join('\n')).toContain("\n  the hosts' own: deadline to expiry");
+  expect(lines.join('\n')).toContain("\n  the hosts' and guests' own: deadline to expiry");
 });
 
 it('says why nothing is judged', async () => {

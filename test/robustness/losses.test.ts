@@ -153,6 +153,14 @@ const once: readonly (readonly [name: string, why: string, damage: Damage])[] = 
       late: { cpu: 0, at: 2817 },
     },
   ],
+  [
+    '6.1-nvhe-ptimer',
+    'a soft timer that somebody has armed',
+    {
+      without: ['kvm_mmio', 'vgic_update_irq_pending', 'kvm_timer_restore_state'],
+      late: { cpu: 0, at: 5562 },
+    },
+  ],
 ];
 
 /** A damage of a part of a recording, the same for the same numbers. */

@@ -3,66 +3,69 @@ import type { AnyFact, Reporter } from '../../report/reporter.js';
 
 /**
  * V8 optimises a function when so many bytes of its code have run. Of a run of a few hundred milliseconds that took a
- * third of the processor's time, and was ready when the run was over: in a short run it comes later.
+ * third of the processor's time, and was ready when the run was over: in a short run it comes later. The same holds for
+ * WebAssembly, in which zstd is decompressed: its one large function takes 50 ms to optimise.
  */
-const patient = '--interrupt-budget=300000';
+const patient = ['--interrupt-budget=300000', '--wasm-tiering-budget=1000000000'];
+const impatient = ['--interrupt-budget=67584', '--wasm-tiering-budget=1800000'];
 
 /**
- * The same for WebAssembly, in which zstd is decompressed: its one large function took 54 ms to optimise, an eighth of a
- * short run, of which it then saved little.
+ * Bytes of functions that are optimised as a part of their caller. What optimised code this spares to make is a sixth
+ * of the processor's time of a run of a second; that it is a tenth slower costs one of several seconds more.
  */
-const patientWasm = '--wasm-tiering-budget=1000000000';
-
-/** V8's own values. */
-const usual = '--interrupt-budget=67584';
-const usualWasm = '--wasm-tiering-budget=1800000';
-
-/** Ends `lateOptimisation`. */
-export function optimiseAsUsual(): void {
-  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-  setFlagsFromString(usual);
-  setFlagsFromString(usualWasm);
-}
+const sparing = ['--max-inlined-bytecode-size-cumulative=300'];
+const lavish = ['--max-inlined-bytecode-size-cumulative=920'];
 
 /** Bytes of its inputs, and records, up to which a run is short: compressed files may have many more records. */
 const fewBytes = 2 * 1024 * 1024;
 const fewRecords = 65_536;
 
+/** Bytes of its inputs up to which it takes about a second. */
+const someBytes = 40 * 1024 * 1024;
+
 /**
- * Leaves functions unoptimised for longer as long as a run is short. It goes by the facts, so it is given each of them
- * like a reporter.
+ * Leaves functions unoptimised for longer as long as a run is short, and optimises them less where it is not long. It
+ * goes by the facts, so it is given each of them like a reporter.
  */
 export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
-  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-  let isPatient = areSmall(paths);
+  const size = sizeOf(paths);
+  let isPatient = size <= fewBytes;
   let ended = 0;
-  if (isPatient) {
-    setFlagsFromString(patient);
-    setFlagsFromString(patientWasm);
-  }
+  if (isPatient) setFlags(patient);
+  if (size <= someBytes) setFlags(sparing);
   return {
     fact(fact) {
       if (fact.type === 'trace-end') ended += fact.summary.events;
       if (!isPatient || fact.type !== 'progress' || ended + fact.events <= fewRecords) return;
       isPatient = false;
-      optimiseAsUsual();
+      setFlags(impatient);
     },
     end() {},
   };
 }
 
-/** Whether the inputs are files, and small ones: a pipe may have no end. */
-function areSmall(paths: readonly string[]): boolean {
+/** Gives V8 its own values again. */
+export function optimiseAsUsual(): void {
+  setFlags(impatient);
+  setFlags(lavish);
+}
+
+function setFlags(flags: readonly string[]): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
+  for (const flag of flags) setFlagsFromString(flag);
+}
+
+/** Bytes of the inputs; infinite where one is no file: a pipe may have no end. */
+function sizeOf(paths: readonly string[]): number {
   let size = 0;
   try {
     for (const path of paths) {
       const file = statSync(path);
-      if (!file.isFile()) return false;
-      size += file.size;
+      size += file.isFile() ? file.size : Number.POSITIVE_INFINITY;
     }
   } catch {
     // Not there, or not to be read: the run says so.
-    return false;
+    return Number.POSITIVE_INFINITY;
   }
-  return size <= fewBytes;
+  return size;
 }

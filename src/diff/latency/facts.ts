@@ -2,8 +2,8 @@ import type { Distribution } from '../../stats/histogram.js';
 import type { Comparison, QuantileShift } from '../noise/index.js';
 
 /**
- * What can be said of a comparison: it differs beyond noise; so it does, but it is the host's own and not the timer
- * code's; it does not; or there is too little data.
+ * What can be said of a comparison: it differs beyond noise; so it does, but it is the host's own, or the guest's, and
+ * not the timer code's; it does not; or there is too little data.
  */
 export type Judgement = 'differs' | 'host' | 'noise' | 'unjudged';
 

@@ -11,6 +11,10 @@ import type { HostShift } from './facts.js';
 export const hostLatencies: ReadonlySet<number> = new Set([Latency.deadlineToExpiry]);
 export const hostPlaces: ReadonlySet<number> = new Set([Where.preempted, Where.guest]);
 
+/** How long a vcpu waits is what its guest asks for: a random mix of work waits otherwise at every run. */
+export const guestLatencies: ReadonlySet<number> = new Set([Latency.wait]);
+export const guestPlaces: ReadonlySet<number> = new Set([Where.asleep]);
+
 /**
  * How much the hosts of two recordings differ, seen from what is theirs alone, by quantile: the largest factor at that
  * quantile or below. The blocks of one recording cannot show it, since all are of one boot: two recordings of one kernel

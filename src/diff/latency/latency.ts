@@ -13,9 +13,12 @@ import {
 import type { BlockStats } from '../stats.js';
 import { ofLatency, ofPlace, shares, timeIn, timesOf } from './distributions.js';
 import type { DistributionShift, HostShift, Judgement, KnownDeadlines, LatencyDiff } from './facts.js';
-import { compareHosts, hostLatencies, hostPlaces, leastAbove } from './host.js';
+import { compareHosts, guestLatencies, guestPlaces, hostLatencies, hostPlaces, leastAbove } from './host.js';
 
-/** Latencies that begin with a deadline whose time is known only so well. */
+/**
+ * Latencies that begin with a deadline. Its time is known only so well, and only of some: which ones, and so what is
+ * mixed in the distribution, differs from recording to recording. The largest difference of the hosts counts for them.
+ */
 const inexact: ReadonlySet<number> = new Set([Latency.deadlineToInterrupt, Latency.deadlineToEntry]);
 
 /** For shares of time: a tenth. How fast a host is decides on them too. */
@@ -25,10 +28,10 @@ const leastShareOfTime: LeastEffect = { relative: 0, absolute: 0.1 };
 interface Raw extends Omit<DistributionShift, 'quantiles' | 'share' | 'judgement'> {
   readonly quantiles: readonly QuantileShift[];
   readonly share: Comparison | null;
-  readonly isHosts: boolean;
+  readonly isOwn: boolean;
 }
 
-/** @param host undefined where it is the host's own */
+/** @param host undefined where it is the host's own, or the guest's */
 function distribution(
   name: string,
   [old, next]: readonly [Histograms, Histograms],
@@ -43,7 +46,13 @@ function distribution(
       ? { ...one, p: 1, unjudged: 'nothing shows how the hosts compare' }
       : one,
   );
-  return [{ name, ...times, quantiles, share, isHosts: host === undefined }];
+  return [{ name, ...times, quantiles, share, isOwn: host === undefined }];
+}
+
+/** The largest difference of the hosts for every quantile. */
+function largest(host: readonly HostShift[]): HostShift[] {
+  const factor = host.reduce((most, one) => Math.max(most, one.factor ?? 0), 0);
+  return host.map((one) => ({ ...one, factor: factor === 0 ? null : factor }));
 }
 
 function deadlinesOf(stats: BlockStats): KnownDeadlines {
@@ -82,27 +91,30 @@ export function diffLatencies(old: BlockStats, next: BlockStats): LatencyDiff {
   const error = old.deadlineError + next.deadlineError;
   const latencies = latencyNames.flatMap((name, which) => {
     const both = [ofLatency(old, which), ofLatency(next, which)] as const;
-    return distribution(name, both, hostLatencies.has(which) ? undefined : host, inexact.has(which) ? error : 0, null);
+    if (hostLatencies.has(which) || guestLatencies.has(which)) return distribution(name, both, undefined, 0, null);
+    if (inexact.has(which)) return distribution(name, both, largest(host), error, null);
+    return distribution(name, both, host, 0, null);
   });
   const places = whereNames.flatMap((name, where) => {
     if (where === Where.unknown) return [];
     const both = [ofPlace(old, where), ofPlace(next, where)] as const;
     const share = compareShares(timeIn(old.cells, where), timeIn(next.cells, where), leastShareOfTime);
-    return distribution(name, both, hostPlaces.has(where) ? undefined : host, 0, share);
+    const isOwn = hostPlaces.has(where) || guestPlaces.has(where);
+    return distribution(name, both, isOwn ? undefined : host, 0, share);
   });
   const family = [...latencies, ...places].flatMap(({ quantiles, share }): Comparison[] =>
     share === null ? [...quantiles] : [...quantiles, share],
   );
   const differs = differing(family);
   const told = new Set(family.filter((_, index) => differs[index]));
-  const judge = <One extends Comparison>(one: One, isHosts: boolean): One & { judgement: Judgement } => {
-    const judgement = told.has(one) ? (isHosts ? 'host' : 'differs') : 'noise';
+  const judge = <One extends Comparison>(one: One, isOwn: boolean): One & { judgement: Judgement } => {
+    const judgement = told.has(one) ? (isOwn ? 'host' : 'differs') : 'noise';
     return { ...one, judgement: one.unjudged === undefined ? judgement : 'unjudged' };
   };
-  const judged = ({ quantiles, share, isHosts, ...rest }: Raw): DistributionShift => {
+  const judged = ({ quantiles, share, isOwn, ...rest }: Raw): DistributionShift => {
     const parts = {
-      quantiles: quantiles.map((one) => judge(one, isHosts)),
-      share: share === null ? null : judge(share, isHosts),
+      quantiles: quantiles.map((one) => judge(one, isOwn)),
+      share: share === null ? null : judge(share, isOwn),
     };
     const all = [...parts.quantiles, ...(parts.share === null ? [] : [parts.share])];
     const judgement = judgements.find((one) => all.some((part) => part.judgement === one));

@@ -60,6 +60,8 @@ export class StimulusExtractor {
   /** The recorded kernel's level is that of the timer before every entry, or after every exit. */
   #levelAtEntry = false;
   #levelAtExit = false;
+  /** Its handler reports a level only if it was low. */
+  #silentHandler = false;
   /** It loads the vcpu for every ioctl, not for KVM_RUN alone. */
   #loadsForIoctls = true;
 
@@ -72,6 +74,7 @@ export class StimulusExtractor {
   begin(recorded: string | undefined): void {
     this.#levelAtEntry = recorded === 'world-switch';
     this.#levelAtExit = recorded === 'rfc-load-put' || recorded === 'load-put-4.15';
+    this.#silentHandler = recorded === 'load-put-4.15';
     this.#loadsForIoctls = recorded === undefined || this.#levelAtEntry || this.#levelAtExit;
   }
 
@@ -266,7 +269,7 @@ export class StimulusExtractor {
     else if (kind === Kind.entry) {
       const { level } = state.contexts[Timer.vtimer] as TimerContext;
       if (this.#levelAtEntry && level === yes) vcpu.timer.stillHigh(vcpu.exitTime > 0 ? vcpu.exitTime : vcpu.loadTime);
-    } else if (kind === Kind.vtimer_irq_end) vcpu.interruptTime = Number.NaN;
+    } else if (kind === Kind.vtimer_irq_end) this.#taken(state, vcpu);
     else if (kind === Kind.update_irq && event.timer === Timer.vtimer && event.level === 1)
       this.#raised(event, state, vcpu);
     this.#saved(event, state, vcpu);
@@ -298,6 +301,19 @@ export class StimulusExtractor {
     // In a load, from memory.
     else if (event.pid === state.last[Kind.load].pid && vcpu.loadTime > vcpu.exitTime) time = vcpu.loadTime;
     vcpu.timer.expired(time, vcpu.inGuest);
+  }
+
+  /**
+   * The handler of 4.15 reports no level that is high already. That the interrupt came again tells that the guest had ended
+   * the one before, and what it then armed has expired in the same stay.
+   */
+  #taken(state: VcpuState, vcpu: Vcpu): void {
+    const { interruptTime } = vcpu;
+    vcpu.interruptTime = Number.NaN;
+    if (!this.#silentHandler || !vcpu.inGuest || vcpu.expiredInStay || Number.isNaN(interruptTime)) return;
+    if (state.contexts[Timer.vtimer]?.level !== yes) return;
+    vcpu.expiredInStay = true;
+    vcpu.timer.expired(interruptTime, true);
   }
 
   /** What a load writes back, if userspace has not written it: the last save. */

@@ -43,7 +43,11 @@ export class GuestOnDesign {
       this.counter.event(event, this.simulation.cpu(event.cpu));
       record(event);
     };
-    this.simulation = new Simulation(design, simHost, recorded, this.counter, { recordTime, cutStorms: true });
+    this.simulation = new Simulation(design, simHost, recorded, this.counter, {
+      recordTime,
+      cutStorms: true,
+      deferWork: true,
+    });
     this.simulation.now = clockStart;
     this.#vm = this.simulation.vm(guestOffset);
   }

@@ -67,12 +67,13 @@ export class FieldReader {
   /** All fields that the format has, and those of them that are no aligned numbers. */
   private readonly fields: readonly Field[];
   private readonly others: readonly Field[];
-  // The aligned numbers, flat for the loop over every record's fields: where in the record its words are, where in
-  // `hi` and `lo` they go, and what the upper half is.
+  // The aligned numbers, flat for the loops over every record's fields: where in the record its words are, where in
+  // `hi` and `lo` they go, and from which on they are signed words and doubles.
   private readonly low: Uint16Array;
   private readonly high: Uint16Array;
-  private readonly upper: Uint8Array;
   private readonly slots: Uint8Array;
+  private readonly signed: number;
+  private readonly doubles: number;
   /** Bytes of a record that has all fields, and the mask of those. */
   private readonly wholeLength: number;
   private readonly allPresent: number;
@@ -91,7 +92,7 @@ export class FieldReader {
       const found = fieldOf(field, slot, spec, format, longSize, resolve);
       return found === undefined ? [] : [found];
     });
-    const plain = this.fields.filter(({ read }) => read <= Read.double);
+    const plain = this.fields.filter(({ read }) => read <= Read.double).sort((a, b) => a.read - b.read);
     this.others = this.fields.filter(({ read }) => read > Read.double);
     const second = (field: Field) => (field.read === Read.double ? field.offset / 4 + 1 : 0);
     const first = (field: Field) => field.offset / 4;
@@ -99,7 +100,8 @@ export class FieldReader {
       isBigEndian && field.read === Read.double ? second(field) : first(field),
     );
     this.high = Uint16Array.from(plain, (field) => (isBigEndian ? first(field) : second(field)));
-    this.upper = Uint8Array.from(plain, ({ read }) => read);
+    this.signed = plain.filter(({ read }) => read < Read.signedWord).length;
+    this.doubles = plain.filter(({ read }) => read < Read.double).length;
     this.slots = Uint8Array.from(plain, ({ slot }) => slot);
     this.wholeLength = this.fields.reduce((length, { offset, size }) => Math.max(length, offset + size), 0);
     this.allPresent = this.fields.reduce((mask, { slot }) => mask | (1 << slot), 0);
@@ -111,19 +113,30 @@ export class FieldReader {
       this.readShort(source, record);
       return;
     }
-    const { low, upper, slots, others } = this;
+    const { low, slots, others } = this;
     const { hi, lo } = record;
     const { words, payload } = source;
     let present = this.allPresent;
-    for (let index = 0; index < low.length; index++) {
+    // Unsigned words, signed ones, and doubles, in this order.
+    let index = 0;
+    for (; index < this.signed; index++) {
+      const slot = slots[index]!;
+      lo[slot] = words[payload + low[index]!]!;
+      hi[slot] = 0;
+    }
+    for (; index < this.doubles; index++) {
       const slot = slots[index]!;
       const word = words[payload + low[index]!]!;
-      const kind = upper[index];
       lo[slot] = word;
-      hi[slot] = kind === Read.double ? words[payload + this.high[index]!]! : kind === Read.signedWord ? word >> 31 : 0;
+      hi[slot] = word >> 31;
     }
-    for (let index = 0; index < others.length; index++) {
-      const field = others[index]!;
+    for (; index < low.length; index++) {
+      const slot = slots[index]!;
+      lo[slot] = words[payload + low[index]!]!;
+      hi[slot] = words[payload + this.high[index]!]!;
+    }
+    for (let other = 0; other < others.length; other++) {
+      const field = others[other]!;
       if (!this.readField(field, source, record)) present &= ~(1 << field.slot);
     }
     record.present = present;

@@ -99,7 +99,7 @@ const limit = z.object({
 
 const judgement = z
   .enum(['differs', 'host', 'noise', 'unjudged'])
-  .describe("host: it differs, but is the host's own; unjudged: there is too little data.");
+  .describe("host: it differs, but is the host's own, or the guest's; unjudged: there is too little data.");
 const interval = z.tuple([z.number(), z.number()]).nullable();
 const times = distribution
   .extend({

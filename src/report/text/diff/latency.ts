@@ -106,7 +106,7 @@ export function latencyLines(latency: LatencyDiff, style: TextStyle): string[] {
     `${theme.bold('latency')}  ${differ.length === 0 ? 'nothing differs beyond noise' : counted(differ.length, 'change')}`,
     ...hostLines(latency.host, width),
     ...(differ.length === 0 ? [] : aligned([heading, ...differ.flatMap(shiftRows)])),
-    ...names("the hosts' own", by('host')),
+    ...names("the hosts' and guests' own", by('host')),
     ...names('below noise', by('noise')),
     ...names('too little data', by('unjudged')),
     ...(old.interrupts + next.interrupts === 0 ? [] : paragraph(deadlines, width, '    ', '  ')),
