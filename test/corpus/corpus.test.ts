@@ -5,8 +5,8 @@ import { rules } from '../../src/index.js';
 import { checkJson } from '../package/timervet.js';
 import { corpus, rows, wrongShape } from './manifest.js';
 
-/** Folders whose traces have expectations of their own, in `test/input/expected`. */
-const elsewhere = ['formats'];
+/** Folders that hold no trace, or traces with expectations of their own, in `test/input/expected`. */
+const elsewhere = ['expect', 'formats'];
 
 /** Distance of a finding from the injection that caused it, seconds. */
 const nearby = 0.03;

@@ -64,7 +64,8 @@ describe('the packed package', () => {
   });
 
   it('stays small', () => {
-    expect(packed.size).toBeLessThan(5_000_000);
+    // A quarter of it are the code caches of the bundle.
+    expect(packed.size).toBeLessThan(6_000_000);
   });
 });
 
