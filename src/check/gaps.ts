@@ -98,15 +98,14 @@ export class Gaps {
    * The trace has ended: nothing more can be reported lost.
    *
    * @param ended CPUs whose buffers have, or may have, ended early, which leaves no mark
-   * @param busy  CPUs that ran a thread when they recorded last: what they did after that is not known. A claim that the
-   *              end of the trace has made counts with it
+   * @param pids  by CPU: the thread of its last record. One that has gone on elsewhere has left it without a record
    */
-  end(ended: ReadonlySet<number>, busy: ReadonlySet<number>): void {
+  end(ended: ReadonlySet<number>, pids: readonly number[]): void {
     for (const { waiting, sequence, doubt } of this.#queue) {
       const { event } = waiting;
       const missing = this.#recorded.some(
         (recorded, cpu) =>
-          recorded <= sequence && !isOwn(event, cpu) && (ended.has(cpu) || (event.cpu >= 0 && busy.has(cpu))),
+          recorded <= sequence && !isOwn(event, cpu) && (ended.has(cpu) || (event.pid > 0 && event.pid === pids[cpu])),
       );
       if (doubt !== undefined || missing) waiting.retract(reasons[doubt ?? 'lost']);
       else waiting.settle();

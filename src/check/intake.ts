@@ -32,10 +32,11 @@ export abstract class Intake implements RecordSink, NativeSink {
   protected readonly lastTimes: number[] = [];
   protected readonly idle: boolean[] = [];
   protected readonly cpuCounts: number[] = [];
+  /** By CPU: the thread of its last record. */
+  protected readonly lastPids: number[] = [];
   /** CPUs that have events. */
   readonly #cpusSeen: boolean[] = [];
-  /** By CPU: thread of its last record, and whether that has recorded no entry since it came. */
-  readonly #lastPids: number[] = [];
+  /** By CPU: whether the thread of its last record has recorded no entry since it came. */
   readonly #entering: boolean[] = [];
   readonly #native: boolean;
   readonly #comms = new Map<number, string>();
@@ -80,7 +81,7 @@ export abstract class Intake implements RecordSink, NativeSink {
   record(record: InputRecord): void {
     const { cpu, pid, event, time } = record;
     // A CPU writes many records of one thread in a row: only a change is worth a look.
-    if (pid !== this.#lastPids[cpu]) this.#switched(record);
+    if (pid !== this.lastPids[cpu]) this.#switched(record);
     if (event === Source.kvm_entry && this.#entering[cpu] === true) {
       this.#entering[cpu] = false;
       if (!this.#entered.has(pid)) this.thread(pid, record.comm(), true);
@@ -95,7 +96,7 @@ export abstract class Intake implements RecordSink, NativeSink {
   #switched(record: InputRecord): void {
     const { cpu, pid } = record;
     if (this.lastTimes[cpu] === undefined) this.#begin(cpu, record.time);
-    this.#lastPids[cpu] = pid;
+    this.lastPids[cpu] = pid;
     this.#entering[cpu] = true;
     this.idle[cpu] = pid === 0;
     if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);

@@ -162,16 +162,16 @@ export class Judge {
    *
    * @param ended  CPUs whose buffers have ended before the trace
    * @param silent CPUs that were idle, and silent for long before the end: those that ran vcpus may have ended early too
-   * @param busy   CPUs that ran a thread when they recorded last
+   * @param pids   by CPU: the thread of its last record
    */
-  end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>, busy: ReadonlySet<number>): void {
+  end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>, pids: readonly number[]): void {
     last.serial = ++this.#serial;
     this.timing.end(last);
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
     for (const episode of this.#episodes) episode.end('trace-end');
     this.#episodes.clear();
-    this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]), busy);
+    this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]), pids);
   }
 
   /** Whether puts of vcpus are recorded, or the switches of their threads without which none changes its CPU. */

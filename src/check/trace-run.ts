@@ -169,7 +169,7 @@ export class TraceRun extends Intake {
     last.position = this.#lastPosition;
     const ended = this.#silentFor(earlyEnd, false);
     for (const cpu of ended) this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
-    this.#judge?.end(last, ended, this.#silentFor(longIdle, true), this.#silentFor(0, false));
+    this.#judge?.end(last, ended, this.#silentFor(longIdle, true), this.lastPids);
     this.#contradict();
     for (const line of this.#judge?.timing.lines ?? []) {
       const [first] = line?.changed ?? [];

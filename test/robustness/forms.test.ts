@@ -126,7 +126,7 @@ describe.skipIf(missing !== undefined)(`one recording in many forms (${missing ?
     for (const [title, form] of Object.entries(forms)) expect(told(await checkText(textOf(form))), title).toEqual([]);
   });
 
-  // The clock steps back where the second recording begins.
+  // The second recording begins with a header of its own.
   test.each([...stock, '4.15-nvhe-tickwfi'])('%s: recorded twice into one file', async (name) => {
     const text = report(name, '-N');
     expect(told(await checkText(text + text))).toEqual([]);

@@ -118,9 +118,6 @@ export class Clock {
   }
 }
 
-/** A CPU's clock does not step back so far: what follows is another recording; nanoseconds. */
-const anotherRecording = 100_000_000;
-
 /** Notices a CPU whose clock steps back; times of different CPUs are not compared. */
 export class CpuTimes {
   private last = new Float64Array(64).fill(Number.NEGATIVE_INFINITY);
@@ -129,12 +126,6 @@ export class CpuTimes {
   /** By CPU: time of its last record in the recordings before this one. */
   private readonly ended = new Map<number, number>();
   private readonly backwards = new Map<number, { count: number; position: number }>();
-  private readonly onOther: (position: number) => void;
-
-  /** @param onOther called before the first record of each CPU that cannot be of the same recording as those before */
-  constructor(onOther: (position: number) => void) {
-    this.onOther = onOther;
-  }
 
   /** @returns true when this is the first record of the CPU. */
   record(cpu: number, time: number, position: number): boolean {
@@ -142,7 +133,7 @@ export class CpuTimes {
     const before = this.last[cpu]!;
     this.last[cpu] = time;
     if (this.counts[cpu]!++ === 0) this.firsts[cpu] = time;
-    if (time < before) this.stepBack(cpu, position, before - time);
+    if (time < before) this.stepBack(cpu, position);
     return before === Number.NEGATIVE_INFINITY;
   }
 
@@ -180,8 +171,7 @@ export class CpuTimes {
     return Math.max(this.last[cpu]!, this.ended.get(cpu) ?? Number.NEGATIVE_INFINITY);
   }
 
-  private stepBack(cpu: number, position: number, step: number): void {
-    if (step > anotherRecording) this.onOther(position);
+  private stepBack(cpu: number, position: number): void {
     const known = this.backwards.get(cpu);
     if (known) known.count++;
     else this.backwards.set(cpu, { count: 1, position });

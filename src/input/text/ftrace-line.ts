@@ -14,7 +14,7 @@ export class FtraceLine {
   private readonly prefix = new Prefix();
   private readonly events: TextEvents;
   private readonly clock = new Clock();
-  private readonly times = new CpuTimes((position) => this.sink.discontinuity(position));
+  private readonly times = new CpuTimes();
   private readonly sink: RecordSink;
   private readonly announced = new Set<number>();
   private bytes: Uint8Array = new Uint8Array(0);

@@ -31,7 +31,7 @@ export class Notes {
     if (first >= end) return true;
     const text = textOf(bytes, first, end, longestNote);
     if (bytes[first] === Byte.hash) return this.header(text, position);
-    return this.loss(text, position) || this.report(text) || isContinuation(text);
+    return this.loss(text, position) || this.report(text, position) || isContinuation(text);
   }
 
   /** `# tracer: nop`, `##### CPU 1 buffer started ####`, `# entries-in-buffer/entries-written: 681/116762   #P:2` */
@@ -39,6 +39,8 @@ export class Notes {
     this.start(text, position);
     const tracer = /^# tracer: (\S+)/.exec(text)?.[1];
     if (tracer?.startsWith('function_graph')) throw graphError(position, text);
+    // Behind events the first line of a header begins another recording: nothing of the one before holds.
+    if (tracer !== undefined) this.sink.discontinuity(position);
     const entries = /entries-in-buffer\/entries-written: (\d+)\/(\d+)/.exec(text);
     if (entries && Number(entries[2]) > Number(entries[1])) this.isOverwritten = true;
     const latency = /^# latency: .*#(\d+)\/(\d+), CPU#/.exec(text);
@@ -71,8 +73,9 @@ export class Notes {
   }
 
   /** What `trace-cmd report` says of the file: `cpus=2`, `version = 7`, `CPU 1 is empty`, behind a buffer's name. */
-  private report(text: string): boolean {
+  private report(text: string, position: number): boolean {
     const cpus = /(?:^|: )cpus=(\d{1,5})$/.exec(text);
+    if (cpus?.index === 0 && text.startsWith('cpus=')) this.sink.discontinuity(position);
     if (cpus) this.sink.fact({ cpus: Number(cpus[1]) });
     return cpus !== null || /^version = \d+$|(?:^|: )CPU \d+ is empty$|CPU:\d+ \[SUBBUFFER START\]/.test(text);
   }

@@ -100,7 +100,7 @@ export class PerfScriptReader extends LineReader {
   private readonly prefix = new PerfPrefix();
   private readonly events: TextEvents;
   private readonly clock = new Clock();
-  private readonly times = new CpuTimes((position) => this.sink.discontinuity(position));
+  private readonly times = new CpuTimes();
   private bytes: Uint8Array = new Uint8Array(0);
 
   constructor(catalogue: Catalogue, sink: RecordSink) {
