@@ -17,26 +17,28 @@ export class Profile implements Observer {
   readonly behaviour: BehaviourRecorder;
   readonly steps: Steps;
   readonly stats: BlockStats;
-  readonly #parts: readonly Observer[];
 
   constructor(naming: Naming) {
     this.behaviour = new BehaviourRecorder(naming, this.blocks);
     this.stats = new BlockStats(naming, this.blocks);
     this.steps = new Steps(naming);
-    this.#parts = [this.behaviour, this.stats, this.steps];
   }
 
   begin(trace: ObservedTrace): void {
-    for (const part of this.#parts) part.begin?.(trace);
+    this.stats.begin(trace);
   }
 
   event(event: TimerEvent, machine: Machine): void {
     this.blocks.advance(event.time);
-    const parts = this.#parts;
-    for (let i = 0; i < parts.length; i++) parts[i]!.event(event, machine);
+    // Named one by one: a call in a loop over all of them would find another class each time.
+    this.behaviour.event(event);
+    this.stats.event(event, machine);
+    this.steps.event(event, machine);
   }
 
   end(time: number): void {
-    for (const part of this.#parts) part.end(time);
+    this.behaviour.end();
+    this.stats.end(time);
+    this.steps.end();
   }
 }

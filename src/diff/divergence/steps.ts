@@ -10,7 +10,7 @@ import { GrowingPath, otherPath, Paths } from './paths.js';
 import { LoadAfter, segmentKind } from './segment.js';
 
 /** Most pieces of paths that are kept of all vcpus together: what comes later is not aligned. */
-const mostSegments = 1 << 19;
+const mostSegments = 1 << 17;
 /** Pieces for which there is room in the beginning. */
 const firstRoom = 1024;
 
