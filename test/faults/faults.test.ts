@@ -34,6 +34,9 @@ const recordings = loadRecordings([...texts, ...(traceCmd ? reportFiles(reported
 /** No fault is put into the first part of a recording: the state of every vcpu is known behind it. */
 const knownFrom = 0.1;
 
+/** Nor into the last lines: behind the last record of a CPU nobody knows what the thread on it did next. */
+const lastLines = 16;
+
 async function summarise(lines: readonly Line[]): Promise<TraceSummary> {
   const bytes = new TextEncoder().encode(`${lines.map(({ text }) => text).join('\n')}\n`);
   const input = {
@@ -56,7 +59,11 @@ function lineNumbers({ position, occurrences }: Finding): number[] {
 function chosen(recording: Recording, fault: Fault): Site[] {
   const sites = fault
     .sites(recording)
-    .filter(({ place }) => fault.anywhere === true || recording.at(place) > recording.lines.length * knownFrom)
+    .filter(({ place }) => {
+      const at = recording.at(place);
+      const { length } = recording.lines;
+      return fault.anywhere === true || (at > length * knownFrom && at < length - lastLines);
+    })
     .sort((a, b) => recording.at(a.place) - recording.at(b.place));
   return [...new Set([sites[0], sites[Math.floor(sites.length / 2)], sites[sites.length - 1]])].flatMap(
     (site) => site ?? [],
