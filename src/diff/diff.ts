@@ -80,10 +80,11 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
     summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
   );
   const changes = [
-    ...changed(findings, divergence),
+    ...changed(findings),
     ...behaviourHighlights(behaviour),
     ...costHighlights(cost),
     ...latencyHighlights(latency),
+    ...(divergence.first === null ? [] : [`the two go different ways at ${divergence.first.at}`]),
   ];
   const verdict =
     failures.length > 0 ? 'failed' : doubts.length > 0 ? 'inconclusive' : changes.length > 0 ? 'changed' : 'same';
@@ -120,12 +121,11 @@ function broken(expectations: ExpectationsDiff | null, limits: readonly LimitOut
 }
 
 /** What differs, as sentences. */
-function changed(findings: FindingsDiff, { first }: Divergence): string[] {
+function changed(findings: FindingsDiff): string[] {
   const below = findings.new.filter(({ fails }) => !fails);
   return [
     ...(below.length === 0 ? [] : [`${counted(below.length, 'new finding')} below the failing severity`]),
     ...(findings.gone.length === 0 ? [] : [`${counted(findings.gone.length, 'finding')} gone`]),
-    ...(first === null ? [] : [`the two go different ways at ${first.at}`]),
   ];
 }
 
