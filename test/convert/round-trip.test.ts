@@ -8,7 +8,7 @@ import { allSaid, converted, fileInput } from './round-trip.js';
 const corpus = join(root, 'traces');
 const traces = readdirSync(corpus, { recursive: true, encoding: 'utf8' })
   .filter((file) => statSync(join(corpus, file)).isFile())
-  .filter((file) => file !== 'manifest.json' && !file.includes('unusable'))
+  .filter((file) => !file.endsWith('.json') && !file.includes('unusable'))
   .sort();
 
 /** Whole recordings: all of them, of kernels without a model as well. */

@@ -19,7 +19,8 @@ export class FtraceLine {
   private readonly announced = new Set<number>();
   private bytes: Uint8Array = new Uint8Array(0);
   private clockIsNamed = false;
-  private isFirst = true;
+  /** No event has been delivered since the recording began. */
+  isFirst = true;
   private name = -1;
 
   constructor(catalogue: Catalogue, sink: RecordSink) {

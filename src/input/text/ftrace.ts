@@ -15,7 +15,11 @@ export class FtraceReader extends LineReader {
   constructor(catalogue: Catalogue, sink: RecordSink) {
     super(sink);
     this.event = new FtraceLine(catalogue, sink);
-    this.notes = new Notes(sink, (cpu, position) => this.event.startCpu(cpu, position));
+    this.notes = new Notes(
+      sink,
+      (cpu, position) => this.event.startCpu(cpu, position),
+      () => !this.event.isFirst,
+    );
   }
 
   protected line(bytes: Buffer, start: number, end: number): void {

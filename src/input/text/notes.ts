@@ -15,10 +15,13 @@ export class Notes {
   private readonly sink: RecordSink;
   /** Called where the tracer says that a CPU's buffer begins. */
   private readonly started: (cpu: number, position: number) => void;
+  /** Whether there were events before the line at hand. */
+  private readonly isBehindEvents: () => boolean;
 
-  constructor(sink: RecordSink, started: (cpu: number, position: number) => void) {
+  constructor(sink: RecordSink, started: (cpu: number, position: number) => void, isBehindEvents: () => boolean) {
     this.sink = sink;
     this.started = started;
+    this.isBehindEvents = isBehindEvents;
   }
 
   /**
@@ -39,8 +42,7 @@ export class Notes {
     this.start(text, position);
     const tracer = /^# tracer: (\S+)/.exec(text)?.[1];
     if (tracer?.startsWith('function_graph')) throw graphError(position, text);
-    // Behind events the first line of a header begins another recording: nothing of the one before holds.
-    if (tracer !== undefined) this.sink.discontinuity(position);
+    if (tracer !== undefined) this.anotherRecording(position);
     const entries = /entries-in-buffer\/entries-written: (\d+)\/(\d+)/.exec(text);
     if (entries && Number(entries[2]) > Number(entries[1])) this.isOverwritten = true;
     const latency = /^# latency: .*#(\d+)\/(\d+), CPU#/.exec(text);
@@ -50,6 +52,11 @@ export class Notes {
     const kernel = /^# \S+ latency trace v\S+ on (\S+)/.exec(text);
     if (kernel?.[1]) this.sink.fact({ kernel: kernel[1] });
     return true;
+  }
+
+  /** Behind events the first line of a header begins another recording: nothing of the one before holds. */
+  private anotherRecording(position: number): void {
+    if (this.isBehindEvents()) this.sink.discontinuity(position);
   }
 
   /** `##### CPU 1 buffer started ####`. @returns whether the text is that. */
@@ -75,7 +82,7 @@ export class Notes {
   /** What `trace-cmd report` says of the file: `cpus=2`, `version = 7`, `CPU 1 is empty`, behind a buffer's name. */
   private report(text: string, position: number): boolean {
     const cpus = /(?:^|: )cpus=(\d{1,5})$/.exec(text);
-    if (cpus?.index === 0 && text.startsWith('cpus=')) this.sink.discontinuity(position);
+    if (cpus?.index === 0 && text.startsWith('cpus=')) this.anotherRecording(position);
     if (cpus) this.sink.fact({ cpus: Number(cpus[1]) });
     return cpus !== null || /^version = \d+$|(?:^|: )CPU \d+ is empty$|CPU:\d+ \[SUBBUFFER START\]/.test(text);
   }
