@@ -1,4 +1,4 @@
-import type { CheckOptions } from '../check/facts.js';
+import type { CheckOptions, TraceSummary } from '../check/facts.js';
 import type { Input } from '../check/read.js';
 import { compareBehaviour } from './behaviour/compare.js';
 import { compareCosts } from './cost/compare.js';
@@ -77,7 +77,7 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
   const limits = given.map((limit) => evaluateLimit(limit, figures));
   const failures = [...failing(findings, expect), ...broken(expectations, limits)];
   const doubts = [old, next].flatMap(({ summary }) =>
-    summary.verdict === 'inconclusive' ? summary.because.map((reason) => `${summary.path}: ${reason}`) : [],
+    doubtsOf(summary, options).map((reason) => `${summary.path}: ${reason}`),
   );
   const changes = [
     ...changed(findings),
@@ -101,6 +101,13 @@ function compare(old: Side, next: Side, divergence: Divergence, options: DiffOpt
     expectations,
     limits,
   };
+}
+
+/** Why a recording cannot be compared. Its violations come before its losses in its own verdict, but not here. */
+function doubtsOf({ verdict, because, conditions }: TraceSummary, { allowLoss }: DiffOptions): readonly string[] {
+  if (verdict === 'inconclusive') return because;
+  const lost = conditions.some(({ severity }) => severity === 'loss');
+  return lost && allowLoss !== true ? ['records were lost inside the trace (--allow-loss accepts that)'] : [];
 }
 
 /** What makes the diff fail, as sentences. */

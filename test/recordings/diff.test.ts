@@ -33,6 +33,12 @@ describe.skipIf(!present)('two recordings with nothing between them', () => {
     expect({ verdict, because }).toEqual({ verdict: 'same', because: [] });
   });
 
+  it('is inconclusive where records were lost, even if their own verdict is another one', async () => {
+    const { old, verdict, because } = await diffOf('6.1-nvhe-lost', '6.1-nvhe-lost');
+    expect([old.verdict, verdict]).toEqual(['violations', 'inconclusive']);
+    expect(because[0]).toMatch(/records were lost inside the trace/);
+  });
+
   it.each([
     ['5.10-nvhe-tickwfi', '5.10-nvhe-tickwfi-tc291'],
     ['5.10-nvhe-tickwfi', '6.1-nvhe-tickwfi'],
