@@ -11,7 +11,7 @@ import type { BehaviourRecorder } from './recorder.js';
 import { pairVcpus } from './roles.js';
 import type { Anchor } from './step.js';
 import { steps } from './step.js';
-import { View } from './view.js';
+import { type Shares, View } from './view.js';
 
 /** What of one recording is compared. */
 export interface BehaviourSide {
@@ -41,26 +41,23 @@ const byFactor = ({ old, new: next }: Comparison): number =>
   Math.abs(Math.log(Math.max(next, 1e-9) / Math.max(old, 1e-9)));
 
 /** The steps that are told by how often they happen at each entry. */
-const perEntry = [...new Set(steps.map(({ name }) => name))].filter((name) => !['entry', 'exit'].includes(name));
+const perEntry = steps.map(({ name }) => name).filter((name) => !['entry', 'exit'].includes(name));
 /** Those that are told by how often they happen at each tick of the guest. */
 const perTick = ['entry', 'exit', 'vtimer_irq', 'update_irq 1', 'update_irq 0'];
-
-/** A tick of the guest: its virtual timer's level goes high. */
-const tick = 'update_irq 1';
 
 function sum(sums: Sums): number {
   return sums.reduce((total, count) => total + count, 0);
 }
 
 function rates(role: Role | null, old: View, next: View): Candidate<RateChange>[] {
-  const of = (names: readonly string[], per: 'entry' | 'tick', perStep: string) =>
+  const of = (names: readonly string[], per: 'entry' | 'tick', whole: (view: View) => Sums) =>
     names.flatMap((what): Candidate<RateChange>[] => {
-      if (what === perStep || sum(old.count(what)) + sum(next.count(what)) === 0) return [];
-      const side = (view: View) => ({ count: view.count(what), per: view.count(perStep) });
+      if (sum(old.count(what)) + sum(next.count(what)) === 0) return [];
+      const side = (view: View) => ({ count: view.count(what), per: whole(view) });
       const rate = compareRatios(side(old), side(next));
       return [{ key: `${what} per ${per}`, comparison: rate, change: { role, what, per, rate } }];
     });
-  return [...of(perEntry, 'entry', 'entry'), ...of(perTick, 'tick', tick)];
+  return [...of(perEntry, 'entry', (view) => view.count('entry')), ...of(perTick, 'tick', ({ ticks }) => ticks)];
 }
 
 /** Where the interrupts of the guest's timers find the vcpu, and which of them raise nothing. */
@@ -109,20 +106,29 @@ function statsRates(old: BlockStats, next: BlockStats, comparesInterrupts: boole
   ];
 }
 
-function placements(role: Role | null, old: View, next: View): Candidate<PlacementChange>[] {
-  const pairs = new Map([...old.placements.pairs(), ...next.placements.pairs()].map((pair) => [pair.join(), pair]));
-  return [...pairs].map(([key, [step, anchor]]) => {
-    const share = compareShares(old.placements.ratio(step, anchor), next.placements.ratio(step, anchor));
-    return { key, comparison: share, change: { role, step, anchor: anchor as Anchor, share } };
+/** Each part of each whole, in either recording. */
+function shares<T>(
+  [old, next]: readonly [Shares, Shares],
+  change: (whole: string, part: string, share: Comparison) => T,
+): Candidate<T>[] {
+  const pairs = new Map([...old.pairs(), ...next.pairs()].map((pair) => [pair.join(), pair]));
+  return [...pairs].map(([key, [whole, part]]) => {
+    const share = compareShares(old.ratio(whole, part), next.ratio(whole, part));
+    return { key, comparison: share, change: change(whole, part, share) };
   });
 }
 
+function placements(role: Role | null, old: View, next: View): Candidate<PlacementChange>[] {
+  return shares([old.placements, next.placements], (step, anchor, share) => ({
+    role,
+    step,
+    anchor: anchor as Anchor,
+    share,
+  }));
+}
+
 function sequences(role: Role | null, old: View, next: View): Candidate<SequenceChange>[] {
-  const pairs = new Map([...old.sequences.pairs(), ...next.sequences.pairs()].map((pair) => [pair.join(), pair]));
-  return [...pairs].map(([key, [step, following]]) => {
-    const share = compareShares(old.sequences.ratio(step, following), next.sequences.ratio(step, following));
-    return { key, comparison: share, change: { role, step, next: following, share } };
-  });
+  return shares([old.sequences, next.sequences], (step, following, share) => ({ role, step, next: following, share }));
 }
 
 function paths(role: Role | null, old: View, next: View): Candidate<PathChange>[] {

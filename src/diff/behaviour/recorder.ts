@@ -1,7 +1,7 @@
 import type { VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
 import type { Observer } from '../../check/observe.js';
-import { certaintyNames, type TimerEvent } from '../../events/event.js';
+import { certaintyNames, isVirtual, type TimerEvent } from '../../events/event.js';
 import { Kind, type KindName, kindNames } from '../../events/kinds.js';
 import { type Blocks, type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
 import { PathTable } from './paths.js';
@@ -23,6 +23,9 @@ export class VcpuBehaviour implements ByBlock {
   readonly paths = new PathTable(mostPaths);
   /** By step, how often it happened; undefined when never. */
   readonly counts: (Sums | undefined)[] = new Array(steps.length).fill(undefined);
+  /** Ticks of the guest as `stats` counts them: entries before which its timer's level was reported high. */
+  readonly ticks: Sums = createSums();
+  ticked = false;
   /** The trip under way was seen from its entry on. */
   isWhole = false;
   /** A cancellation, of which the next event tells whether it is one; -1 none. */
@@ -41,6 +44,7 @@ export class VcpuBehaviour implements ByBlock {
 
   fold(): void {
     for (const counts of this.counts) if (counts !== undefined) foldSums(counts);
+    foldSums(this.ticks);
     this.paths.fold();
   }
 }
@@ -76,9 +80,12 @@ export class BehaviourRecorder implements Observer {
     if (isCancel[event.kind]) return;
     if (event.kind !== Kind.entry) {
       vcpu.take(step, block);
+      vcpu.ticked ||= event.kind === Kind.update_irq && event.level === 1 && isVirtual(event.timer);
       return;
     }
     vcpu.count(step, block);
+    if (vcpu.ticked) vcpu.ticks[block]!++;
+    vcpu.ticked = false;
     vcpu.paths.end(vcpu.isWhole ? block : -1);
     vcpu.isWhole = true;
   }

@@ -13,7 +13,7 @@ export interface ViewedPath {
 }
 
 /** Parts of a whole, by key: a Ratio each. */
-class Shares {
+export class Shares {
   readonly counts = new Map<string, Sums>();
   readonly wholes = new Map<string, Sums>();
 
@@ -53,6 +53,7 @@ export class View {
   readonly paths = new Map<string, ViewedPath>();
   /** All trips, of paths that were not kept too. */
   readonly trips = createSums();
+  readonly ticks = createSums();
   /** Of each step, what comes next. */
   readonly sequences = new Shares();
   /** Of each step, the last anchor before it. */
@@ -61,7 +62,8 @@ export class View {
 
   /** @param shows whether both recordings can show a step, by its number */
   constructor(vcpus: readonly VcpuBehaviour[], shows: (step: number) => boolean) {
-    for (const { paths, counts } of vcpus) {
+    for (const { paths, counts, ticks } of vcpus) {
+      addSums(this.ticks, ticks);
       counts.forEach((sums, step) => {
         if (sums !== undefined && shows(step)) addTo(this.#counts, steps[step]!.name, sums);
       });
