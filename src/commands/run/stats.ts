@@ -1,20 +1,14 @@
-import { fileInput, stats } from '../../index.js';
+import { type Input, stats } from '../../index.js';
 import { inputFormats } from '../../input/index.js';
-import { failureLines } from '../../report/failures.js';
 import type { Output } from '../../report/output.js';
-import { progressLine } from '../../report/progress.js';
 import type { Reporter } from '../../report/reporter.js';
 import { statsTextReporter } from '../../report/text/stats.js';
 import { createTheme } from '../../report/text/theme.js';
 import type { StatsFact } from '../../stats/facts.js';
 import type { StatsCommandOptions } from '../stats.js';
-import { lateOptimisation } from '../support/compiler.js';
 import type { CommandContext } from '../support/context.js';
-import { ExitCode } from '../support/exit-codes.js';
 import { refuseStandardInputTwice, refuseUnknownFormat } from '../support/inputs.js';
-import { endingAt, interruptible } from '../support/interrupt.js';
-import { runReporters } from '../support/run-reporters.js';
-import { withoutVerdict } from './without-verdict.js';
+import { runWithoutVerdict } from './without-verdict.js';
 
 /** The schema library comes with the JSON report, so that is loaded only where it is asked for. */
 async function createReporter(
@@ -40,19 +34,6 @@ export async function runStats(
   const output = context.stdout();
   const { format, ...settings } = options;
   const reporter = await createReporter(format, output, context.version);
-  const code = await interruptible((signal) => {
-    return runReporters(withoutVerdict(stats(endingAt(signal, paths.map(fileInput)), settings)), {
-      reports: [{ reporter, output }],
-      companions: [
-        lateOptimisation(paths),
-        ...(context.interactive ? [progressLine(context.stderr())] : []),
-        ...(format === 'text' ? [] : [failureLines(context.stderr())]),
-      ],
-      inputs: paths.length,
-      failOn: 'error',
-      interrupted: signal,
-    });
-  });
-  // A reader of the output that goes away is no verdict here.
-  return code === ExitCode.unreadable || code === ExitCode.interrupted ? code : ExitCode.clean;
+  const facts = (inputs: Input[]) => stats(inputs, settings);
+  return runWithoutVerdict({ paths, facts, reporter, output, tellsFailures: format !== 'text' }, context);
 }
