@@ -1,7 +1,8 @@
 import type { TimerEvent } from '../../src/events/event.js';
 import { Kind, kindNames } from '../../src/events/kinds.js';
 import type { Call, Design, Operate } from '../../src/models/design.js';
-import { type Episode, episodesOf, hostsOf } from './driver.js';
+import { episodesOf, hostsOf } from './driver/index.js';
+import type { Episode } from './driver/stage.js';
 import { type Mutant, mutantsOf } from './mutants.js';
 import { judge, type Played, play } from './trial.js';
 

@@ -5,7 +5,7 @@ import type { Design } from '../../src/models/design.js';
 import { rules } from '../../src/rules/index.js';
 import type { EffectSink } from '../../src/simulate/simulation.js';
 import { KernelBug, type SimHost } from '../../src/simulate/state.js';
-import { type Episode, Stage } from './driver.js';
+import { type Episode, Stage } from './driver/stage.js';
 
 /** What a kernel of a design recorded in an episode. */
 export interface Played {

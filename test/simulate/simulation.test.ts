@@ -5,7 +5,8 @@ import { type Call, type Operate, operationMeanings, type Role } from '../../src
 import { designs } from '../../src/models/designs/index.js';
 import { type ModelId, modelIds } from '../../src/models/model.js';
 import { Simulation } from '../../src/simulate/simulation.js';
-import { episodes, hostsOf, Stage } from '../mutation/driver.js';
+import { episodes, hostsOf } from '../mutation/driver/index.js';
+import { Stage } from '../mutation/driver/stage.js';
 import { judge, play } from '../mutation/trial.js';
 
 /** What is wrong with a kernel as it was: the rules that say so of it. */
