@@ -541,7 +541,10 @@ export default defineRule({
         entry: when(emulation, (event) => {
           goesOn(event);
           reported(event);
-          if (event.vcpu >= 0) settleTrap(event.vcpu);
+          if (event.vcpu < 0) return;
+          settleTrap(event.vcpu);
+          // A hypervisor writes the timers of its guest in memory (FEAT_NV2), which leaves no record.
+          if (machine.vcpu(event.vcpu).directVtimer === Timer.hvtimer) changed(event.vcpu);
         }),
         save: when(emulation, goesOn),
         restore: when(emulation, goesOn),

@@ -15,6 +15,7 @@ import type { Simulation } from './simulation.js';
 import {
   type HardwareTimer,
   type Hrtimer,
+  hardTimer,
   KernelBug,
   type SimContext,
   type SimCpu,
@@ -65,7 +66,8 @@ export class Execution {
   call(role: Role, frame: Frame): void {
     const { simulation } = this;
     const called = simulation.functions.get(role);
-    if (called === undefined) return;
+    // Only the hypervisor's own exits need it.
+    if (called === undefined || (role === 'sync_nested' && frame.vcpu?.inHypervisor !== true)) return;
     if (++this.#depth > deepest) {
       this.#depth = 0;
       throw new KernelBug(`${called.kernel} calls itself`);
@@ -139,23 +141,28 @@ export class Execution {
   // --- names ------------------------------------------------------------------
 
   /** The timer that a name stands for; undefined when the map has none. */
-  #timer(name: ContextName | undefined, { timer }: Frame): SimTimer | undefined {
-    const vhe = this.simulation.host.host === 'vhe';
+  #timer(name: ContextName | undefined, { timer, vcpu }: Frame): SimTimer | undefined {
     switch (name) {
       case undefined:
       case 'x':
         return timer;
       case 'vtimer':
-      case 'direct_vtimer':
         return Timer.vtimer;
       case 'ptimer':
         return Timer.ptimer;
+      default:
+    }
+    if (vcpu === undefined) throw new KernelBug('NULL vcpu');
+    const map = this.simulation.mapOf(vcpu);
+    switch (name) {
+      case 'direct_vtimer':
+        return map.directVtimer;
       case 'direct_ptimer':
-        return vhe ? Timer.ptimer : undefined;
+        return map.directPtimer;
       case 'emul_ptimer':
-        return vhe ? undefined : Timer.ptimer;
+        return map.emulPtimer;
       case 'emul_vtimer':
-        return undefined;
+        return map.emulVtimer;
     }
   }
 
@@ -230,14 +237,17 @@ export class Execution {
       case 'running':
         return cpu.running !== undefined;
       case 'nested':
+        return host.nested === true;
       case 'gicv5':
+        return host.gicv5 === true;
       case 'cntpoff':
+        return host.cntpoff === true;
       case 'physical_offset':
-        return false;
+        return simulation.trapsPhysical;
       case 'virtual':
-        return timer === Timer.vtimer;
+        return hardTimer(timer) === Timer.vtimer;
       case 'direct':
-        return simulation.isDirect(timer);
+        return vcpu !== undefined && simulation.isDirect(vcpu, timer);
       case 'hw_firing':
         return this.#firing(cpu, timer);
       case 'writes_register':
@@ -307,6 +317,7 @@ export class Execution {
 
   /** An operand; booleans as 0 and 1. */
   #value(value: Value, frame: Frame): number | undefined {
+    const { simulation } = this;
     const { vcpu, timer } = frame;
     const flag = (yes: boolean) => (yes ? 1 : 0);
     switch (value) {
@@ -325,7 +336,7 @@ export class Execution {
       case 'vm_offset':
         return vcpu?.vm.offset ?? 0;
       case 'offset':
-        return timer === Timer.vtimer ? (vcpu?.vm.offset ?? 0) : 0;
+        return hardTimer(timer) === Timer.vtimer ? (vcpu?.vm.offset ?? 0) : simulation.physicalOffset;
       case 'line':
         return flag(this.#firing(frame.cpu, timer));
       case 'earliest':
@@ -390,7 +401,8 @@ export class Execution {
   #perform(name: OperationName, value: number | undefined, frame: Frame): void {
     const { simulation } = this;
     const { cpu, vcpu, timer } = frame;
-    const hardware: HardwareTimer = cpu.timers[timer];
+    const hard = hardTimer(timer);
+    const hardware: HardwareTimer = cpu.timers[hard];
     const on = value === 1;
     switch (name) {
       case 'stop':
@@ -404,6 +416,7 @@ export class Execution {
         simulation.emit('set_cntvoff', cpu, vcpu, { value: cpu.cntvoff });
         return;
       case 'cntpoff':
+        simulation.emit('set_cntpoff', cpu, vcpu, { value: value ?? 0 });
         return;
       case 'traps':
         cpu.traps = on ? 'guest' : 'host';
@@ -412,16 +425,16 @@ export class Execution {
         });
         return;
       case 'dist_active':
-        cpu.active[timer] = on;
+        cpu.active[hard] = on;
         simulation.emit('set_active', cpu, vcpu, { timer, level: on });
         return;
       case 'mask':
       case 'unmask':
-        cpu.masked[timer] = name === 'mask';
+        cpu.masked[hard] = name === 'mask';
         simulation.emit('mask_irq', cpu, vcpu, { timer, level: name === 'mask' });
         return;
       case 'affinity':
-        simulation.forwarded[timer] = on;
+        simulation.forwarded[hard] = on;
         simulation.emit('set_affinity', cpu, vcpu, { timer, level: on });
         return;
       case 'irqs_off':
@@ -447,10 +460,10 @@ export class Execution {
         context.ctl = simulation.readCtl(cpu, timer);
         return;
       case 'rd_cval':
-        context.cval = hardware.cval;
+        context.cval = hardware.cval - simulation.cvalOffset(timer);
         return;
       case 'wr_cval':
-        hardware.cval = context.cval;
+        hardware.cval = context.cval + simulation.cvalOffset(timer);
         return;
       case 'wr_ctl':
         hardware.ctl = context.ctl & (Ctl.enable | Ctl.imask);

@@ -2,7 +2,20 @@ import { Context, Ctl, defaultPpi, Register, Timer, TimerEvent } from '../events
 import { Kind, type KindName } from '../events/kinds.js';
 import type { Call, Design, KernelFunction, Operate, Role } from '../models/design.js';
 import { Execution } from './execution.js';
-import { type SimContext, SimCpu, type SimHost, type SimTimer, SimVcpu, type SimVm, simTimers, tick } from './state.js';
+import {
+  type HardTimer,
+  hardTimer,
+  hardTimers,
+  type SimContext,
+  SimCpu,
+  type SimHost,
+  type SimMap,
+  type SimTimer,
+  SimVcpu,
+  type SimVm,
+  simTimers,
+  tick,
+} from './state.js';
 
 /** Takes the events of a simulation; the event is reused. */
 export type Recorder = (event: TimerEvent) => void;
@@ -46,7 +59,7 @@ export class Simulation {
   readonly cpus: SimCpu[];
   readonly vcpus: SimVcpu[] = [];
   /** The forwarded flag of each timer's interrupt, shared by all CPUs. */
-  readonly forwarded: Record<SimTimer, boolean>;
+  readonly forwarded: Record<HardTimer, boolean>;
   readonly functions: ReadonlyMap<Role, KernelFunction>;
   readonly #event = new TimerEvent();
   readonly #execution: Execution;
@@ -70,8 +83,8 @@ export class Simulation {
     this.cpus = Array.from({ length: host.cpus }, (_, index) => new SimCpu(index));
     this.functions = new Map(design.functions.map((each) => [each.role, each]));
     this.#execution = new Execution(this);
-    // kvm_timer_hyp_init does it once; the RFC at every load.
-    const once = !JSON.stringify(design.functions).includes('"do":"affinity"');
+    // kvm_timer_hyp_init does it once, where there is an active state; the RFC at every load.
+    const once = host.activeState && !JSON.stringify(design.functions).includes('"do":"affinity"');
     this.forwarded = { [Timer.ptimer]: once, [Timer.vtimer]: once };
   }
 
@@ -86,7 +99,7 @@ export class Simulation {
   }
 
   vcpu(vm: SimVm, id: number): SimVcpu {
-    const vcpu = new SimVcpu(this.vcpus.length, vm, id);
+    const vcpu = new SimVcpu(this.vcpus.length, vm, id, this.host.nested);
     this.vcpus.push(vcpu);
     return vcpu;
   }
@@ -98,14 +111,14 @@ export class Simulation {
     return Math.floor(this.now / tick);
   }
 
-  /** The counter that a timer of a CPU compares with. */
+  /** The counter that a timer of a CPU compares with: at EL2 the physical one has no offset. */
   count(cpu: SimCpu, timer: SimTimer): number {
-    return timer === Timer.vtimer ? this.counter - cpu.cntvoff : this.counter;
+    return hardTimer(timer) === Timer.vtimer ? this.counter - cpu.cntvoff : this.counter;
   }
 
   /** CTL as it is read: with ISTATUS. */
   readCtl(cpu: SimCpu, timer: SimTimer): number {
-    const { ctl, cval } = cpu.timers[timer];
+    const { ctl, cval } = cpu.timers[hardTimer(timer)];
     const met = (ctl & Ctl.enable) !== 0 && this.count(cpu, timer) >= cval;
     return (ctl & (Ctl.enable | Ctl.imask)) | (met ? Ctl.istatus : 0);
   }
@@ -117,7 +130,21 @@ export class Simulation {
 
   /** The counter of a vcpu's timer context. */
   contextCount(vcpu: SimVcpu, timer: SimTimer): number {
-    return timer === Timer.vtimer ? this.counter - vcpu.vm.offset : this.counter;
+    return this.counter - (hardTimer(timer) === Timer.vtimer ? vcpu.vm.offset : this.physicalOffset);
+  }
+
+  /** Ticks that CVAL of a context in memory, as its guest sees it, is behind that of the hardware. */
+  cvalOffset(timer: SimTimer): number {
+    return hardTimer(timer) === Timer.ptimer ? this.physicalOffset : 0;
+  }
+
+  get physicalOffset(): number {
+    return this.host.physicalOffset ?? 0;
+  }
+
+  /** The physical counter has an offset that the hardware cannot apply: its timer traps. */
+  get trapsPhysical(): boolean {
+    return this.physicalOffset !== 0 && this.host.cntpoff !== true;
   }
 
   /** Time passes on all CPUs, stopping at whatever becomes due; nanoseconds. */
@@ -145,7 +172,7 @@ export class Simulation {
       }
     }
     for (const cpu of this.cpus)
-      for (const timer of simTimers) {
+      for (const timer of hardTimers) {
         const { ctl, cval } = cpu.timers[timer];
         if ((ctl & (Ctl.enable | Ctl.imask)) !== Ctl.enable) continue;
         consider((cval + (timer === Timer.vtimer ? cpu.cntvoff : 0)) * tick);
@@ -163,26 +190,27 @@ export class Simulation {
     if (this.#deferWork && !this.#execution.busy) for (const vcpu of this.vcpus) this.#work(cpu, vcpu);
     this.#serviceHrtimers(cpu);
     for (let storm = this.#cutStorms ? cpu.storm : 0; storm < longestStorm; storm++) {
-      const timer = simTimers.find((each) => this.signalled(cpu, each));
+      const timer = hardTimers.find((each) => this.signalled(cpu, each));
       if (timer === undefined) break;
       this.#interrupt(cpu, timer);
       cpu.storm = storm + 1;
       if (this.#cutStorms && cpu.storm === longestStorm) this.stormsCut++;
     }
-    if (!simTimers.some((each) => this.signalled(cpu, each))) cpu.storm = 0;
+    if (!hardTimers.some((each) => this.signalled(cpu, each))) cpu.storm = 0;
   }
 
   /** Whether the interrupt controller signals a timer's interrupt to its CPU. */
-  signalled(cpu: SimCpu, timer: SimTimer): boolean {
+  signalled(cpu: SimCpu, timer: HardTimer): boolean {
     return this.line(cpu, timer) && !cpu.active[timer] && !cpu.masked[timer];
   }
 
-  #interrupt(cpu: SimCpu, timer: SimTimer): void {
+  #interrupt(cpu: SimCpu, timer: HardTimer): void {
     cpu.active[timer] = true;
     cpu.inInterrupt = true;
-    this.emit('vtimer_irq', cpu, cpu.running, { timer });
-    this.#execution.call('irq', { cpu, vcpu: cpu.running, timer });
-    this.emit('vtimer_irq_end', cpu, cpu.running, { timer });
+    const own = (cpu.running && this.directOf(cpu.running, timer)) ?? timer;
+    this.emit('vtimer_irq', cpu, cpu.running, { timer: own });
+    this.#execution.call('irq', { cpu, vcpu: cpu.running, timer: own });
+    this.emit('vtimer_irq_end', cpu, cpu.running, { timer: own });
     cpu.inInterrupt = false;
     // The end of interrupt deactivates, unless that is left to the guest.
     if (!this.forwarded[timer]) cpu.active[timer] = false;
@@ -261,8 +289,11 @@ export class Simulation {
       event.vcpuId = vcpu.id;
     }
     if (fields.timer !== undefined) event.timer = fields.timer;
-    if (fields.timer === Timer.vtimer || fields.timer === Timer.ptimer)
-      event.irq = fields.timer === Timer.vtimer ? defaultPpi.vtimer : defaultPpi.ptimer;
+    if (fields.timer !== undefined && fields.timer >= 0) {
+      const timer = fields.timer as SimTimer;
+      event.irq = ppis[hostLines.has(kind) ? hardTimer(timer) : timer];
+      if (kind === 'update_irq' && this.host.gicv5 === true) event.irq |= gicv5Ppi;
+    }
     if (fields.level !== undefined) event.level = fields.level ? 1 : 0;
     if (fields.ctl !== undefined) event.ctl = fields.ctl;
     if (fields.loaded !== undefined) event.loaded = fields.loaded ? 1 : 0;
@@ -287,15 +318,19 @@ export class Simulation {
     if (fields.sleeping !== undefined) event.sleeping = fields.sleeping ? 1 : 0;
     if (fields.exitCode !== undefined) event.exitCode = fields.exitCode;
     if (fields.exceptionClass !== undefined) event.exceptionClass = fields.exceptionClass;
-    if (kind === 'timer_map') {
-      const vhe = this.host.host === 'vhe';
-      event.directVtimer = Timer.vtimer;
-      event.directPtimer = vhe ? Timer.ptimer : Timer.none;
-      event.emulPtimer = vhe ? Timer.none : Timer.ptimer;
-      if (this.design.id === 'offset' || this.design.id === 'stateless-level') event.emulVtimer = Timer.none;
+    if (kind === 'timer_map' && vcpu !== undefined) {
+      const map = this.mapOf(vcpu);
+      event.directVtimer = map.directVtimer;
+      event.directPtimer = map.directPtimer ?? Timer.none;
+      event.emulPtimer = map.emulPtimer ?? Timer.none;
+      if (this.#showsEmulVtimer) event.emulVtimer = map.emulVtimer ?? Timer.none;
     }
     this.record(event);
     this.service(cpu);
+  }
+
+  get #showsEmulVtimer(): boolean {
+    return this.design.id === 'offset' || this.design.id === 'stateless-level';
   }
 
   /** An operation has been done: interrupts may come right after it. */
@@ -394,20 +429,31 @@ export class Simulation {
       if (!context.line || context.listRegister !== 'none') continue;
       context.listRegister = 'pending';
       // A mapped level-sensitive interrupt is sampled again when it is taken back.
-      if (this.design.vgicSamplesLine && this.isMapped(timer)) context.line = false;
+      if (this.design.vgicSamplesLine && this.isMapped(vcpu, timer)) context.line = false;
     }
     vcpu.inGuest = true;
   }
 
   /** Whether a timer's virtual interrupt is tied to the physical one. */
-  isMapped(timer: SimTimer): boolean {
-    return this.host.inKernelIrqchip && this.isDirect(timer);
+  isMapped(vcpu: SimVcpu, timer: SimTimer): boolean {
+    return this.host.inKernelIrqchip && this.isDirect(vcpu, timer);
   }
 
-  /** Whether the guest has a timer's registers. */
-  isDirect(timer: SimTimer): boolean {
-    if (timer === Timer.vtimer) return true;
-    return this.host.host === 'vhe' && this.functions.has('load_irq');
+  /** Whether the hardware holds a timer while its vcpu is loaded. */
+  isDirect(vcpu: SimVcpu, timer: SimTimer): boolean {
+    return this.directOf(vcpu, hardTimer(timer)) === timer;
+  }
+
+  /** The context that a vcpu has in a hardware timer. */
+  directOf(vcpu: SimVcpu, timer: HardTimer): SimTimer | undefined {
+    const { directVtimer, directPtimer } = this.mapOf(vcpu);
+    return timer === Timer.vtimer ? directVtimer : directPtimer;
+  }
+
+  /** kvm_get_timer_map; before it, only the virtual timer is direct. */
+  mapOf({ inHypervisor }: SimVcpu): SimMap {
+    if (this.host.nested === true) return inHypervisor ? maps.hypervisor : maps.nestedGuest;
+    return this.host.host === 'vhe' && this.functions.has('load_irq') ? maps.vhe : maps.nvhe;
   }
 
   /** Wakes a vcpu's thread, if it sleeps. */
@@ -437,11 +483,39 @@ export class Simulation {
   }
 
   /** A trapped access to a timer register, between exit and the next entry. */
-  trappedAccess(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number): void {
-    this.#execution.written = { register, value, write: true };
+  trappedAccess(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number, write = true): void {
+    this.#execution.written = { register, value, write };
     this.call('trapped_access', cpu, vcpu, timer);
   }
 }
+
+const ppis: Readonly<Record<SimTimer, number>> = {
+  [Timer.vtimer]: defaultPpi.vtimer,
+  [Timer.ptimer]: defaultPpi.ptimer,
+  [Timer.hvtimer]: defaultPpi.hvtimer,
+  [Timer.hptimer]: defaultPpi.hptimer,
+};
+
+/** Records that show the host's interrupt; others show the guest's. */
+const hostLines: ReadonlySet<KindName> = new Set([
+  'vtimer_irq',
+  'vtimer_irq_end',
+  'set_active',
+  'mask_irq',
+  'set_affinity',
+]);
+
+/** The type bits of a GICv5 guest's interrupt numbers, see `isGicv5Ppi`. */
+const gicv5Ppi = 1 << 29;
+
+const { vtimer, ptimer, hvtimer, hptimer } = Timer;
+
+const maps: Readonly<Record<'nvhe' | 'vhe' | 'hypervisor' | 'nestedGuest', SimMap>> = {
+  nvhe: { directVtimer: vtimer, emulPtimer: ptimer },
+  vhe: { directVtimer: vtimer, directPtimer: ptimer },
+  hypervisor: { directVtimer: hvtimer, directPtimer: hptimer, emulVtimer: vtimer, emulPtimer: ptimer },
+  nestedGuest: { directVtimer: vtimer, directPtimer: ptimer, emulVtimer: hvtimer, emulPtimer: hptimer },
+};
 
 interface Fields {
   readonly timer?: Timer;
@@ -492,13 +566,13 @@ export class GuestView {
   /** Whether a physical interrupt ends the stay. */
   get interrupted(): boolean {
     const { simulation, cpu } = this;
-    return simTimers.some((timer) => simulation.signalled(cpu, timer)) || simulation.hrtimerDue(cpu);
+    return hardTimers.some((timer) => simulation.signalled(cpu, timer)) || simulation.hrtimerDue(cpu);
   }
 
   /** Writes CVAL and CTL of a timer that it has directly. */
   program(timer: SimTimer, ctl: number, cval: number): void {
-    const hardware = this.cpu.timers[timer];
-    hardware.cval = cval;
+    const hardware = this.cpu.timers[hardTimer(timer)];
+    hardware.cval = cval + this.simulation.cvalOffset(timer);
     hardware.ctl = ctl;
   }
 
@@ -506,18 +580,26 @@ export class GuestView {
   acknowledge(): SimTimer[] {
     return simTimers.filter((timer) => {
       const context = this.vcpu.contexts[timer];
-      if (context.listRegister !== 'pending') return false;
+      if (context.listRegister !== 'pending' && !this.#isOwn(timer, context)) return false;
       context.listRegister = 'active';
       return true;
     });
   }
 
+  /** A GICv5 guest takes the interrupt of a direct timer from the hardware, and ends it without the host. */
+  #isOwn(timer: SimTimer, { listRegister }: SimContext): boolean {
+    const { simulation, vcpu, cpu } = this;
+    if (simulation.host.gicv5 !== true || !simulation.isDirect(vcpu, timer)) return false;
+    return listRegister === 'none' && cpu.active[hardTimer(timer)] && simulation.line(cpu, timer);
+  }
+
   /** Ends an interrupt; that of a direct timer is deactivated in hardware with it. */
   deactivate(timer: SimTimer): void {
-    const context: SimContext = this.vcpu.contexts[timer];
+    const { simulation, vcpu, cpu } = this;
+    const context: SimContext = vcpu.contexts[timer];
     if (context.listRegister !== 'active') return;
     context.listRegister = 'none';
-    if (this.simulation.isMapped(timer)) this.cpu.active[timer] = false;
+    if (simulation.host.gicv5 !== true && simulation.isMapped(vcpu, timer)) cpu.active[hardTimer(timer)] = false;
   }
 
   /** Lets time pass until a physical interrupt comes, nanoseconds at most. */

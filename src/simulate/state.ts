@@ -4,9 +4,26 @@ import type { Host } from '../machine/machine.js';
 /** The counter's frequency: 62.5 MHz, nanoseconds a tick. */
 export const tick = 16;
 
-/** The timers that the simulator has, both of a vcpu and of a CPU. */
-export type SimTimer = Timer.ptimer | Timer.vtimer;
-export const simTimers: readonly SimTimer[] = [Timer.vtimer, Timer.ptimer];
+/** The timers of a CPU, CNTV and CNTP; those of a vcpu that runs no hypervisor of its own. */
+export type HardTimer = Timer.ptimer | Timer.vtimer;
+export const hardTimers: readonly HardTimer[] = [Timer.vtimer, Timer.ptimer];
+
+/** The timer contexts of a vcpu; those of a hypervisor inside it share the hardware with the plain ones. */
+export type SimTimer = HardTimer | Timer.hvtimer | Timer.hptimer;
+export const simTimers: readonly SimTimer[] = [Timer.vtimer, Timer.ptimer, Timer.hvtimer, Timer.hptimer];
+
+/** CNTV or CNTP, whichever a context is loaded into. */
+export function hardTimer(timer: SimTimer): HardTimer {
+  return timer === Timer.vtimer || timer === Timer.hvtimer ? Timer.vtimer : Timer.ptimer;
+}
+
+/** kvm_get_timer_map: which contexts the hardware holds, and which are emulated. */
+export interface SimMap {
+  readonly directVtimer: SimTimer;
+  readonly directPtimer?: SimTimer;
+  readonly emulVtimer?: SimTimer;
+  readonly emulPtimer?: SimTimer;
+}
 
 /** What kind of host is simulated. */
 export interface SimHost {
@@ -18,6 +35,14 @@ export interface SimHost {
   readonly activeState: boolean;
   /** False where userspace has the interrupt controller. */
   readonly inKernelIrqchip: boolean;
+  /** Guests are hypervisors themselves (FEAT_NV2); VHE only, 6.4 and later. */
+  readonly nested?: boolean;
+  /** Guests have a GICv5, which takes the interrupts of direct timers itself; 7.x. */
+  readonly gicv5?: boolean;
+  /** Ticks by which guests see the physical counter late, 0 by default; 6.4 and later. */
+  readonly physicalOffset?: number;
+  /** CNTPOFF_EL2 applies it (FEAT_ECV); otherwise accesses to the physical timer trap. VHE only. */
+  readonly cntpoff?: boolean;
 }
 
 /** Registers of one timer of a CPU; CVAL in ticks. */
@@ -70,6 +95,8 @@ export class SimVcpu {
   inGuest = false;
   activeClearedLast = false;
   workQueued = false;
+  /** In vEL2: its hypervisor runs, and no guest of that. */
+  inHypervisor: boolean;
   readonly bg: Hrtimer;
   readonly contexts: Readonly<Record<SimTimer, SimContext>>;
   readonly pid: number;
@@ -78,11 +105,18 @@ export class SimVcpu {
     readonly index: number,
     readonly vm: SimVm,
     readonly id: number,
+    nested = false,
   ) {
+    this.inHypervisor = nested;
     this.pid = 1000 + 100 * vm.index + id;
     const base = 0x1000 * (index + 1);
     this.bg = new Hrtimer(base);
-    this.contexts = { [Timer.ptimer]: new SimContext(base + 1), [Timer.vtimer]: new SimContext(base + 2) };
+    this.contexts = {
+      [Timer.ptimer]: new SimContext(base + 1),
+      [Timer.vtimer]: new SimContext(base + 2),
+      [Timer.hvtimer]: new SimContext(base + 3),
+      [Timer.hptimer]: new SimContext(base + 4),
+    };
   }
 }
 
@@ -94,14 +128,14 @@ export interface SimVm {
 
 /** One physical CPU. */
 export class SimCpu {
-  readonly timers: Readonly<Record<SimTimer, HardwareTimer>> = {
+  readonly timers: Readonly<Record<HardTimer, HardwareTimer>> = {
     [Timer.ptimer]: { ctl: 0, cval: 0 },
     [Timer.vtimer]: { ctl: 0, cval: 0 },
   };
   cntvoff = 0;
   traps: 'guest' | 'host' = 'host';
-  readonly active: Record<SimTimer, boolean> = { [Timer.ptimer]: false, [Timer.vtimer]: false };
-  readonly masked: Record<SimTimer, boolean> = { [Timer.ptimer]: false, [Timer.vtimer]: false };
+  readonly active: Record<HardTimer, boolean> = { [Timer.ptimer]: false, [Timer.vtimer]: false };
+  readonly masked: Record<HardTimer, boolean> = { [Timer.ptimer]: false, [Timer.vtimer]: false };
   /** kvm_get_running_vcpu. */
   running: SimVcpu | undefined;
   /** Thread that is current, 0 when idle. */

@@ -32,23 +32,6 @@ export const explanations: readonly Explanation[] = [
     fits: all(fate('same'), any(effect(/CNTHCTL|_traps\(/), role('set_traps'))),
   },
   {
-    reason: 'a nested hypervisor, which the driver has not',
-    fits: all(fate('not executed'), any(effect(/emul_vtimer/), role('sync_nested'), effect(/sync_nested/))),
-  },
-  {
-    reason: 'a GICv5 guest, CNTPOFF_EL2 or a physical offset, which the driver has not',
-    fits: all(
-      fate('not executed'),
-      any(
-        effect(/CNTPOFF/),
-        role('set_traps'),
-        effect(/active\(x\) := true/),
-        effect(/active\(direct_/),
-        all(role('trapped_access'), effect(/^timer_(save|restore)_state/)),
-      ),
-    ),
-  },
-  {
     reason: 'W4: the registers are read over what userspace wrote, so that output and level do not differ there',
     fits: all(fate('not executed'), role('update_state')),
   },
@@ -137,10 +120,6 @@ export const explanations: readonly Explanation[] = [
         (score) => score.mutant.next !== 'restore' && /^wr CNTVOFF/.test(score.mutant.effect),
       ),
     ),
-  },
-  {
-    reason: 'a vcpu without any injection is taken for one whose interrupt controller is in userspace',
-    fits: all(mutation('left out'), role('update_irq'), effect(/^vgic inject/)),
   },
   {
     reason: 'a trace without any write of the register looks like one without a probe on it',

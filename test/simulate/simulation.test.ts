@@ -5,7 +5,7 @@ import { type Call, type Operate, operationMeanings, type Role } from '../../src
 import { designs } from '../../src/models/designs/index.js';
 import { type ModelId, modelIds } from '../../src/models/model.js';
 import { Simulation } from '../../src/simulate/simulation.js';
-import { episodes, hostsOf } from '../mutation/driver/index.js';
+import { episodes, episodesOf, hostsOf } from '../mutation/driver/index.js';
 import { Stage } from '../mutation/driver/stage.js';
 import { judge, play } from '../mutation/trial.js';
 
@@ -31,7 +31,9 @@ const weakPoints: Readonly<Partial<Record<ModelId, Readonly<Record<string, strin
 describe.each(modelIds)('a kernel of %s', (id) => {
   const design = designs[id];
   const played = hostsOf(design).flatMap((host) =>
-    Object.values(episodes).map((episode) => ({ host, ...play(design, host, episode) })),
+    episodesOf(host)
+      .filter(([name]) => name in episodes)
+      .map(([, episode]) => ({ host, ...play(design, host, episode) })),
   );
   const summaries = played.map(({ events, host }) => judge(events, id, host));
 

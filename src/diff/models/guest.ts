@@ -226,7 +226,7 @@ export class GuestOnDesign {
       this.assumptions.add(writes ? 'interrupt-taken' : 'spurious-taken');
       this.counter.taken(vcpu.id);
       context.listRegister = 'none';
-      if (simulation.isMapped(Timer.vtimer)) cpu.active[Timer.vtimer] = false;
+      if (simulation.isMapped(vcpu, Timer.vtimer)) cpu.active[Timer.vtimer] = false;
     }
     if (!writes) return;
     const hardware = cpu.timers[Timer.vtimer];

@@ -3,11 +3,18 @@ import type { SimHost } from '../../../src/simulate/state.js';
 import { physicalTimer } from './physical.js';
 import type { Episode } from './stage.js';
 import { userspace } from './userspace.js';
+import { bothTimers, episodesOfVariant, hypervisors, variantsOf } from './variants.js';
 import { virtualTimer } from './virtual.js';
 
 // What guests, scheduler and userspace do to a host, so that every function of a design is called on each of its ways.
 
-export const episodes: Readonly<Record<string, Episode>> = { ...virtualTimer, ...userspace, ...physicalTimer };
+export const episodes: Readonly<Record<string, Episode>> = {
+  ...virtualTimer,
+  ...userspace,
+  ...physicalTimer,
+  ...bothTimers,
+  ...hypervisors,
+};
 
 /** One after the other: what one shows of offsets, and of what is recorded at all, decides in the next. */
 const history: Episode = (stage) => {
@@ -18,12 +25,13 @@ const history: Episode = (stage) => {
   for (const episode of told) episode?.(stage);
 };
 
-/** The episodes that a host is tried with: without a vgic only what differs there. */
-export function episodesOf({ inKernelIrqchip }: SimHost): [name: string, episode: Episode][] {
-  const differing = ['tick', 'preempt', 'block', 'mask'];
+/** The episodes that a host is tried with: on others than the plain ones only what differs there. */
+export function episodesOf(host: SimHost): [name: string, episode: Episode][] {
+  const differing = episodesOfVariant(host);
+  const own = host.inKernelIrqchip ? differing : ['tick', 'preempt', 'block', 'mask'];
   return [
-    ...Object.entries(episodes).filter(([name]) => inKernelIrqchip || differing.includes(name)),
-    ['history', history],
+    ...Object.entries(episodes).filter(([name]) => own === undefined || own.includes(name)),
+    ...(differing === undefined ? [['history', history] as [string, Episode]] : []),
   ];
 }
 
@@ -34,6 +42,7 @@ export function hostsOf(design: Design): SimHost[] {
   return [
     { ...base, host: 'nvhe' },
     { ...base, host: 'vhe' },
+    ...variantsOf(design, { ...base, host: 'vhe' }),
     ...(design.id === 'world-switch' ? [{ ...base, host: 'nvhe' as const, hasPtimer: false }] : []),
     ...(design.id === 'rfc-load-put' ? [] : [user]),
     ...(design.vgicSamplesLine ? [{ ...user, activeState: false }] : []),

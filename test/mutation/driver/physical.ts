@@ -4,10 +4,10 @@ import type { SimCpu, SimVcpu } from '../../../src/simulate/state.js';
 import { type Episode, never, ptimer, type Stage, ticks, us } from './stage.js';
 
 /** A trapped write of the emulated physical timer, or a direct one. */
-function physical(stage: Stage, vcpu: SimVcpu, cpu: SimCpu, ctl: number, delay: number): void {
+export function physical(stage: Stage, vcpu: SimVcpu, cpu: SimCpu, ctl: number, delay: number): void {
   const { simulation } = stage;
-  const cval = simulation.counter + Math.round(delay * ticks);
-  if (simulation.isDirect(ptimer)) {
+  const cval = simulation.contextCount(vcpu, ptimer) + Math.round(delay * ticks);
+  if (simulation.isDirect(vcpu, ptimer) && !simulation.trapsPhysical) {
     stage.run(vcpu, cpu, (guest) => {
       guest.program(ptimer, ctl, cval);
       guest.spend(2 * us);
@@ -24,9 +24,10 @@ function physical(stage: Stage, vcpu: SimVcpu, cpu: SimCpu, ctl: number, delay: 
   }
 }
 
-/** The guest takes an interrupt of the emulated physical timer, and then turns the timer off. */
-function takePhysical(stage: Stage, vcpu: SimVcpu, cpu: SimCpu): void {
-  if (stage.simulation.isDirect(ptimer)) return stage.untilInterrupt(vcpu, cpu);
+/** The guest takes an interrupt of the trapped physical timer, and then turns the timer off. */
+export function takePhysical(stage: Stage, vcpu: SimVcpu, cpu: SimCpu): void {
+  const isDirect = stage.simulation.isDirect(vcpu, ptimer);
+  if (isDirect && !stage.simulation.trapsPhysical) return stage.untilInterrupt(vcpu, cpu);
   for (let trip = 0; trip < 6; trip++) {
     let taken = false;
     stage.run(vcpu, cpu, (guest) => {

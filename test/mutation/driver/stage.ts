@@ -18,7 +18,7 @@ export const never = 300_000 * us;
 const daemon = 50;
 /** Ticks a microsecond. */
 export const ticks = 62.5;
-export const { ptimer, vtimer } = Timer;
+export const { ptimer, vtimer, hvtimer, hptimer } = Timer;
 
 /** A host with two CPUs, a VM with two vcpus and a VM with one. */
 export class Stage {
