@@ -1,10 +1,19 @@
 import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import type { VcpuState } from '../machine/state.js';
+import { type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { everyModel, isSameValue, isZeroValue, Slots, valueText, vcpuName } from './support.js';
+import {
+  everyModel,
+  isSameValue,
+  isZeroValue,
+  Slots,
+  timerText,
+  tracedModels,
+  valueText,
+  vcpuName,
+} from './support.js';
 
 const nested = 'the offset of a hypervisor inside the guest is in no record';
 const unshown = 'no probed function has shown the offset of the VM';
@@ -14,7 +23,8 @@ const workaround =
 
 export default defineRule({
   id: 'cntvoff-correct-in-guest',
-  statement: 'A vcpu enters the guest with the virtual counter offset of its VM in CNTVOFF_EL2 of that CPU.',
+  statement:
+    'A vcpu enters the guest with the virtual counter offset of its VM in CNTVOFF_EL2 of that CPU, written there before its timer is restored.',
   why: 'With another offset the virtual counter of the guest jumps, and every deadline that it has set is wrong.',
   models: everyModel('error'),
   needs: ['entry', 'set_cntvoff'],
@@ -33,6 +43,14 @@ export default defineRule({
       must: 'CNTVOFF_EL2 of that CPU holds {expected}',
       but: '{found} was written to it last',
       therefore: 'the virtual counter of the guest is off by the difference',
+    },
+    'after-restore': {
+      headline: '{register} of CPU {cpu} is written after the {timer} of {vcpu} was restored there',
+      given: 'the {timer} of {vcpu} was restored on CPU {cpu}',
+      must: 'the offset of its counter is written before CVAL and CTL',
+      but: '{register} was written while the timer was running already',
+      therefore:
+        'the hardware has compared the deadline with another counter: the interrupt may come too early or late',
     },
     'hypervisor-adjusted': {
       headline:
@@ -78,6 +96,15 @@ export default defineRule({
         trace: 'event,vcpu,cpu,value\nload,0,0\ntimer_load,0,0,0x1000\nset_cntvoff,0,0,0\nrestore,0,0\nentry,0,0\n',
         message: 'wrong',
         line: 6,
+      },
+      {
+        title: 'the load restores the timer first',
+        model: 'timer-map',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,value\nload,0,0,,,,0x1000\nrestore,0,0,vtimer,1,0x1000\nset_cntvoff,0,0,,,,0x1000\nentry,0,0\n',
+        message: 'after-restore',
+        line: 4,
       },
       {
         title: 'the second load writes no offset',
@@ -154,10 +181,33 @@ export default defineRule({
       });
     }
 
+    const isTraced = tracedModels.some((id) => id === context.model.id);
+
+    /** From 5.1 on every restore is recorded, and no offset is written between it and the save. */
+    function ordered(event: TimerEvent, isVirtual: boolean): void {
+      if (!isTraced || event.vcpu < 0) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      const timer = isVirtual ? (vcpu.directVtimer >= 0 ? vcpu.directVtimer : Timer.vtimer) : vcpu.directPtimer;
+      const state = vcpu.contexts[timer];
+      if (state === undefined || vcpu.putting || state.loaded !== yes || state.restore.cpu !== event.cpu) return;
+      if (state.restore.serial < Math.max(vcpu.last[Kind.load].serial, vcpu.last[Kind.entry].serial)) return;
+      context.violate(event, {
+        message: 'after-restore',
+        data: {
+          register: isVirtual ? 'CNTVOFF_EL2' : 'CNTPOFF_EL2',
+          timer: timerText(timer),
+          vcpu: vcpuName(machine, event.vcpu),
+          cpu: event.cpu,
+        },
+        witness: [state.restore],
+      });
+    }
+
     return {
       before: {
         load: show,
         timer_load: show,
+        set_cntpoff: (event) => ordered(event, false),
         // Only a load shows what is to be written.
         timer_put: when(doubtful.occasion, show),
         put: when(doubtful.occasion, show),
@@ -173,6 +223,7 @@ export default defineRule({
           if (event.register === Register.cnt) counterSet = event.serial;
         },
         set_cntvoff(event) {
+          ordered(event, true);
           if (event.vcpu < 0 || !event.hasValue || machine.vcpu(event.vcpu).putting) return;
           written[event.vcpu] = event.serial;
           if (!isZeroValue(event)) shifted[event.vcpu] = true;

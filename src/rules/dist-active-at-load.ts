@@ -1,12 +1,12 @@
-import { Certainty, Context, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, isGicv5Ppi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, noEvent, replaceEvent, type TimerContext, yes } from '../machine/state.js';
+import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
 import { activeStateAtFlush } from './active-state-at-flush.js';
 import { activeStateIgnoringLevel, ignoringLevel } from './active-state-ignoring-level.js';
 import { because } from './context.js';
 import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { cachesLine, everyModel, timerText, vcpuName } from './support.js';
+import { cachesLine, everyModel, timerText, tracedModels, vcpuName } from './support.js';
 
 /** What one vcpu's load has said of one timer. */
 class LoadedTimer {
@@ -14,6 +14,8 @@ class LoadedTimer {
   level = -1;
   /** Whether the active state was written after it. */
   written = false;
+  /** Whether the interrupt was masked after it, -1 where no record says so. */
+  masked = -1;
   restored = false;
   report = noEvent;
 }
@@ -21,7 +23,7 @@ class LoadedTimer {
 export default defineRule({
   id: 'dist-active-at-load',
   statement:
-    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor before the timer is restored; a flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
+    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor, or masks it where there is no such state, before the timer is restored; from 5.2 on it has reported the level by then. A flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
   why: 'Otherwise the restored timer interrupts the host at once, for an expiry that the guest already knows.',
   models: everyModel('error'),
   needs: [['update_irq', 'set_active', 'flush'], ['restore', 'load', 'flush'], 'entry'],
@@ -74,6 +76,35 @@ export default defineRule({
       but: '{vcpu} was entered without such a write',
       therefore: 'the state that another vcpu has left decides whether the interrupt comes',
     },
+    unreported: {
+      headline: 'the load of {vcpu} on CPU {cpu} restores its {timer} without having reported its level',
+      given: 'this kernel reports the level of every direct timer in a load (bae561c0cff7)',
+      must: 'the level is reported, and the active state set by it, before the timer is restored',
+      but: 'the timer was restored, and its level has not been reported since the load began',
+      therefore: 'a timer that has expired meanwhile interrupts the host at once, and the guest learns it later',
+    },
+    unmasked: {
+      headline:
+        'the load of {vcpu} restores its {timer} on CPU {cpu} with the interrupt unmasked although the level is high',
+      given: 'the host has no active state to write, and the load found the {timer} of {vcpu} pending',
+      must: 'the load masks the interrupt before it restores the timer',
+      but: 'it did not, or unmasked it',
+      therefore: 'the interrupt fires again and again, and the guest never runs',
+    },
+    'left-masked': {
+      headline: 'the load of {vcpu} restores its {timer} on CPU {cpu} without unmasking the interrupt',
+      given: 'the host has no active state to write, and the load found the level of the {timer} of {vcpu} low',
+      must: 'the load unmasks the interrupt before it restores the timer',
+      but: 'it did not, or masked it',
+      therefore: 'an interrupt that somebody else has masked on this CPU does not come when the timer expires',
+    },
+    'left-active': {
+      headline: 'the put of {vcpu} leaves its {timer} interrupt active on CPU {cpu}, and its guest has a GICv5',
+      given: 'the guest of {vcpu} takes the {timer} interrupt directly, so that its load has set it active',
+      must: 'the put clears the active state',
+      but: 'it ended without that',
+      therefore: 'nobody else on this CPU gets the interrupt of the timer until somebody clears it',
+    },
     'flushed-inactive': {
       headline: 'the flush of {vcpu} leaves its {timer} interrupt inactive on CPU {cpu} although the level is high',
       given: 'the {timer} of {vcpu} was pending when its flush ran',
@@ -109,6 +140,18 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,27,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\n',
+      },
+      {
+        title: 'no active state: masked in the handler and in the load that finds the level high, unmasked otherwise',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,irq,level\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nrestore,0,0,vtimer\nentry,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\n',
+      },
+      {
+        title: 'a GICv5 guest: active from the load to the put',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nset_active,0,0,vtimer,,,27,0\nuserspace_exit,0,0\n',
       },
       {
         title: '4.16 to 5.0: written, and the timer fires later',
@@ -175,6 +218,38 @@ export default defineRule({
         line: 8,
       },
       {
+        title: 'the level is reported only after the restore',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,irq,level,ctl,cval\nload,0,0\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nrestore,0,0,vtimer,,,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,1,0x1000\nload,0,0\nrestore,0,0,vtimer,,,1,0x1000\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nentry,0,0\n',
+        message: 'unreported',
+        line: 11,
+      },
+      {
+        title: 'no active state: the load leaves the interrupt of a pending timer unmasked',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,irq,level\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\n',
+        message: 'unmasked',
+        line: 17,
+      },
+      {
+        title: 'no active state: the load does not unmask the interrupt',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,irq,level\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,0\nrestore,0,0,vtimer\n',
+        message: 'left-masked',
+        line: 16,
+      },
+      {
+        title: 'a GICv5 guest: the put does not clear the active state',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nuserspace_exit,0,0\n',
+        message: 'left-active',
+        line: 10,
+      },
+      {
         title: 'a load that neither reports a level nor writes the active state',
         model: 'timer-map',
         trace:
@@ -197,6 +272,47 @@ export default defineRule({
     const open: boolean[] = [];
     /** By vcpu: bits of the timers whose active state its load has written. */
     const writes: number[] = [];
+    /** Vcpus whose guest has a GICv5. */
+    const gicv5: boolean[] = [];
+
+    const isTraced = tracedModels.some((id) => id === context.model.id);
+    /** A load has reported a level: 5.1 does not. */
+    let reports = !context.candidates.includes('timer-map');
+    /** The interrupt has been masked, and unmasked: where both are recorded, no record means neither. */
+    let masks = false;
+    let unmasks = false;
+
+    /** From 5.2 on a load reports the level of every direct timer before it restores it. */
+    function reported(event: TimerEvent): void {
+      const vcpu = machine.vcpu(event.vcpu);
+      const state = vcpu.contexts[event.timer] as TimerContext;
+      const load = vcpu.last[Kind.load];
+      // A restore without a load, as a trapped access of 6.3 does it, reports nothing.
+      if (load.serial < state.save.serial || load.certainty !== Certainty.recorded) return;
+      if (state.update.serial > load.serial) {
+        reports = true;
+        return;
+      }
+      if (!reports || !state.saveValid || state.level === unknown || state.loaded !== no || vcpu.unseen) return;
+      violate(event, 'unreported', event.vcpu, event.timer, [load]);
+    }
+
+    /** A host without active state: what masks the interrupt in its stead follows the level that the load has reported. */
+    function maskedAtLoad(event: TimerEvent, { level, masked, report }: LoadedTimer): void {
+      if (level < 0 || context.records(Kind.set_active) || !masks || !unmasks) return;
+      if (masked === level) return context.hold(event);
+      violate(event, level === 1 ? 'unmasked' : 'left-masked', event.vcpu, event.timer, [report]);
+    }
+
+    /** A GICv5 guest owns the interrupts of its direct timers only while it is loaded. */
+    function leftActive(event: TimerEvent): void {
+      const { vcpu, cpu } = event;
+      for (let timer = 0; timer < contextCount; timer++) {
+        const own = timers[vcpu * contextCount + timer];
+        if (own === undefined || !isGicv5Ppi(own.report.irq) || machine.cpu(cpu).active[timer] !== yes) continue;
+        violate(event, 'left-active', vcpu, timer, [machine.vcpu(vcpu).last[Kind.put]]);
+      }
+    }
 
     /** A load whose records are complete has written the active state of every direct timer. */
     function complete(event: TimerEvent): void {
@@ -232,6 +348,7 @@ export default defineRule({
         if (loaded === undefined) continue;
         loaded.level = -1;
         loaded.written = false;
+        loaded.masked = -1;
         loaded.restored = false;
       }
       latest[event.cpu] = -1;
@@ -271,7 +388,18 @@ export default defineRule({
           if (event.vcpu >= 0) open[event.vcpu] = false;
           afresh(event);
         },
-        put_end: when(begun.occasion, afresh),
+        put_end(event) {
+          if (event.vcpu >= 0 && gicv5[event.vcpu] === true) leftActive(event);
+          afresh(event);
+        },
+        mask_irq(event) {
+          if (event.timer < 0) return;
+          if (event.level === 1) masks = true;
+          else unmasks = true;
+          if (event.vcpu < 0 || event.context === Context.hardirq) return;
+          const loaded = state(event.vcpu, event.timer);
+          if (!loaded.restored) loaded.masked = event.level;
+        },
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
           if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;
@@ -279,6 +407,8 @@ export default defineRule({
           if (loaded.restored) return;
           loaded.level = event.level;
           loaded.written = false;
+          loaded.masked = -1;
+          if (isGicv5Ppi(event.irq)) gicv5[event.vcpu] = true;
           loaded.report = replaceEvent(loaded.report, event);
           latest[event.cpu] = event.timer;
         },
@@ -311,6 +441,8 @@ export default defineRule({
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0) return;
           const loaded = state(event.vcpu, event.timer);
+          if (isTraced) reported(event);
+          if (isTraced && isVirtual(event.timer)) maskedAtLoad(event, loaded);
           loaded.restored = true;
           if (loaded.level !== 1 || loaded.written) return;
           // Hosts without a usable active state mask the interrupt instead.

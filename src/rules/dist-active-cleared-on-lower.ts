@@ -1,8 +1,9 @@
 import { Context, Ctl, canFire, Timer } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { activeStateAtSync, syncExamples, syncMessages } from './active-state-at-sync.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { cachingModels, everyModelSinceRfc, Slots, timerText, vcpuName } from './support.js';
 
 /** Time in the host with interrupts on in which a pending interrupt is taken; nanoseconds. */
 const takenWithin = 50_000;
@@ -12,12 +13,13 @@ export default defineRule({
   statement:
     'When the level is lowered at an exit without the guest having deactivated the interrupt, its active state at the distributor is cleared, so that the next expiry interrupts again.',
   why: 'An interrupt that stays active is not signalled: the next expiry is missed until the next load rewrites the state.',
-  // Since 4.16 the vgic clears the state when it folds its list registers. 4.15 clears it in the sync that lowers the
-  // level; only the RFC lowers without clearing.
-  models: { 'rfc-load-put': 'error', 'load-put-4.15': 'error' },
-  needs: ['update_irq', 'save', ['vtimer_irq', 'exit']],
+  // 4.15 clears it in the sync that lowers the level; only the RFC lowers without clearing. Since 4.16 the vgic clears the
+  // state when it folds its list registers, and the sync does so for vcpus without a vgic.
+  models: everyModelSinceRfc('error'),
+  needs: ['update_irq', ['save', 'set_active', 'mask_irq'], ['vtimer_irq', 'exit']],
   source: 'kvm_timer_sync_hwstate of the RFC, weak point W6; unmask_vtimer_irq in b103cc3f10c0; specification §4.5',
   messages: {
+    ...syncMessages,
     'stays-active': {
       headline: 'the {timer} of {vcpu} has expired without an interrupt since its level was lowered',
       given: 'the level was lowered at an exit on CPU {cpu}, and no write cleared the active state',
@@ -28,6 +30,7 @@ export default defineRule({
   },
   examples: {
     legal: [
+      ...syncExamples.legal,
       {
         title: 'the guest has deactivated the interrupt: the next one comes',
         model: 'rfc-load-put',
@@ -36,6 +39,7 @@ export default defineRule({
       },
     ],
     violating: [
+      ...syncExamples.violating,
       {
         title: 'the guest masked its timer without acknowledging; the next expiry is silent (W6)',
         model: 'rfc-load-put',
@@ -47,6 +51,7 @@ export default defineRule({
     ],
   },
   create(context) {
+    if (!cachingModels.includes(context.model.id)) return activeStateAtSync(context);
     const { machine } = context;
     /** Lowered levels of a loaded vcpu, by vcpu. */
     const lowered = new Slots();

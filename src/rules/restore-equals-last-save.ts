@@ -1,9 +1,20 @@
-import { Timer, type TimerEvent, writableCtl } from '../events/event.js';
+import { Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { accessClasses, ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
+import {
+  accessClasses,
+  ctlText,
+  cvalText,
+  everyModel,
+  Slots,
+  timerText,
+  tracedModels,
+  valueText,
+  vcpuName,
+} from './support.js';
 
 const trapped = 'a trapped access may have written the register in between';
 
@@ -46,6 +57,13 @@ export default defineRule({
       but: 'it wrote CVAL {restoredCval}',
       therefore: 'the deadline of the guest has changed behind its back',
     },
+    'trapped-write-lost': {
+      headline: 'a trapped write of {register} of the {timer} of {vcpu} does not reach the hardware',
+      given: 'the guest wrote {register} of its {timer}, which the hardware holds, and the access trapped',
+      must: 'the timer is saved, the value written, and the timer restored with it',
+      but: '{found}',
+      therefore: 'the guest goes on with the timer that it had before',
+    },
     'ctl-changed': {
       headline: 'the {timer} of {vcpu} is restored with CTL {restored}, but {saved} was saved',
       given: 'CTL {saved} was saved last, and nothing that may write it was seen since',
@@ -67,6 +85,12 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,1\nrestore,0,1,vtimer,5,0x1000\n',
+      },
+      {
+        title: 'a trapped access to a direct timer saves it, writes it, and restores it',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,ec,register,write,value,dv,dp,ev,ep\ntimer_map,0,0,,,,,,,,1,0,none,none\nload,0,0\nrestore,0,0,vtimer,0,0\nrestore,0,0,ptimer,1,0x1000\nentry,0,0\nexit,0,0,,,,SYS64\ntrapped_access,0,0,ptimer,,,,cval,1,0x2000\nsave,0,0,ptimer,1,0x1000\nrestore,0,0,ptimer,1,0x2000\nentry,0,0\n',
       },
       {
         title: 'a trapped access writes the register between save and restore',
@@ -99,6 +123,14 @@ export default defineRule({
           'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nput,0,0\nsave,0,0,vtimer,1,0x1000\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x2000\nload,0,0\nrestore,0,0,vtimer,1,0x1000\n',
         message: 'stale-restore',
         line: 13,
+      },
+      {
+        title: 'a trapped write to a direct timer is not restored',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,ec,register,write,value,dv,dp,ev,ep\ntimer_map,0,0,,,,,,,,1,0,none,none\nload,0,0\nrestore,0,0,vtimer,0,0\nrestore,0,0,ptimer,1,0x1000\nentry,0,0\nexit,0,0,,,,SYS64\ntrapped_access,0,0,ptimer,,,,ctl,1,0\nentry,0,0\n',
+        message: 'trapped-write-lost',
+        line: 9,
       },
       {
         title: 'CVAL is one too high',
@@ -199,6 +231,40 @@ export default defineRule({
       });
     }
 
+    /** By vcpu: a trapped write to a timer that the hardware holds, whose effect is still to be seen. */
+    const accesses = new Slots();
+    const isTraced = tracedModels.some((id) => id === model.id);
+
+    /** The guest goes on with what the access has written. */
+    function effect(event: TimerEvent): void {
+      const access = event.vcpu < 0 ? undefined : accesses.take(event.vcpu);
+      if (access === undefined) return;
+      const { restore } = machine.vcpu(event.vcpu).contexts[access.timer] as TimerContext;
+      const isRestored = restore.serial > access.serial;
+      if (isRestored && isSame(access, restore)) return context.hold(access);
+      const register = access.register === Register.ctl ? 'CTL' : access.register === Register.cval ? 'CVAL' : 'TVAL';
+      context.violate(event, {
+        message: 'trapped-write-lost',
+        data: {
+          timer: timerText(access.timer),
+          vcpu: vcpuName(machine, event.vcpu),
+          register,
+          found: isRestored
+            ? `${valueText(access)} was written, and CTL ${ctlText(restore.ctl)}, CVAL ${cvalText(restore)} restored`
+            : 'the guest was entered without a restore',
+        },
+        witness: isRestored ? [access, restore] : [access],
+        distrustRegisters: access.timer,
+      });
+    }
+
+    function isSame(access: TimerEvent, restore: TimerEvent): boolean {
+      if (!access.hasValue) return true;
+      if (access.register === Register.ctl) return (access.valueLo & writableCtl) === (restore.ctl & writableCtl);
+      if (access.register !== Register.cval || !restore.hasCval) return true;
+      return access.valueHi === restore.cvalHi && access.valueLo === restore.cvalLo;
+    }
+
     /** What a probe of up to 4.14 has read of the memory copy; after an exit it only shows what that has saved. */
     function memory(event: TimerEvent): void {
       if (model.id !== 'world-switch' || event.vcpu < 0) return;
@@ -217,6 +283,17 @@ export default defineRule({
           if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.noRegisters);
           compare(event, event.timer);
         },
+        trapped_access(event) {
+          if (!isTraced || event.vcpu < 0 || event.timer < 0 || event.write !== 1) return;
+          const { directVtimer, directPtimer } = machine.vcpu(event.vcpu);
+          if (event.timer === directVtimer || event.timer === directPtimer) accesses.set(event.vcpu, event);
+        },
+        entry: when(accesses.occasion, effect),
+        // Userspace, or a hypervisor in the guest, may have written it since.
+        put: when(accesses.occasion, (event) => {
+          if (event.vcpu >= 0) accesses.clear(event.vcpu);
+        }),
+        lost: when(accesses.occasion, () => accesses.each((_, vcpu) => accesses.clear(vcpu))),
         flush: memory,
         sync: memory,
         schedule: memory,

@@ -2,9 +2,10 @@ import { Certainty, canFire as ctlCanFire, Register, Timer, type TimerEvent } fr
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { Evaluations, evaluationExamples, evaluationMessages } from './emulation-evaluated.js';
 import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { accessClasses, loadPutModels, Slots, timerText, vcpuName } from './support.js';
+import { accessClasses, loadPutModels, Slots, timerText, tracedModels, vcpuName } from './support.js';
 
 /** What timer_emulate has left behind for a context, until the next one. */
 enum Left {
@@ -24,7 +25,7 @@ const longestTval = 2 ** 31 * 1000;
 export default defineRule({
   id: 'soft-timer-follows-emulated-context',
   statement:
-    'An emulated timer that can fire and has not expired has its soft timer armed while the vcpu is loaded; a put cancels it; when it fires it is armed again or the level is raised.',
+    'An emulated timer that can fire and has not expired has its soft timer armed while the vcpu is loaded; a put cancels it; when it fires it is armed again or the level is raised. From 5.1 on every load and every trapped write evaluates it anew.',
   why: 'No hardware watches an emulated timer: without its soft timer the guest gets the interrupt late, with the next load, or never.',
   models: {
     'load-put-4.15': 'error',
@@ -38,6 +39,7 @@ export default defineRule({
   source:
     'timer_emulate, phys_timer_emulate, kvm_hrtimer_expire; 7afc4ddbf299, 245715cbe83c, 6bc210003dff, 4d74ecfa6458, b450dcce93bc; specification §4.4, §4.8 point 16',
   messages: {
+    ...evaluationMessages,
     'not-raised': {
       headline: 'the soft timer of the {timer} of {vcpu} fires on CPU {cpu} and raises no level',
       given: 'the soft timer of the emulated {timer} of {vcpu} fired',
@@ -116,6 +118,7 @@ export default defineRule({
   },
   examples: {
     legal: [
+      ...evaluationExamples.legal,
       {
         title: 'armed at the load, cancelled at the put; then it fires and the level is raised',
         model: 'timer-map',
@@ -142,6 +145,7 @@ export default defineRule({
       },
     ],
     violating: [
+      ...evaluationExamples.violating,
       {
         title: 'the callback raises nothing',
         model: 'timer-map',
@@ -263,6 +267,7 @@ export default defineRule({
     /** By vcpu: the background timer has fired since it was armed, and no load has told for which timer. */
     const fired = new Slots();
     const isOld = loadPutModels.some((id) => id === model.id);
+    const evaluations = tracedModels.some((id) => id === model.id) ? new Evaluations(context) : undefined;
 
     /** 4.15 to 5.0: what the background timer fired for has to be reported by the load, before the vcpu goes on. */
     function reported(event: TimerEvent): void {
@@ -417,6 +422,7 @@ export default defineRule({
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           settleTrap(event.vcpu);
           const key = keyOf(event);
+          evaluations?.emulate(event, armed[key] === yes);
           const earlier = emulated.take(key);
           before.clear(key);
           if (earlier !== undefined && (left[key] === Left.unarmed || left[key] === Left.lowered)) {
@@ -523,6 +529,7 @@ export default defineRule({
         exit: when(emulation, (event) => {
           goesOn(event);
           if (event.vcpu < 0) return;
+          evaluations?.exit(event);
           if (accessClasses.includes(event.exceptionClass)) trapped[event.vcpu] = true;
           else if (event.exitCode !== 0 && event.exceptionClass < 0) changed(event.vcpu);
         }),
@@ -531,15 +538,18 @@ export default defineRule({
           trapped[event.vcpu] = false;
           const { timer, register } = event;
           if (event.write === 0 || timer === Timer.none) return;
+          evaluations?.trappedAccess(event);
           if (timer < 0) changed(event.vcpu);
           else {
             moved(keyOf(event));
             if (register === Register.tval) tvalWrites.set(keyOf(event), event);
-            if (register !== Register.cval && register !== Register.tval) canFire[keyOf(event)] = false;
+            if (register !== Register.cval && register !== Register.tval)
+              canFire[keyOf(event)] = register === Register.ctl && event.hasValue && ctlCanFire(event.valueLo);
           }
         },
         entry: when(emulation, (event) => {
           goesOn(event);
+          evaluations?.entry(event);
           reported(event);
           if (event.vcpu < 0) return;
           settleTrap(event.vcpu);
@@ -584,6 +594,7 @@ export default defineRule({
         user_write: (event) => changed(event.vcpu),
         reset: (event) => changed(event.vcpu),
         lost(event) {
+          evaluations?.lost();
           armed.fill(unknown);
           left.fill(Left.nothing);
           canFire.fill(false);
