@@ -2,7 +2,7 @@ import { Context, isVirtual, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { yes } from '../machine/state.js';
 import type { RuleContext, RuleHandlers } from './context.js';
-import { when } from './occasion.js';
+import { Marks, Occasion, when } from './occasion.js';
 import type { Example, Message, ViolatingExample } from './rule.js';
 import { Slots, timerText, vcpuName } from './support.js';
 
@@ -55,7 +55,7 @@ export const syncExamples: { readonly legal: readonly Example[]; readonly violat
       title: 'userspace irqchip: the active state is cleared, and no level reported',
       model: 'timer-map',
       trace:
-        'event,vcpu,cpu,timer,irq,level,ctl,cval,context\nload,0,0\nset_active,0,0,vtimer,,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nsync,0,0\nset_active,0,0,vtimer,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,0,0\n',
+        'event,vcpu,cpu,timer,irq,level,ctl,cval,context\nload,0,0\nset_active,0,0,vtimer,,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nsync,0,0\nset_active,0,0,vtimer,,0,,,task\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,0,0\n',
       message: 'not-reported',
       line: 12,
     },
@@ -72,12 +72,14 @@ export const syncExamples: { readonly legal: readonly Example[]; readonly violat
 
 export function activeStateAtSync(context: RuleContext): RuleHandlers {
   const { machine } = context;
-  /** By vcpu: its interrupts have been injected into a vgic. */
-  const injected: boolean[] = [];
+  /** Vcpus whose interrupts have not been injected into a vgic. */
+  const without = new Marks();
+  machine.whenAdded((vcpu) => without.add(vcpu.index));
+  const inExit = new Occasion();
   /** By vcpu: the sync under way has lowered its level. */
-  const lowered = new Slots();
-  /** By CPU: the last record that switched its interrupt on again. */
-  const cleared = new Slots();
+  const lowered = new Slots(inExit);
+  /** By CPU: the record of this exit that switched its interrupt on again. */
+  const switched = new Slots(inExit);
 
   function violate(event: TimerEvent, message: string, timer: number, witness: TimerEvent[]): void {
     context.violate(event, {
@@ -88,47 +90,46 @@ export function activeStateAtSync(context: RuleContext): RuleHandlers {
   }
 
   /** An active state that is cleared, an interrupt that is unmasked. */
-  function switchedOn(event: TimerEvent): void {
-    if (event.level === 0 && isVirtual(event.timer)) cleared.set(event.cpu, event);
-  }
+  const switchedOn = when(without.occasion, (event) => {
+    const { running } = machine.cpu(event.cpu);
+    if (event.level !== 0 || !isVirtual(event.timer) || !without.has(running)) return;
+    if (machine.vcpu(running).inGuest === yes) switched.set(event.cpu, event);
+  });
 
   return {
     before: {
-      vgic_inject(event) {
-        if (event.vcpu >= 0) injected[event.vcpu] = true;
-      },
+      vgic_inject: when(without.occasion, (event) => {
+        without.delete(event.vcpu);
+      }),
       set_active: switchedOn,
       mask_irq: switchedOn,
       update_irq(event) {
-        if (event.level !== 0 || event.vcpu < 0 || !isVirtual(event.timer) || event.context !== Context.task) return;
+        if (event.level !== 0 || event.vcpu < 0 || event.context !== Context.task || !isVirtual(event.timer)) return;
         const vcpu = machine.vcpu(event.vcpu);
         // A nested hypervisor's exit evaluates the timers of its guest.
         if (vcpu.inGuest !== yes || vcpu.isEmulated(event.timer) || machine.cpu(event.cpu).inTimerIrq === yes) return;
-        if (injected[event.vcpu] === true) violate(event, 'vgic-lowered', event.timer, [vcpu.last[Kind.entry]]);
-        else lowered.set(event.vcpu, event);
+        if (without.has(event.vcpu)) lowered.set(event.vcpu, event);
+        else violate(event, 'vgic-lowered', event.timer, [vcpu.last[Kind.entry]]);
       },
-      entry: when(lowered.occasion, (event) => {
-        if (event.vcpu >= 0) lowered.clear(event.vcpu);
-      }),
-      exit(event) {
-        if (event.vcpu < 0 || injected[event.vcpu] === true) return;
-        const { last } = machine.vcpu(event.vcpu);
-        const low = lowered.take(event.vcpu);
-        const on = cleared.get(event.cpu);
+      exit: when(inExit, (event) => {
+        const on = switched.take(event.cpu);
+        const low = event.vcpu < 0 ? undefined : lowered.take(event.vcpu);
         if (low !== undefined) {
-          if (!context.records(Kind.set_active) && !context.records(Kind.mask_irq)) return;
-          if (on !== undefined && on.serial > last[Kind.entry].serial) context.hold(low);
-          else violate(event, 'not-cleared', low.timer, [low]);
+          if (on !== undefined) context.hold(low);
+          else if (context.records(Kind.set_active) || context.records(Kind.mask_irq))
+            violate(event, 'not-cleared', low.timer, [low]);
           return;
         }
-        // The vgic takes back its list registers before the sync.
+        if (on === undefined || event.vcpu < 0) return;
+        const { last } = machine.vcpu(event.vcpu);
         const sync = last[Kind.sync];
-        if (on !== undefined && on.serial > sync.serial && sync.serial > last[Kind.entry].serial)
-          violate(event, 'not-reported', on.timer, [sync, on]);
-      },
+        // The vgic takes back its list registers before the sync, and the handler comes after it.
+        if (on.context === Context.hardirq || on.serial < sync.serial || sync.serial < last[Kind.entry].serial) return;
+        violate(event, 'not-reported', on.timer, [sync, on]);
+      }),
       lost() {
         lowered.each((_, vcpu) => lowered.clear(vcpu));
-        cleared.each((_, cpu) => cleared.clear(cpu));
+        switched.each((_, cpu) => switched.clear(cpu));
       },
     },
   };
