@@ -81,7 +81,10 @@ const entry: Step = (machine, cpu, vcpu, event) => {
 
 /** __timer_save_state (registers read, CTL := 0, offset := 0), long before trace_kvm_exit (§0.5, point 1). */
 const exit: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu !== undefined) machine.saveState(vcpu, cpu, Timer.vtimer, undefined);
+  if (vcpu !== undefined) {
+    machine.saveState(vcpu, cpu, Timer.vtimer, undefined);
+    (vcpu.contexts[Timer.vtimer] as TimerContext).forgetHardware();
+  }
   steps.exit?.(machine, cpu, vcpu, event);
 };
 
