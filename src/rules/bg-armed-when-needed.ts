@@ -33,7 +33,7 @@ export default defineRule({
     'not-armed': {
       headline: '{vcpu} goes to sleep on CPU {cpu} with no background timer although its {timer} can fire',
       given:
-        '{vcpu} waits, its thread was switched out asleep, and its {timer} was saved with CTL {ctl} and CVAL {cval}',
+        '{vcpu} waits, its thread was switched out asleep, and its {timer} had CTL {ctl} and CVAL {cval} in memory',
       must: 'the put, up to 5.0 the hook before the sleep, arms the background timer for that deadline',
       but: 'the put ended without, and the vcpu slept on for {slept}',
       therefore: 'the vcpu was woken by something else than its timer, or not at all',
@@ -103,7 +103,10 @@ export default defineRule({
       const begin = since(vcpu);
       if (isHooked) {
         const { save, ctl, loaded, saveValid } = vcpu.contexts[Timer.vtimer] as TimerContext;
-        return save.serial > begin && saveValid && loaded === no && canFire(ctl) ? save : undefined;
+        if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
+        // No hardware ever holds the other one.
+        const written = vcpu.last[Kind.trapped_access];
+        return written.serial > 0 && canFire((vcpu.contexts[Timer.ptimer] as TimerContext).ctl) ? written : undefined;
       }
       for (const { save, ctl, loaded, saveValid } of vcpu.contexts)
         if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
@@ -124,8 +127,8 @@ export default defineRule({
         data: {
           vcpu: vcpuName(machine, vcpu),
           cpu: save.cpu,
-          timer: timerText(save.timer),
-          ctl: ctlText(save.ctl),
+          timer: timerText(save.kind === Kind.trapped_access ? Timer.ptimer : Timer.vtimer),
+          ctl: ctlText(save.ctl >= 0 ? save.ctl : (machine.vcpu(vcpu).contexts[Timer.ptimer]?.ctl ?? -1)),
           cval: cvalText(save),
           slept: durationText((woken[vcpu] ?? event.time) - save.time),
         },

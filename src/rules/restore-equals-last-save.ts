@@ -1,9 +1,9 @@
-import { Timer, type TimerEvent, writableCtl } from '../events/event.js';
+import { accessClasses, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { accessClasses, ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
+import { ctlText, cvalText, everyModel, timerText, vcpuName } from './support.js';
 
 const trapped = 'a trapped access may have written the register in between';
 

@@ -108,7 +108,10 @@ export class Execution {
         ...(hasFlag && { loaded }),
         ...(!(hasFlag && loaded) && { ctl, cval }),
       };
-      this.simulation.emit(event, cpu, vcpu, { value: vcpu.vm.offset, ...(shown && { ...memory, ...this.#flags(vcpu) }) });
+      this.simulation.emit(event, cpu, vcpu, {
+        value: vcpu.vm.offset,
+        ...(shown && { ...memory, ...this.#flags(vcpu) }),
+      });
     }
   }
 
