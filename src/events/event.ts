@@ -46,6 +46,9 @@ export function isVirtual(timer: number): boolean {
   return timer === Timer.vtimer || timer === Timer.hvtimer;
 }
 
+/** Exception classes of trapped register accesses: CP15_32, CP15_64 and SYS64 (ESR_ELx.EC). */
+export const accessClasses: readonly number[] = [0x03, 0x04, 0x18];
+
 /** Timer registers of a `user_write` or `trapped_access`. */
 export enum Register {
   unknown = -1,

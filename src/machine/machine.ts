@@ -119,7 +119,8 @@ export class Machine {
     context.writable = no;
     context.loaded = no;
     context.implied = event === undefined;
-    context.forgetHardware();
+    // What the hardware held is still to be compared with the record of a save that only a put has implied so far.
+    if (event !== undefined) context.forgetHardware();
     cpu.owner[hardwareOf(timer)] = nowhere;
   }
 
@@ -154,6 +155,7 @@ export class Machine {
     context.cvalLo = event.cvalLo;
     context.save = replaceEvent(context.save, event);
     context.saveValid = event.hasCval;
+    context.forgetHardware();
   }
 
   /** As `confirmSave`, for a restore. */

@@ -1,6 +1,7 @@
 import { Certainty, Timer } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import { type CpuState, type Known, no, unknown, type VcpuState, yes } from '../machine/state.js';
+import { firstRun, leaveToUserspace, settleAccess, trappedAccess } from './emulated-ptimer.js';
 import { impliedSave, restore, save, vtimerOf } from './implied.js';
 import type { Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
@@ -78,6 +79,7 @@ const unschedule: Step = (machine, cpu, vcpu) => {
 
 /** A vcpu that is entered is loaded, whatever the trace has shown of it. */
 const entry: Step = (machine, cpu, vcpu, event) => {
+  if (vcpu !== undefined) settleAccess(vcpu);
   timerMapModel.steps.entry?.(machine, cpu, vcpu, event);
   if (vcpu === undefined || vcpu.cpu !== cpu.index || vtimerOf(vcpu).loaded !== unknown) return;
   restoreVtimer(machine, vcpu, cpu);
@@ -91,7 +93,14 @@ const exit: Step = (machine, cpu, vcpu, event) => {
 
 /** kvm_timer_enable, before the load of the first KVM_RUN since 4.16; it returns at once if enabled. */
 const enable: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu !== undefined && vcpu.enabled !== yes) timerMapModel.steps.enable?.(machine, cpu, vcpu, event);
+  if (vcpu === undefined || vcpu.enabled === yes) return;
+  firstRun(vcpu);
+  timerMapModel.steps.enable?.(machine, cpu, vcpu, event);
+};
+
+const userspaceExit: Step = (machine, cpu, vcpu, event) => {
+  timerMapModel.steps.userspace_exit?.(machine, cpu, vcpu, event);
+  if (vcpu !== undefined) leaveToUserspace(vcpu);
 };
 
 /**
@@ -111,6 +120,8 @@ export const loadPutSteps = {
   entry,
   exit,
   enable,
+  trapped_access: trappedAccess,
+  userspace_exit: userspaceExit,
   save,
   restore,
 } as const;

@@ -2,6 +2,7 @@ import { Certainty, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { firstRun, leaveToUserspace, settleAccess, trappedAccess } from './emulated-ptimer.js';
 import type { Model, Step } from './model.js';
 import { timerMapModel } from './timer-map.js';
 
@@ -70,6 +71,7 @@ function inRun(vcpu: VcpuState): void {
  */
 const entry: Step = (machine, cpu, vcpu, event) => {
   if (vcpu === undefined) return;
+  settleAccess(vcpu);
   steps.entry?.(machine, cpu, vcpu, event);
   machine.restoreState(vcpu, cpu, Timer.vtimer, undefined);
   const context = vcpu.contexts[Timer.vtimer] as TimerContext;
@@ -81,7 +83,10 @@ const entry: Step = (machine, cpu, vcpu, event) => {
 
 /** __timer_save_state (registers read, CTL := 0, offset := 0), long before trace_kvm_exit (§0.5, point 1). */
 const exit: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu !== undefined) machine.saveState(vcpu, cpu, Timer.vtimer, undefined);
+  if (vcpu !== undefined) {
+    machine.saveState(vcpu, cpu, Timer.vtimer, undefined);
+    (vcpu.contexts[Timer.vtimer] as TimerContext).forgetHardware();
+  }
   steps.exit?.(machine, cpu, vcpu, event);
 };
 
@@ -113,6 +118,17 @@ const setActive: Step = (machine, cpu, vcpu, event) => {
   if (vcpu !== undefined && event.timer !== Timer.ptimer) vcpu.activeCleared = event.level === 1 ? no : yes;
 };
 
+/** kvm_timer_enable: nothing if enabled. */
+const enable: Step = (machine, cpu, vcpu, event) => {
+  if (vcpu !== undefined && vcpu.enabled !== yes) firstRun(vcpu);
+  steps.enable?.(machine, cpu, vcpu, event);
+};
+
+const userspaceExit: Step = (machine, cpu, vcpu, event) => {
+  steps.userspace_exit?.(machine, cpu, vcpu, event);
+  if (vcpu !== undefined) leaveToUserspace(vcpu);
+};
+
 /** 4.4 to 4.14. */
 export const worldSwitchModel: Model = {
   id: 'world-switch',
@@ -139,10 +155,11 @@ export const worldSwitchModel: Model = {
     bg_expire: steps.bg_expire,
     vtimer_irq: steps.vtimer_irq,
     vtimer_irq_end: steps.vtimer_irq_end,
-    enable: steps.enable,
+    enable,
     reset: steps.reset,
     user_write: steps.user_write,
-    userspace_exit: steps.userspace_exit,
+    trapped_access: trappedAccess,
+    userspace_exit: userspaceExit,
     lost: steps.lost,
   } as Model['steps'],
 };

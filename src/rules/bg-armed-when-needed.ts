@@ -1,15 +1,22 @@
-import { canFire, type TimerEvent } from '../events/event.js';
+import { canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { no, type VcpuState, yes } from '../machine/state.js';
+import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, durationText, everyTracedModel, Slots, timerText, vcpuName } from './support.js';
+import { ctlText, cvalText, durationText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
 const columns = 'time,event,vcpu,cpu,timer,ctl,cval,next,state,pid\n';
 const sleeps =
   ',load,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,wfx,0,0,,,,,,\n,sched_switch,0,0,,,,0,S,\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x9000,,,\n';
 const wakes = '0.4,load,0,0,,,,,,\n,bg_cancel,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n,entry,0,0,,,,,,\n';
+/** Up to 5.0: the hook before the sleep saves, and arms; then the thread is switched out, and comes back. */
+const hooked =
+  ',load,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,wfx,0,0,,,,,,\n,schedule,0,0,,,,,,\n,save,0,0,vtimer,1,0x9000,,,\n';
+const flushed =
+  ',flush,0,0,,1,0x9000,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,sync,0,0,,1,0x9000,,,\n,wfx,0,0,,,,,,\n,schedule,0,0,,1,0x9000,,,\n';
+const slept = ',sched_switch,0,0,,,,0,S,\n,put,0,0,,,,,,\n';
+const leaves = '0.4,wakeup,0,1,,,,,,\n,load,0,0,,,,,,\n,unschedule,0,0,,,,,,\n';
 /** A sleep with an armed timer shows that such arming is recorded. */
 const armed = `${columns}${sleeps},bg_arm,0,0,,,,,,\n${wakes.replace('0.4', '0.2')},exit,0,0,,,,,,\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x9000,,,\n`;
 
@@ -18,16 +25,17 @@ export default defineRule({
   statement:
     'A vcpu that goes to sleep with a timer that can fire has its background timer armed before it leaves the CPU.',
   why: 'Nothing else wakes the vcpu when its timer expires: it sleeps until something else happens, or for ever.',
-  models: everyTracedModel('error'),
-  needs: ['bg_arm', 'save', 'sched_switch', ['wfx', 'schedule']],
-  source: 'kvm_timer_blocking, called by kvm_timer_vcpu_put for a vcpu that waits; specification §4.4',
+  models: everyModel('error'),
+  needs: ['bg_arm', ['save', 'schedule'], 'sched_switch', ['wfx', 'schedule']],
+  source:
+    'kvm_timer_blocking, called by kvm_timer_vcpu_put for a vcpu that waits; kvm_timer_schedule up to 5.0; specification §4.4',
   messages: {
     'not-armed': {
       headline: '{vcpu} goes to sleep on CPU {cpu} with no background timer although its {timer} can fire',
       given:
-        '{vcpu} waits, its thread was switched out asleep, and its {timer} was saved with CTL {ctl} and CVAL {cval}',
-      must: 'the put arms the background timer for that deadline',
-      but: 'it ended without, and the vcpu slept on for {slept}',
+        '{vcpu} waits, its thread was switched out asleep, and its {timer} had CTL {ctl} and CVAL {cval} in memory',
+      must: 'the put, up to 5.0 the hook before the sleep, arms the background timer for that deadline',
+      but: 'the put ended without, and the vcpu slept on for {slept}',
       therefore: 'the vcpu was woken by something else than its timer, or not at all',
     },
   },
@@ -38,8 +46,20 @@ export default defineRule({
         model: 'timer-map',
         trace: `${columns}${sleeps},bg_arm,0,0,,,,,,\n${wakes}`,
       },
+      {
+        title: 'up to 5.0 the hook before the sleep arms it, once for every time that the vcpu sleeps in this wait',
+        model: 'load-put-4.16',
+        trace: `${columns}${hooked},bg_arm,0,0,,,,,,\n${slept},load,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n${slept}${leaves}`,
+      },
     ],
     violating: [
+      {
+        title: 'the hook of 4.14 arms nothing',
+        model: 'world-switch',
+        trace: `${columns},load,0,0,,,,,,\n${flushed},bg_arm,0,0,,,,,,\n,unschedule,0,0,,1,0x9000,,,\n${flushed}${slept}${leaves}`,
+        message: 'not-armed',
+        line: 16,
+      },
       {
         title: 'asleep with nothing armed, until another vcpu wakes it',
         model: 'timer-map',
@@ -57,7 +77,7 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine, maxLatency } = context;
+    const { machine, maxLatency, model } = context;
     /** Saves of sleeping vcpus that should have had their timer armed, by vcpu. */
     const missing = new Slots();
     /** Time at which such a vcpu was woken or loaded again, by vcpu. */
@@ -69,11 +89,27 @@ export default defineRule({
       return vcpu.blocked === yes && switched.sleeping === 1 && switched.serial > vcpu.last[Kind.load].serial;
     }
 
+    /**
+     * Up to 5.0 kvm_timer_schedule arms before the put, for as long as the vcpu waits; one that has expired by then it leaves
+     * alone, but a vcpu does not sleep with one.
+     */
+    const isHooked = model.recordsSaveRestore === false;
+
+    /** The last time that the background timer may have been armed for this sleep. */
+    const since = ({ last }: VcpuState) => (isHooked ? last[Kind.exit] : last[Kind.put]).serial;
+
     /** The save of this put that shows a timer which can fire. */
     function needed(vcpu: VcpuState): TimerEvent | undefined {
-      const put = vcpu.last[Kind.put].serial;
+      const begin = since(vcpu);
+      if (isHooked) {
+        const { save, ctl, loaded, saveValid } = vcpu.contexts[Timer.vtimer] as TimerContext;
+        if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
+        // No hardware ever holds the other one.
+        const written = vcpu.last[Kind.trapped_access];
+        return written.serial > 0 && canFire((vcpu.contexts[Timer.ptimer] as TimerContext).ctl) ? written : undefined;
+      }
       for (const { save, ctl, loaded, saveValid } of vcpu.contexts)
-        if (save.serial > put && saveValid && loaded === no && canFire(ctl)) return save;
+        if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
       return undefined;
     }
 
@@ -91,8 +127,8 @@ export default defineRule({
         data: {
           vcpu: vcpuName(machine, vcpu),
           cpu: save.cpu,
-          timer: timerText(save.timer),
-          ctl: ctlText(save.ctl),
+          timer: timerText(save.kind === Kind.trapped_access ? Timer.ptimer : Timer.vtimer),
+          ctl: ctlText(save.ctl >= 0 ? save.ctl : (machine.vcpu(vcpu).contexts[Timer.ptimer]?.ctl ?? -1)),
           cval: cvalText(save),
           slept: durationText((woken[vcpu] ?? event.time) - save.time),
         },
@@ -118,7 +154,7 @@ export default defineRule({
           if (save === undefined) return;
           // Asleep for another reason (a lock) it is no wait yet: that one follows, with its arming.
           drop(event.vcpu, 'the vcpu slept again before its wait ended');
-          if (vcpu.last[Kind.bg_arm].serial > vcpu.last[Kind.put].serial) return context.hold(save);
+          if (vcpu.last[Kind.bg_arm].serial > since(vcpu)) return context.hold(save);
           woken[event.vcpu] = undefined;
           missing.set(event.vcpu, save);
         },
@@ -128,7 +164,12 @@ export default defineRule({
           if (save !== undefined) context.hold(save);
         }),
         wakeup: when(missing.occasion, wake),
-        load: when(missing.occasion, wake),
+        load: when(missing.occasion, (event) => {
+          // Back without having been woken it was preempted on its way to sleep: some kernels print the one as the other.
+          if (isHooked && event.vcpu >= 0 && woken[event.vcpu] === undefined && context.records(Kind.wakeup))
+            drop(event.vcpu, 'the vcpu was switched out and did not sleep');
+          wake(event);
+        }),
         halt_end: when(missing.occasion, over),
         unschedule: when(missing.occasion, over),
         entry: when(missing.occasion, over),

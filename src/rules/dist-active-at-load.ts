@@ -1,4 +1,4 @@
-import { Certainty, Context, isGicv5Ppi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
 import { activeStateAtFlush } from './active-state-at-flush.js';
@@ -14,8 +14,6 @@ class LoadedTimer {
   level = -1;
   /** Whether the active state was written after it. */
   written = false;
-  /** Whether the interrupt was masked after it, -1 where no record says so. */
-  masked = -1;
   restored = false;
   report = noEvent;
 }
@@ -23,7 +21,7 @@ class LoadedTimer {
 export default defineRule({
   id: 'dist-active-at-load',
   statement:
-    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor, or masks it where there is no such state, before the timer is restored; from 5.2 on it has reported the level by then. A flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
+    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor before the timer is restored; from 5.2 on it has reported the level by then. A flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
   why: 'Otherwise the restored timer interrupts the host at once, for an expiry that the guest already knows.',
   models: everyModel('error'),
   needs: [['update_irq', 'set_active', 'flush'], ['restore', 'load', 'flush'], 'entry'],
@@ -83,21 +81,6 @@ export default defineRule({
       but: 'the timer was restored, and its level has not been reported since the load began',
       therefore: 'a timer that has expired meanwhile interrupts the host at once, and the guest learns it later',
     },
-    unmasked: {
-      headline:
-        'the load of {vcpu} restores its {timer} on CPU {cpu} with the interrupt unmasked although the level is high',
-      given: 'the host has no active state to write, and the load found the {timer} of {vcpu} pending',
-      must: 'the load masks the interrupt before it restores the timer',
-      but: 'it did not, or unmasked it',
-      therefore: 'the interrupt fires again and again, and the guest never runs',
-    },
-    'left-masked': {
-      headline: 'the load of {vcpu} restores its {timer} on CPU {cpu} without unmasking the interrupt',
-      given: 'the host has no active state to write, and the load found the level of the {timer} of {vcpu} low',
-      must: 'the load unmasks the interrupt before it restores the timer',
-      but: 'it did not, or masked it',
-      therefore: 'an interrupt that somebody else has masked on this CPU does not come when the timer expires',
-    },
     'left-active': {
       headline: 'the put of {vcpu} leaves its {timer} interrupt active on CPU {cpu}, and its guest has a GICv5',
       given: 'the guest of {vcpu} takes the {timer} interrupt directly, so that its load has set it active',
@@ -140,12 +123,6 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,27,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\n',
-      },
-      {
-        title: 'no active state: masked in the handler and in the load that finds the level high, unmasked otherwise',
-        model: 'timer-map',
-        trace:
-          'event,vcpu,cpu,timer,irq,level\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nrestore,0,0,vtimer\nentry,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\n',
       },
       {
         title: 'a GICv5 guest: active from the load to the put',
@@ -226,22 +203,6 @@ export default defineRule({
         line: 11,
       },
       {
-        title: 'no active state: the load leaves the interrupt of a pending timer unmasked',
-        model: 'timer-map',
-        trace:
-          'event,vcpu,cpu,timer,irq,level\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\n',
-        message: 'unmasked',
-        line: 17,
-      },
-      {
-        title: 'no active state: the load does not unmask the interrupt',
-        model: 'timer-map',
-        trace:
-          'event,vcpu,cpu,timer,irq,level\nload,0,0\nupdate_irq,0,0,,27,0\nmask_irq,0,0,vtimer,27,0\nrestore,0,0,vtimer\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nmask_irq,0,0,vtimer,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nupdate_irq,0,0,,27,0\nrestore,0,0,vtimer\n',
-        message: 'left-masked',
-        line: 16,
-      },
-      {
         title: 'a GICv5 guest: the put does not clear the active state',
         model: 'stateless-level',
         trace:
@@ -278,10 +239,6 @@ export default defineRule({
     const isTraced = tracedModels.some((id) => id === context.model.id);
     /** A load has reported a level: 5.1 does not. */
     let reports = !context.candidates.includes('timer-map');
-    /** The interrupt has been masked, and unmasked: where both are recorded, no record means neither. */
-    let masks = false;
-    let unmasks = false;
-
     /** From 5.2 on a load reports the level of every direct timer before it restores it. */
     function reported(event: TimerEvent): void {
       const vcpu = machine.vcpu(event.vcpu);
@@ -295,13 +252,6 @@ export default defineRule({
       }
       if (!reports || !state.saveValid || state.level === unknown || state.loaded !== no || vcpu.unseen) return;
       violate(event, 'unreported', event.vcpu, event.timer, [load]);
-    }
-
-    /** A host without active state: what masks the interrupt in its stead follows the level that the load has reported. */
-    function maskedAtLoad(event: TimerEvent, { level, masked, report }: LoadedTimer): void {
-      if (level < 0 || context.records(Kind.set_active) || !masks || !unmasks) return;
-      if (masked === level) return context.hold(event);
-      violate(event, level === 1 ? 'unmasked' : 'left-masked', event.vcpu, event.timer, [report]);
     }
 
     /** A GICv5 guest owns the interrupts of its direct timers only while it is loaded. */
@@ -348,7 +298,6 @@ export default defineRule({
         if (loaded === undefined) continue;
         loaded.level = -1;
         loaded.written = false;
-        loaded.masked = -1;
         loaded.restored = false;
       }
       latest[event.cpu] = -1;
@@ -392,14 +341,6 @@ export default defineRule({
           if (event.vcpu >= 0 && gicv5[event.vcpu] === true) leftActive(event);
           afresh(event);
         },
-        mask_irq(event) {
-          if (event.timer < 0) return;
-          if (event.level === 1) masks = true;
-          else unmasks = true;
-          if (event.vcpu < 0 || event.context === Context.hardirq) return;
-          const loaded = state(event.vcpu, event.timer);
-          if (!loaded.restored) loaded.masked = event.level;
-        },
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
           if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;
@@ -407,7 +348,6 @@ export default defineRule({
           if (loaded.restored) return;
           loaded.level = event.level;
           loaded.written = false;
-          loaded.masked = -1;
           if (isGicv5Ppi(event.irq)) gicv5[event.vcpu] = true;
           loaded.report = replaceEvent(loaded.report, event);
           latest[event.cpu] = event.timer;
@@ -442,7 +382,6 @@ export default defineRule({
           if (event.vcpu < 0 || event.timer < 0) return;
           const loaded = state(event.vcpu, event.timer);
           if (isTraced) reported(event);
-          if (isTraced && isVirtual(event.timer)) maskedAtLoad(event, loaded);
           loaded.restored = true;
           if (loaded.level !== 1 || loaded.written) return;
           // Hosts without a usable active state mask the interrupt instead.

@@ -19,6 +19,7 @@ import firstEntryRestoresUserState from './first-entry-restores-user-state.js';
 import flushEntrySyncOrder from './flush-entry-sync-order.js';
 import hostClockMonotonic from './host-clock-monotonic.js';
 import irqHandlerReturns from './irq-handler-returns.js';
+import irqMaskedWhileLevelHigh from './irq-masked-while-level-high.js';
 import irqNotRepeatedWhileLevelHigh from './irq-not-repeated-while-level-high.js';
 import irqOnlyWhenLoaded from './irq-only-when-loaded.js';
 import irqRaisesLevel from './irq-raises-level.js';
@@ -87,6 +88,7 @@ export const rules: readonly Rule[] = [
   assertedLevelReachesGuest,
   vgicFollowsLevel,
   distActiveAtLoad,
+  irqMaskedWhileLevelHigh,
   distActiveClearedOnLower,
   affinityForwardedWhileAnyLoaded,
   timerNotEarly,

@@ -93,7 +93,7 @@ export default defineRule({
     function ofRfc(event: TimerEvent, irq: TimerEvent, vcpu: VcpuState): void {
       const state = vcpu.contexts[irq.timer];
       if (state === undefined || (state.implied && context.records(Kind.restore))) return;
-      if (state.enteredSinceRestore !== no) return context.undecided(irq, because.entered);
+      if (state.enteredSinceRestore !== no || state.loaded === no) return context.undecided(irq, because.entered);
       if (state.restoredCtl < 0) return context.undecided(irq, because.initial);
       if (!canFire(state.restoredCtl)) return context.hold(irq);
       const missed = (misses[vcpu.index] ?? 0) + 1;

@@ -1,10 +1,10 @@
-import { Context, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { accessClasses, Context, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { accessClasses, ctlText, everyModel, Slots, timerText, undecideContexts, vcpuName } from './support.js';
+import { ctlText, everyModel, Slots, timerText, undecideContexts, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-true-only-if-can-fire',

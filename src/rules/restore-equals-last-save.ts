@@ -1,20 +1,10 @@
-import { Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
+import { accessClasses, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import {
-  accessClasses,
-  ctlText,
-  cvalText,
-  everyModel,
-  Slots,
-  timerText,
-  tracedModels,
-  valueText,
-  vcpuName,
-} from './support.js';
+import { ctlText, cvalText, everyModel, Slots, timerText, tracedModels, valueText, vcpuName } from './support.js';
 
 const trapped = 'a trapped access may have written the register in between';
 

@@ -1,11 +1,13 @@
-import { Certainty, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
+import { accessClasses, Certainty, canFire as ctlCanFire, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
+import { contextCount, type Known, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { emulatedByMemory } from './emulated-by-memory.js';
 import { Evaluations, evaluationExamples, evaluationMessages } from './emulation-evaluated.js';
-import { Occasion, when } from './occasion.js';
+import { always, Occasion, when } from './occasion.js';
+import { physicalTimerAtFlush } from './physical-timer-at-flush.js';
 import { defineRule } from './rule.js';
-import { accessClasses, loadPutModels, Slots, timerText, tracedModels, vcpuName } from './support.js';
+import { loadPutModels, Slots, timerText, tracedModels, vcpuName } from './support.js';
 
 /** What timer_emulate has left behind for a context, until the next one. */
 enum Left {
@@ -22,12 +24,17 @@ enum Left {
 /** Longest time that a TVAL can mean, nanoseconds: 2^31 counts at a megahertz, the slowest counter there is. */
 const longestTval = 2 ** 31 * 1000;
 
+/** Up to 5.0: a vcpu that runs for the first time, and the guest that enables its physical timer. */
+const accesses = 'event,vcpu,cpu,timer,level,ec,register,write,value,expires\nenable,0,0\nload,0,0\n';
+const enables = 'entry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,ctl,1,1\n';
+
 export default defineRule({
   id: 'soft-timer-follows-emulated-context',
   statement:
     'An emulated timer that can fire and has not expired has its soft timer armed while the vcpu is loaded; a put cancels it; when it fires it is armed again or the level is raised. From 5.1 on every load and every trapped write evaluates it anew.',
   why: 'No hardware watches an emulated timer: without its soft timer the guest gets the interrupt late, with the next load, or never.',
   models: {
+    'world-switch': 'error',
     'load-put-4.15': 'error',
     'load-put-4.16': 'error',
     'load-put-5.0': 'error',
@@ -35,7 +42,7 @@ export default defineRule({
     offset: 'error',
     'stateless-level': 'error',
   },
-  needs: [['soft_arm', 'soft_expire', 'emulate'], 'update_irq'],
+  needs: [['soft_arm', 'soft_expire', 'emulate', 'flush'], 'update_irq'],
   source:
     'timer_emulate, phys_timer_emulate, kvm_hrtimer_expire; 7afc4ddbf299, 245715cbe83c, 6bc210003dff, 4d74ecfa6458, b450dcce93bc; specification §4.4, §4.8 point 16',
   messages: {
@@ -100,6 +107,27 @@ export default defineRule({
       therefore:
         'its interrupt comes with the next load instead of at its deadline: the known bug that b450dcce93bc ("Always evaluate the need for a soft timer", 6.14) fixes',
     },
+    unarmed: {
+      headline: '{vcpu} enters the guest with nothing armed for its {timer}, which can fire and has not',
+      given: 'the guest of {vcpu} had enabled its {timer}, as the writes before show',
+      must: 'the flush, from 4.15 on the load or the write, arms a timer of the kernel for its deadline',
+      but: '{vcpu} was entered without one, before that deadline',
+      therefore: 'its interrupt comes with a later exit or load instead of at its deadline, or never',
+    },
+    'armed-for-nothing': {
+      headline: '{vcpu} enters the guest with a timer of the kernel armed for its {timer}, which cannot fire',
+      given: 'the guest of {vcpu} had disabled or masked its {timer}, as the writes before show',
+      must: 'nothing is armed for it',
+      but: 'its timer was armed, or had not been cancelled',
+      therefore: 'it fires, and raises an interrupt that the guest has turned off',
+    },
+    'level-stays': {
+      headline: '{vcpu} enters the guest with the level of its {timer} high, which cannot fire',
+      given: 'the guest of {vcpu} had disabled or masked its {timer}, as the writes before show',
+      must: 'its level is lowered before the next entry',
+      but: 'the level was still high',
+      therefore: 'the guest gets the interrupt again and again',
+    },
     'armed-while-pending': {
       headline: 'a soft timer is armed for the {timer} of {vcpu}, which has fired already',
       given: 'timer_emulate found that the {timer} of {vcpu} has fired',
@@ -143,9 +171,47 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,timer,level\nload,0,0\nsoft_arm,0,0,ptimer\nentry,0,0\nsoft_expire,0,0,ptimer\nupdate_irq,0,0,ptimer,1\nexit,0,0\nput,0,0\nload,0,0\n',
       },
+      {
+        title: 'up to 5.0: armed by the write that enables it, cancelled and armed again by the next load',
+        model: 'load-put-5.0',
+        trace: `${accesses}${enables}soft_arm,0,0,ptimer\nentry,0,0\nexit,0,0\nput,0,0\nsoft_cancel,0,0,ptimer\nload,0,0\nsoft_arm,0,0,ptimer\nentry,0,0\n`,
+      },
+      {
+        title: 'up to 4.14: armed by the flush, until the sync',
+        model: 'world-switch',
+        trace: `${accesses}flush,0,0\nentry,0,0\nexit,0,0,,,SYS64\nsync,0,0\ntrapped_access,0,0,ptimer,,,ctl,1,1\nflush,0,0\nbg_arm,0,0\nentry,0,0\nexit,0,0\nbg_cancel,0,0\nsync,0,0\nwfx,0,0\n`,
+      },
     ],
     violating: [
       ...evaluationExamples.violating,
+      {
+        title: 'the write that enables it arms nothing',
+        model: 'load-put-5.0',
+        trace: `${accesses}${enables}entry,0,0\n`,
+        message: 'unarmed',
+        line: 6,
+      },
+      {
+        title: 'not armed in the flush, and not expired by the next sync',
+        model: 'world-switch',
+        trace: `${accesses}flush,0,0\nentry,0,0\nexit,0,0,,,SYS64\nsync,0,0\ntrapped_access,0,0,ptimer,,,ctl,1,1\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nwfx,0,0\n`,
+        message: 'unarmed',
+        line: 9,
+      },
+      {
+        title: 'masked, and its soft timer stays armed',
+        model: 'load-put-4.15',
+        trace: `${accesses}${enables}soft_arm,0,0,ptimer\nentry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,ctl,1,3\nentry,0,0\n`,
+        message: 'armed-for-nothing',
+        line: 10,
+      },
+      {
+        title: 'disabled, and its level stays high',
+        model: 'load-put-4.16',
+        trace: `${accesses}${enables}update_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,ctl,1,0\nentry,0,0\n`,
+        message: 'level-stays',
+        line: 10,
+      },
       {
         title: 'the callback raises nothing',
         model: 'timer-map',
@@ -238,14 +304,18 @@ export default defineRule({
   },
   create(context) {
     const { machine, model } = context;
+    if (model.id === 'world-switch') return physicalTimerAtFlush(context);
     // Where several models are left, only what all of them do is asked.
     const stateless = context.candidates.every((id) => id === 'stateless-level');
+    const isOld = loadPutModels.some((id) => id === model.id);
     /** By vcpu and context: whether the soft timer is armed. */
     const armed: number[] = [];
     /** By vcpu and context: serial of the record that armed it last. */
     const armedAt: number[] = [];
     /** The trace has told of an emulated timer: before, nothing is to be followed. */
     const emulation = new Occasion();
+    /** Up to 5.0 a timer that nobody arms has told of nothing. */
+    const entered = isOld ? always : emulation;
     /** By vcpu and context: the last timer_emulate, and what it left behind. */
     const emulated = new Slots();
     const left: Left[] = [];
@@ -266,7 +336,7 @@ export default defineRule({
 
     /** By vcpu: the background timer has fired since it was armed, and no load has told for which timer. */
     const fired = new Slots();
-    const isOld = loadPutModels.some((id) => id === model.id);
+    const byMemory = isOld ? emulatedByMemory(context) : undefined;
     const evaluations = tracedModels.some((id) => id === model.id) ? new Evaluations(context) : undefined;
 
     /** 4.15 to 5.0: what the background timer fired for has to be reported by the load, before the vcpu goes on. */
@@ -440,6 +510,7 @@ export default defineRule({
           else left[key] = armed[key] === no ? Left.unarmed : armed[key] === yes ? Left.armed : Left.nothing;
         },
         update_irq: when(emulation, (event) => {
+          if (event.level === 1) byMemory?.reported(event);
           const fire = callbacks.get(event.cpu);
           if (fire !== undefined && event.level === 1 && (event.vcpu < 0 || event.vcpu === fire.vcpu)) {
             callbacks.clear(event.cpu);
@@ -468,6 +539,7 @@ export default defineRule({
           const key = keyOf(event);
           armed[key] = yes;
           armedAt[key] = event.serial;
+          byMemory?.armed(event);
           const fire = callbacks.get(event.cpu);
           if (fire !== undefined && fire.vcpu === vcpu && keyOf(fire) === key) {
             callbacks.clear(event.cpu);
@@ -539,6 +611,7 @@ export default defineRule({
           const { timer, register } = event;
           if (event.write === 0 || timer === Timer.none) return;
           evaluations?.trappedAccess(event);
+          byMemory?.written(event);
           if (timer < 0) changed(event.vcpu);
           else {
             moved(keyOf(event));
@@ -547,7 +620,8 @@ export default defineRule({
               canFire[keyOf(event)] = register === Register.ctl && event.hasValue && ctlCanFire(event.valueLo);
           }
         },
-        entry: when(emulation, (event) => {
+        entry: when(entered, (event) => {
+          byMemory?.entered(event, event.vcpu < 0 ? unknown : ((armed[keyOf(event)] ?? unknown) as Known));
           goesOn(event);
           evaluations?.entry(event);
           reported(event);
@@ -563,6 +637,7 @@ export default defineRule({
         halt_end: when(emulation, goesOn),
         load(event) {
           goesOn(event);
+          byMemory?.loaded(event);
           const { last } = machine.vcpu(event.vcpu);
           // Where it was since then is in no record.
           if (last[Kind.put].serial <= last[Kind.load].serial) changed(event.vcpu);
@@ -585,16 +660,25 @@ export default defineRule({
           fired.set(event.vcpu, event);
         },
         bg_arm(event) {
+          byMemory?.armedInBackground(event);
           if (event.vcpu >= 0) fired.clear(event.vcpu);
         },
         userspace_exit: when(emulation, (event) => {
           goesOn(event);
           changed(event.vcpu);
+          if (event.vcpu >= 0) byMemory?.forget(event.vcpu);
         }),
-        user_write: (event) => changed(event.vcpu),
-        reset: (event) => changed(event.vcpu),
+        user_write(event) {
+          changed(event.vcpu);
+          byMemory?.written(event);
+        },
+        reset(event) {
+          changed(event.vcpu);
+          byMemory?.written(event);
+        },
         lost(event) {
           evaluations?.lost();
+          byMemory?.lost();
           armed.fill(unknown);
           left.fill(Left.nothing);
           canFire.fill(false);

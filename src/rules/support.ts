@@ -48,9 +48,6 @@ export function vcpuName(machine: Machine, index: number): string {
   return id >= 0 ? `vcpu ${id}` : `vcpu#${index}`;
 }
 
-/** Exception classes of trapped register accesses: CP15_32, CP15_64 and SYS64 (ESR_ELx.EC). */
-export const accessClasses: readonly number[] = [0x03, 0x04, 0x18];
-
 /** CTL as messages print it. */
 export function ctlText(ctl: number): string {
   return ctl < 0 ? '?' : `0x${ctl.toString(16)}`;

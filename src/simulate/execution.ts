@@ -110,8 +110,20 @@ export class Execution {
         ...(hasFlag && { loaded }),
         ...(!(hasFlag && loaded) && { ctl, cval }),
       };
-      this.simulation.emit(event, cpu, vcpu, { value: vcpu.vm.offset, ...(shown && memory) });
+      this.simulation.emit(event, cpu, vcpu, {
+        value: vcpu.vm.offset,
+        ...(shown && { ...memory, ...this.#flags(vcpu) }),
+      });
     }
+  }
+
+  /** What the same probes fetch of struct arch_timer_cpu: its flags have come and gone with the generations. */
+  #flags({ bg, activeClearedLast }: SimVcpu): { activeCleared?: boolean; armed?: boolean } {
+    const { design, host } = this.simulation;
+    return {
+      ...(design.id === 'world-switch' && { activeCleared: activeClearedLast }),
+      ...(!host.hasPtimer && { armed: bg.armed }),
+    };
   }
 
   /** @returns true when the function returns */

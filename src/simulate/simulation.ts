@@ -297,6 +297,8 @@ export class Simulation {
     if (fields.level !== undefined) event.level = fields.level ? 1 : 0;
     if (fields.ctl !== undefined) event.ctl = fields.ctl;
     if (fields.loaded !== undefined) event.loaded = fields.loaded ? 1 : 0;
+    if (fields.activeCleared !== undefined) event.activeCleared = fields.activeCleared ? 1 : 0;
+    if (fields.armed !== undefined) event.armed = fields.armed ? 1 : 0;
     if (fields.cval !== undefined) {
       event.hasCval = true;
       event.cvalHi = Math.floor(fields.cval / halfRange) | 0;
@@ -522,6 +524,8 @@ interface Fields {
   readonly level?: boolean;
   readonly ctl?: number;
   readonly loaded?: boolean;
+  readonly activeCleared?: boolean;
+  readonly armed?: boolean;
   readonly cval?: number;
   readonly value?: number;
   readonly register?: Register;

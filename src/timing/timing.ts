@@ -167,6 +167,11 @@ export class Timing {
     return this.#clock.offset;
   }
 
+  /** CLOCK_MONOTONIC at a time of the trace, at most; NaN where it is not known. */
+  monotonic(time: number): number {
+    return this.#clock.known ? time - this.#clock.offset + this.#clock.slack : Number.NaN;
+  }
+
   /**
    * Whether an hrtimer's expiry (CLOCK_MONOTONIC) is the deadline of a save.
    *
