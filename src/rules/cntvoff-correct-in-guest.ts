@@ -52,6 +52,13 @@ export default defineRule({
       therefore:
         'the hardware has compared the deadline with another counter: the interrupt may come too early or late',
     },
+    'counter-write-lost': {
+      headline: 'the load of {vcpu} on CPU {cpu} has counter offset {found}, as before userspace set its counter',
+      given: 'userspace set the counter of {vcpu}, whose VM had offset {found}',
+      must: 'the offset is the physical counter less what was written',
+      but: 'the next load showed the same offset as before',
+      therefore: 'the counter of the guest goes on as if nothing had been written: after a migration its time jumps',
+    },
     'hypervisor-adjusted': {
       headline:
         'the hypervisor in {vcpu} is entered on CPU {cpu} with counter offset {found} instead of {expected} (0e4598102855)',
@@ -98,6 +105,14 @@ export default defineRule({
         line: 6,
       },
       {
+        title: 'userspace sets the counter, and the offset stays',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,value,register\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nuserspace_exit,0,0\nuser_write,0,0,0x77,cnt\nload,0,0,0x1000\n',
+        message: 'counter-write-lost',
+        line: 9,
+      },
+      {
         title: 'the load restores the timer first',
         model: 'timer-map',
         host: 'vhe',
@@ -129,6 +144,23 @@ export default defineRule({
     const written: number[] = [];
     /** Serial of the last write of a counter by userspace. */
     let counterSet = 0;
+    /** By vcpu: userspace has set its counter, and no load has shown the offset since. */
+    const counterWrites = new Slots();
+    // From 6.4 on writes of the counter have no effect once userspace has set the offset itself, which leaves no record.
+    const mayIgnore = context.candidates.some((id) => id === 'offset' || id === 'stateless-level');
+
+    /** The offset changes with the counter: nobody writes it to the very tick at which it is. */
+    function moved(event: TimerEvent): void {
+      const write = counterWrites.take(event.vcpu);
+      const before = machine.vcpu(event.vcpu).offset;
+      if (write === undefined || before.serial === 0 || before.serial > write.serial) return;
+      if (!isSameValue(event, before)) return context.hold(event);
+      context.violate(event, {
+        message: 'counter-write-lost',
+        data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, found: valueText(event) },
+        witness: [before, write],
+      });
+    }
 
     function wrong(event: TimerEvent, at: TimerEvent, expected: TimerEvent): void {
       const found = machine.cpu(at.cpu).last[Kind.set_cntvoff];
@@ -156,6 +188,7 @@ export default defineRule({
         else context.undecided(entry, changed);
       }
       if (kind === Kind.load || kind === Kind.timer_load) {
+        if (event.hasValue && !counterWrites.isEmpty) moved(event);
         if (event.hasValue) shown.set(vcpu, event);
         else if (kind === Kind.load) shown.clear(vcpu);
       }
@@ -218,9 +251,13 @@ export default defineRule({
             shown.clear(vcpu);
           });
           written.length = 0;
+          counterWrites.each((_, vcpu) => counterWrites.clear(vcpu));
         },
         user_write(event) {
-          if (event.register === Register.cnt) counterSet = event.serial;
+          if (event.register !== Register.cnt) return;
+          counterSet = event.serial;
+          if (event.vcpu >= 0 && event.attribution < Certainty.approximate && !mayIgnore)
+            counterWrites.set(event.vcpu, event);
         },
         set_cntvoff(event) {
           ordered(event, true);

@@ -1,11 +1,11 @@
 import { Certainty, Context, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no } from '../machine/state.js';
+import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { ctlText, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { ctlText, everyModel, Slots, timerText, tracedModels, vcpuName } from './support.js';
 
 /** The models whose reset makes the mapped interrupts of the vgic inactive, and whose load takes the state from there. */
 const resettingVgic: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0', 'timer-map', 'offset'];
@@ -33,6 +33,13 @@ export default defineRule({
       but: 'the load set it active at the distributor',
       therefore: 'the guest boots with a timer interrupt that it does not know to be active, and gets no other',
     },
+    'not-lowered': {
+      headline: 'the reset of {vcpu} does not report level 0 of its {timer}',
+      given: '{vcpu} has run before, and was reset',
+      must: 'the reset reports level 0 of every timer, for the interrupt controller to forget it',
+      but: '{vcpu} was loaded, and no level of its {timer} was reported since the reset',
+      therefore: 'an interrupt that was pending before the reset may come after it',
+    },
     'level-raised': {
       headline: 'the {timer} of {vcpu} raises its interrupt between a reset and the first entry',
       given: '{vcpu} was reset',
@@ -56,6 +63,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the reset reports the physical timer only',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,27,0\nupdate_irq,0,0,,,,30,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nreset,0,0\nupdate_irq,0,0,,,,30,0\nload,0,0\n',
+        message: 'not-lowered',
+        line: 12,
+      },
       {
         title: 'the reset leaves the memory copy alone',
         model: 'world-switch',
@@ -84,6 +99,7 @@ export default defineRule({
   },
   create(context) {
     const { machine, model } = context;
+    const isTraced = tracedModels.some((id) => id === context.model.id);
     const resetsVgic = resettingVgic.includes(model.id);
     /** Pending resets by vcpu and context. */
     const resets = new Slots();
@@ -92,6 +108,21 @@ export default defineRule({
 
     function clear(vcpu: number): void {
       for (let timer = 0; timer < contextCount; timer++) resets.clear(vcpu * contextCount + timer);
+    }
+
+    /** From 5.1 on the reset of a vcpu that has run reports level 0 of both timers, whatever they were at. */
+    function reported(event: TimerEvent, timer: number): void {
+      const reset = resets.get(event.vcpu * contextCount + timer);
+      const vcpu = machine.vcpu(event.vcpu);
+      const state = vcpu.contexts[timer] as TimerContext;
+      // What is not known to be whose may have been this one's.
+      if (reset === undefined || vcpu.enabled !== yes || state.level === unknown || vcpu.unseen) return;
+      if (state.update.serial > reset.serial) return;
+      context.violate(event, {
+        message: 'not-lowered',
+        data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu) },
+        witness: [reset],
+      });
     }
 
     /** What the hardware gets next shows whether the reset was kept. */
@@ -168,6 +199,11 @@ export default defineRule({
             witness: [reset],
           });
           resets.clear(event.vcpu * contextCount + event.timer);
+        }),
+        load: when(resets.occasion, (event) => {
+          if (!isTraced || event.vcpu < 0 || event.certainty !== Certainty.recorded) return;
+          reported(event, Timer.vtimer);
+          reported(event, Timer.ptimer);
         }),
         entry: when(resets.occasion, (event) => {
           if (event.vcpu >= 0) clear(event.vcpu);

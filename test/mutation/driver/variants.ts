@@ -95,6 +95,13 @@ export const hypervisors: Readonly<Record<string, Episode>> = {
       simulation.scheduleIn(a, c0);
       stage.run(a, c0, (guest) => guest.spend(5 * us));
     }
+    // Armed in one load, and put at once.
+    inMemory(stage, vtimer, 1, 900);
+    for (let i = 0; i < 2; i++) {
+      simulation.scheduleOut(a, c0, false);
+      simulation.scheduleIn(a, c0);
+    }
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
     // Its guest gets a deadline, is entered, and takes the interrupt from the hardware.
     inMemory(stage, vtimer, 1, 120);
     stage.arm(a, c0, 400, hvtimer);
@@ -120,6 +127,58 @@ export const hypervisors: Readonly<Record<string, Episode>> = {
 };
 
 export const bothTimers: Readonly<Record<string, Episode>> = {
+  /** Resets with a physical timer that runs, that is pending, and that is armed in a vcpu that is loaded. */
+  resetPhysical(stage) {
+    const { a, c0, simulation } = stage;
+    if (!simulation.host.hasPtimer || !simulation.has('trapped_access')) return;
+    const reset = () => {
+      c0.pid = a.pid;
+      if (simulation.loadsForIoctls) simulation.load(a, c0);
+      simulation.call('reset', c0, a);
+      if (simulation.loadsForIoctls) simulation.put(a, c0);
+    };
+    stage.begin(a, c0);
+    for (const delay of [300, 5]) {
+      physical(stage, a, c0, 1, delay);
+      stage.run(a, c0, (guest) => guest.spend(20 * us));
+      stage.end(a, c0);
+      reset();
+      stage.begin(a, c0);
+      stage.run(a, c0, (guest) => guest.spend(5 * us));
+    }
+    physical(stage, a, c0, 1, 100);
+    if (!simulation.loadsForIoctls) simulation.call('reset', c0, a);
+    stage.run(a, c0, (guest) => guest.spend(200 * us));
+    stage.end(a, c0);
+  },
+
+  /** Sleeps and preemptions by turns, so often that the offset of the counter is beyond doubt; deadlines pass in either. */
+  steady(stage) {
+    const { a, c0, simulation } = stage;
+    stage.begin(a, c0);
+    for (let i = 0; i < 12; i++) {
+      stage.arm(a, c0, 900);
+      if (i % 4 !== 0) {
+        simulation.scheduleOut(a, c0, false);
+        simulation.advance(20 * us);
+        simulation.scheduleIn(a, c0);
+      } else if (stage.block(a, c0)) stage.sleep(a, c0, 50);
+      stage.run(a, c0, (guest) => guest.spend(5 * us));
+    }
+    for (let i = 0; i < 24; i++) {
+      stage.arm(a, c0, 300);
+      if (i % 3 !== 0) {
+        if (stage.block(a, c0)) stage.sleep(a, c0, 350);
+      } else {
+        simulation.scheduleOut(a, c0, false);
+        simulation.advance(600 * us);
+        simulation.scheduleIn(a, c0);
+      }
+      stage.untilInterrupt(a, c0);
+    }
+    stage.end(a, c0);
+  },
+
   /** Accesses to the physical timer while the virtual one runs or is pending, and while it runs or is pending itself. */
   both(stage) {
     const { a, c0, simulation } = stage;
@@ -146,6 +205,13 @@ export const bothTimers: Readonly<Record<string, Episode>> = {
     stage.run(a, c0, (guest) => guest.spend(200 * us));
     physical(stage, a, c0, 1, 30);
     takePhysical(stage, a, c0);
+    // The virtual timer's interrupt after an access, again and again.
+    for (let i = 0; i < 4; i++) {
+      stage.arm(a, c0, 60);
+      physical(stage, a, c0, 1, 900);
+      stage.untilInterrupt(a, c0);
+    }
+    physical(stage, a, c0, 0, 900);
     // One access that only reads.
     simulation.trappedAccess(a, c0, ptimer, Register.cval, 0, false);
     stage.run(a, c0, (guest) => guest.spend(5 * us));
