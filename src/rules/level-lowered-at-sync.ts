@@ -46,6 +46,13 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nupdate_irq,0,0,,,,27,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,3,0x1000\n',
       },
+      {
+        title:
+          'the exit of a nested hypervisor lowers the level of its guest, whose own exits then do not: only the other vcpu has a userspace irqchip',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,context,dv,dp,ev,ep\ntimer_map,0,0,,,,,,,2,3,1,0\nload,0,0,,,,,,,,,,\nrestore,0,0,hvtimer,0,0,,,,,,,\nupdate_irq,0,0,vtimer,,,27,1,task,,,,\nentry,0,0,,,,,,,,,,\nupdate_irq,0,0,vtimer,,,27,0,task,,,,\nexit,0,0,,,,,,,,,,\nput,0,0,,,,,,,,,,\nsave,0,0,hvtimer,0,0,,,,,,,\ntimer_map,0,0,,,,,,,1,0,2,3\nload,0,0,,,,,,,,,,\nupdate_irq,0,0,vtimer,,,27,1,task,,,,\nrestore,0,0,vtimer,1,0x1000,,,,,,,\nentry,0,0,,,,,,,,,,\nexit,0,0,,,,,,,,,,\nput,0,0,,,,,,,,,,\nsave,0,0,vtimer,3,0x1000,,,,,,,\nload,1,1,,,,,,,,,,\nrestore,1,1,vtimer,1,0x1000,,,,,,,\nupdate_irq,1,1,,,,27,1,,,,,\nentry,1,1,,,,,,,,,,\nupdate_irq,1,1,,,,27,0,task,,,,\nexit,1,1,,,,,,,,,,\n',
+      },
     ],
     violating: [
       {
@@ -182,6 +189,8 @@ function lowering(context: RuleContext): RuleHandlers {
       update_irq: when(possible, (event) => {
         if (event.vcpu < 0 || event.timer !== Timer.vtimer) return;
         exits.clear(event.vcpu);
+        // A nested hypervisor's exit evaluates the timers of its guest, whatever the irqchip.
+        if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;
         const inExit = machine.vcpu(event.vcpu).inGuest === yes && machine.cpu(event.cpu).inTimerIrq !== yes;
         if (event.level !== 0 || !inExit || high[event.vcpu] !== true) return;
         // Only what certainly is no interrupt shows that this vcpu's level is lowered by syncs at all.

@@ -1,7 +1,7 @@
 import { Register } from '../../../src/events/event.js';
 import type { Design } from '../../../src/models/design.js';
 import { exits } from '../../../src/simulate/simulation.js';
-import type { SimHost, SimTimer } from '../../../src/simulate/state.js';
+import type { SimCpu, SimHost, SimTimer } from '../../../src/simulate/state.js';
 import { physical, takePhysical } from './physical.js';
 import { type Episode, hptimer, hvtimer, ptimer, type Stage, ticks, us, vtimer } from './stage.js';
 
@@ -41,11 +41,10 @@ export function episodesOfVariant(host: SimHost): readonly string[] | undefined 
 }
 
 /** A hypervisor enters its guest, or is entered again: a put and a load without a switch of threads. */
-function world(stage: Stage, inHypervisor: boolean): void {
-  const { a, c0, simulation } = stage;
-  simulation.put(a, c0);
+function world({ a, c0, simulation }: Stage, inHypervisor: boolean, cpu: SimCpu = c0): void {
+  simulation.put(a, cpu);
   a.inHypervisor = inHypervisor;
-  simulation.load(a, c0);
+  simulation.load(a, cpu);
 }
 
 /** The hypervisor writes a timer of its guest, which is in memory meanwhile (VNCR_EL2): no trap, no record. */
@@ -117,12 +116,12 @@ export const hypervisors: Readonly<Record<string, Episode>> = {
     stage.arm(a, c0, 300, hptimer);
     world(stage, false);
     stage.run(a, c0, (guest) => guest.spend(5 * us));
-    if (stage.block(a, c0)) stage.sleep(a, c1, 500);
-    simulation.put(a, c1);
-    a.inHypervisor = true;
-    simulation.load(a, c1);
-    stage.untilInterrupt(a, c1);
-    stage.end(a, c1);
+    const slept = stage.block(a, c0);
+    if (slept) stage.sleep(a, c1, 500);
+    const cpu = slept ? c1 : c0;
+    world(stage, true, cpu);
+    stage.untilInterrupt(a, cpu);
+    stage.end(a, cpu);
   },
 };
 
