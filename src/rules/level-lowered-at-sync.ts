@@ -1,4 +1,4 @@
-import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because, type Handler, type RuleContext, type RuleHandlers } from './context.js';
@@ -70,6 +70,14 @@ export default defineRule({
           'event,vcpu,cpu,ctl,cval,irq,level\nload,0,0\nflush,0,0,1,0x1000,,0\nentry,0,0\nexit,0,0\nsync,0,0,5,0x1000,,0\nflush,0,0,5,0x1000,,0\nentry,0,0\n',
         message: 'not-raised',
         line: 6,
+      },
+      {
+        title: 'a host without active state: the guest has masked its timer, and the sync does nothing',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nmask_irq,0,0,vtimer,,,,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,3,0x1000\n',
+        message: 'not-lowered',
+        line: 11,
       },
       {
         title: 'the guest has masked its timer, and the level stays',
@@ -196,6 +204,12 @@ function lowering(context: RuleContext): RuleHandlers {
         // Only what certainly is no interrupt shows that this vcpu's level is lowered by syncs at all.
         if (event.context === Context.task && lowers[event.vcpu] !== false) lowers[event.vcpu] = true;
         if (always || lowers[event.vcpu] === true) context.hold(event);
+      }),
+      // Where there is no active state, the handler masks the interrupt, and no vcpu has a vgic.
+      mask_irq: when(without.occasion, (event) => {
+        const { running, inTimerIrq } = machine.cpu(event.cpu);
+        if (event.level === 1 && isVirtual(event.timer) && inTimerIrq === yes && without.has(running))
+          lowers[running] = true;
       }),
       exit: when(possible, (event) => {
         if (event.vcpu < 0 || high[event.vcpu] !== true) return;

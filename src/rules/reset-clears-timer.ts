@@ -1,4 +1,4 @@
-import { Certainty, Context, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
+import { Certainty, Context, isGicv5Ppi, Register, Timer, type TimerEvent, writableCtl } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, unknown, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
@@ -8,7 +8,7 @@ import { defineRule } from './rule.js';
 import { ctlText, everyModel, Slots, timerText, tracedModels, vcpuName } from './support.js';
 
 /** The models whose reset makes the mapped interrupts of the vgic inactive, and whose load takes the state from there. */
-const resettingVgic: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0', 'timer-map', 'offset'];
+const resettingVgic: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0', 'timer-map', 'offset', 'stateless-level'];
 
 export default defineRule({
   id: 'reset-clears-timer',
@@ -177,6 +177,8 @@ export default defineRule({
           // From userspace the vgic's state may have been restored as well, as for a migration.
           if (reset === undefined || writable[event.vcpu] === true) return;
           const vcpu = machine.vcpu(event.vcpu);
+          // A GICv5 guest has its interrupts active whenever it is loaded.
+          if (isGicv5Ppi(vcpu.contexts[timer]?.update.irq ?? -1)) return;
           if (vcpu.contexts[timer]?.level !== no || event.serial < vcpu.last[Kind.load].serial) return;
           context.violate(event, {
             message: 'active-survives',

@@ -1,4 +1,4 @@
-import type { TimerEvent } from '../events/event.js';
+import { Certainty, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { ModelId } from '../models/model.js';
 import { because } from './context.js';
@@ -31,6 +31,13 @@ export default defineRule({
       must: 'EL1PCEN is cleared before the guest runs',
       but: '{vcpu} left the guest and nobody had cleared it',
       therefore: 'the guest could program the physical timer of the host',
+    },
+    'set-in-load': {
+      headline: 'CNTHCTL_EL2 of CPU {cpu} is set for a guest in the load of {vcpu}',
+      given: '{vcpu} was being loaded on CPU {cpu}, whose host has no VHE',
+      must: 'CNTHCTL_EL2 is set for the guest by the world switch, after the entry',
+      but: '{found} was written to it, and the load went on',
+      therefore: 'the host traps to EL2 when it uses its own timer',
     },
     'host-trapped': {
       headline: '{vcpu} has left the guest on CPU {cpu}, and CNTHCTL_EL2 still traps as for a guest',
@@ -72,6 +79,15 @@ export default defineRule({
         line: 5,
       },
       {
+        title: 'a load sets them for the guest, long before its entry',
+        model: 'offset',
+        host: 'nvhe',
+        trace:
+          'event,vcpu,cpu,value\nload,0,0\nset_traps,0,0,1\nrestore,0,0\nentry,0,0\nset_traps,0,0,1\nset_traps,0,0,3\nexit,0,0\n',
+        message: 'set-in-load',
+        line: 4,
+      },
+      {
         title: 'the second entry does not set them for the guest',
         model: 'rfc-load-put',
         host: 'nvhe',
@@ -104,6 +120,23 @@ export default defineRule({
         set_traps(event) {
           if (world(event) === 1) forGuest.set(event.cpu, event);
         },
+        // A load goes on after they were set for the guest: that is no world switch.
+        restore: when(forGuest.occasion, (event) => {
+          const guest = forGuest.get(event.cpu);
+          if (guest === undefined || context.host !== 'nvhe' || event.vcpu < 0) return;
+          const vcpu = machine.vcpu(event.vcpu);
+          const load = vcpu.last[Kind.load];
+          if (load.serial === 0 || guest.serial < load.serial || event.certainty !== Certainty.recorded) return;
+          if (vcpu.last[Kind.entry].serial > load.serial || vcpu.last[Kind.exit].serial > load.serial) return;
+          forGuest.clear(event.cpu);
+          if (world(machine.cpu(event.cpu).last[Kind.set_traps]) !== 1) return;
+          context.violate(event, {
+            message: 'set-in-load',
+            data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, found: valueText(guest) },
+            witness: [load, guest],
+            ofCpu: true,
+          });
+        }),
         exit: when(context.recorded(Kind.set_traps), (event) => {
           if (context.host === 'vhe') return;
           const guest = forGuest.take(event.cpu);

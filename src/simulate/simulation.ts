@@ -551,6 +551,7 @@ export type Guest = (guest: GuestView) => void;
 export const exits = {
   irq: { code: 0, exceptionClass: -1 },
   wfx: { code: 2, exceptionClass: 0x01 },
+  hvc: { code: 2, exceptionClass: 0x16 },
   sysreg: { code: 2, exceptionClass: 0x18 },
 } as const;
 

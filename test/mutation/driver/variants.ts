@@ -126,6 +126,41 @@ export const hypervisors: Readonly<Record<string, Episode>> = {
 };
 
 export const bothTimers: Readonly<Record<string, Episode>> = {
+  /** PSCI resets a vcpu whose timer interrupt its guest has not ended. */
+  resetActive(stage) {
+    const { a, c0, simulation } = stage;
+    if (simulation.loadsForIoctls) return;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 20);
+    stage.run(a, c0, (guest) => guest.spend(60 * us));
+    stage.run(a, c0, (guest) => {
+      for (const timer of guest.acknowledge()) guest.program(timer, 0, 0);
+      guest.exit(exits.hvc);
+    });
+    simulation.call('reset', c0, a);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    stage.end(a, c0);
+  },
+
+  /** The guest turns its expired timer off, and is put at once. */
+  cancelled(stage) {
+    const { a, c0, simulation } = stage;
+    stage.begin(a, c0);
+    for (const ctl of [3, 0]) {
+      stage.arm(a, c0, 20);
+      stage.run(a, c0, (guest) => guest.spend(60 * us));
+      stage.run(a, c0, (guest) => {
+        guest.program(vtimer, ctl, 0);
+        guest.spend(5 * us);
+        guest.exit(exits.sysreg);
+      });
+      simulation.scheduleOut(a, c0, false);
+      simulation.scheduleIn(a, c0);
+      stage.run(a, c0, (guest) => guest.spend(5 * us));
+    }
+    stage.end(a, c0);
+  },
+
   /** Resets with a physical timer that runs, that is pending, and that is armed in a vcpu that is loaded. */
   resetPhysical(stage) {
     const { a, c0, simulation } = stage;
