@@ -1,4 +1,4 @@
-import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { VcpuState } from '../machine/state.js';
 import { because } from './context.js';
@@ -34,6 +34,13 @@ export default defineRule({
       but: '{found} was written to it last',
       therefore: 'the virtual counter of the guest is off by the difference',
     },
+    'timer-in-hardware': {
+      headline: 'the counter offset {found} is written on CPU {cpu} with the virtual timer of {vcpu} in the hardware',
+      given: 'the virtual timer of {vcpu} had been restored on CPU {cpu}, and not been saved',
+      must: 'a load writes the offset before it restores the timer, a put takes it back once the timer is saved',
+      but: 'the offset became {found} in between',
+      therefore: 'the timer is compared with another counter for a moment, and may fire for a deadline that has not come',
+    },
     'hypervisor-adjusted': {
       headline:
         'the hypervisor in {vcpu} is entered on CPU {cpu} with counter offset {found} instead of {expected} (0e4598102855)',
@@ -62,6 +69,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the put takes the offset back before it saves the timer',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,value\nload,0,0\nset_cntvoff,0,0,0x1000\nrestore,0,0\nentry,0,0\nexit,0,0\nput,0,0\nset_cntvoff,0,0,0\nsave,0,0\n',
+        message: 'timer-in-hardware',
+        line: 8,
+      },
       {
         title: 'the offset of its guest is added to that of a hypervisor (0e4598102855)',
         model: 'offset',
@@ -154,6 +169,34 @@ export default defineRule({
       });
     }
 
+    /** From 6.4 on both are part of the save and the restore, whose records come last. */
+    const isApart = context.candidates.every((id) => id !== 'offset' && id !== 'stateless-level');
+    /** By vcpu: its virtual timer is in the hardware, as the records of restores and saves tell. */
+    const restored: (boolean | undefined)[] = [];
+
+    function inHardware({ vcpu, timer }: TimerEvent, yes: boolean): void {
+      if (vcpu >= 0 && (timer === Timer.vtimer || timer === Timer.hvtimer)) restored[vcpu] = yes;
+    }
+
+    /** The offset is written before the timer is restored, and taken back after it is saved. */
+    function beside(event: TimerEvent): void {
+      const { running } = machine.cpu(event.cpu);
+      if (!isApart || running < 0 || restored[running] !== true || !event.hasValue || event.context === Context.hardirq) return;
+      const vcpu = machine.vcpu(running);
+      const before = machine.cpu(event.cpu).last[Kind.set_cntvoff];
+      // Where every load and put writes it, one that changes nothing is of no consequence.
+      if (vcpu.isNested || vcpu.unseen || (before.hasValue && isSameValue(before, event))) return;
+      const { restore } = vcpu.vtimer;
+      if (restore.cpu !== event.cpu || restore.serial < vcpu.last[Kind.load].serial) return;
+      // A counter that userspace sets, or a trap that is emulated, writes it for the vcpu that is loaded.
+      if (Math.max(counterSet, vcpu.last[Kind.trapped_access].serial) > vcpu.last[Kind.load].serial) return;
+      context.violate(event, {
+        message: 'timer-in-hardware',
+        data: { vcpu: vcpuName(machine, running), cpu: event.cpu, found: valueText(event) },
+        witness: [restore],
+      });
+    }
+
     return {
       before: {
         load: show,
@@ -168,11 +211,15 @@ export default defineRule({
             shown.clear(vcpu);
           });
           written.length = 0;
+          restored.length = 0;
         },
         user_write(event) {
           if (event.register === Register.cnt) counterSet = event.serial;
         },
+        restore: when(context.recorded(Kind.set_cntvoff), (event) => inHardware(event, true)),
+        save: when(context.recorded(Kind.set_cntvoff), (event) => inHardware(event, false)),
         set_cntvoff(event) {
+          beside(event);
           if (event.vcpu < 0 || !event.hasValue || machine.vcpu(event.vcpu).putting) return;
           written[event.vcpu] = event.serial;
           if (!isZeroValue(event)) shifted[event.vcpu] = true;
