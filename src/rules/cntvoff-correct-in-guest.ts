@@ -39,7 +39,8 @@ export default defineRule({
       given: 'the virtual timer of {vcpu} had been restored on CPU {cpu}, and not been saved',
       must: 'a load writes the offset before it restores the timer, a put takes it back once the timer is saved',
       but: 'the offset became {found} in between',
-      therefore: 'the timer is compared with another counter for a moment, and may fire for a deadline that has not come',
+      therefore:
+        'the timer is compared with another counter for a moment, and may fire for a deadline that has not come',
     },
     'hypervisor-adjusted': {
       headline:
@@ -181,7 +182,8 @@ export default defineRule({
     /** The offset is written before the timer is restored, and taken back after it is saved. */
     function beside(event: TimerEvent): void {
       const { running } = machine.cpu(event.cpu);
-      if (!isApart || running < 0 || restored[running] !== true || !event.hasValue || event.context === Context.hardirq) return;
+      if (!isApart || running < 0 || restored[running] !== true || !event.hasValue || event.context === Context.hardirq)
+        return;
       const vcpu = machine.vcpu(running);
       const before = machine.cpu(event.cpu).last[Kind.set_cntvoff];
       // Where every load and put writes it, one that changes nothing is of no consequence.

@@ -10,7 +10,14 @@ import type { Example, Rule } from '../../src/rules/rule.js';
 const folder = join(import.meta.dirname, '../../src/rules');
 
 /** Files of the rules' folder that are not a rule. */
-const parts = ['active-state-at-flush', 'active-state-ignoring-level', 'emulated-by-memory', 'physical-timer-at-flush'];
+const parts = [
+  'active-state-at-flush',
+  'active-state-ignoring-level',
+  'emulated-by-memory',
+  'expired-at-flush',
+  'level-in-place',
+  'physical-timer-at-flush',
+];
 const notRules = ['context', 'index', 'occasion', 'rule', 'support', 'whereabouts', ...parts];
 
 /** The code of a rule: its file, and those that hold a part of it. */
