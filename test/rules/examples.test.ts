@@ -15,6 +15,7 @@ const parts = [
   'active-state-ignoring-level',
   'emulated-by-memory',
   'expired-at-flush',
+  'level-after-user-write',
   'level-in-place',
   'physical-timer-at-flush',
 ];

@@ -20,7 +20,7 @@ const history: Episode = (stage) => {
 
 /** The episodes that a host is tried with: without a vgic only what differs there. */
 export function episodesOf({ inKernelIrqchip }: SimHost): [name: string, episode: Episode][] {
-  const differing = ['tick', 'preempt', 'block', 'mask'];
+  const differing = ['tick', 'preempt', 'block', 'mask', 'pending'];
   return [
     ...Object.entries(episodes).filter(([name]) => inKernelIrqchip || differing.includes(name)),
     ['history', history],
