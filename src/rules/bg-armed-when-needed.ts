@@ -1,10 +1,10 @@
-import { canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, durationText, everyModel, Slots, timerText, vcpuName } from './support.js';
+import { ctlText, cvalText, durationText, everyModel, isSameValue, Slots, timerText, vcpuName } from './support.js';
 
 const columns = 'time,event,vcpu,cpu,timer,ctl,cval,next,state,pid\n';
 const sleeps =
@@ -38,6 +38,13 @@ export default defineRule({
       but: 'the put ended without, and the vcpu slept on for {slept}',
       therefore: 'the vcpu was woken by something else than its timer, or not at all',
     },
+    'armed-expired': {
+      headline: '{vcpu} arms its background timer on CPU {cpu} although its {timer} has expired',
+      given: '{vcpu} was about to sleep, and its {timer} was saved with CTL {ctl}: expired, and able to fire',
+      must: 'the hook before the sleep, up to 5.0, arms nothing, since the vcpu is not going to sleep',
+      but: 'the background timer was armed',
+      therefore: 'the saved CTL and CVAL are not of the same moment, or the deadline was compared with another counter',
+    },
   },
   examples: {
     legal: [
@@ -53,6 +60,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'armed for a timer that was saved expired',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,value\nload,0,0\nrestore,0,0,vtimer,0,0x8000\nentry,0,0\nexit,0,0\nschedule,0,0,,,,0x1000\nsave,0,0,vtimer,5,0x9000\nbg_arm,0,0\nput,0,0\ntimer_put,0,0,,,,0x1000\n',
+        message: 'armed-expired',
+        line: 8,
+      },
       {
         title: 'the hook of 4.14 arms nothing',
         model: 'world-switch',
@@ -80,6 +95,8 @@ export default defineRule({
     const { machine, maxLatency, model } = context;
     /** Saves of sleeping vcpus that should have had their timer armed, by vcpu. */
     const missing = new Slots();
+    /** Armings for a timer that was saved expired, by vcpu. */
+    const early = new Slots();
     /** Time at which such a vcpu was woken or loaded again, by vcpu. */
     const woken: (number | undefined)[] = [];
 
@@ -111,6 +128,38 @@ export default defineRule({
       for (const { save, ctl, loaded, saveValid } of vcpu.contexts)
         if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
       return undefined;
+    }
+
+    /** Up to 5.0 the hook leaves a timer alone that has expired: the vcpu does not sleep. */
+    function expired(event: TimerEvent): void {
+      if (event.vcpu < 0 || event.context === Context.hardirq) return;
+      const { last, contexts, blocked } = machine.vcpu(event.vcpu);
+      const { save, ctl, loaded, saveValid } = contexts[Timer.vtimer] as TimerContext;
+      const hook = last[Kind.schedule].serial;
+      if (blocked !== yes || loaded !== no || !saveValid || save.serial < hook || hook < last[Kind.load].serial) return;
+      if (!canFire(ctl) || (ctl & Ctl.istatus) === 0) return;
+      if (last[Kind.schedule].hasValue) early.set(event.vcpu, event);
+    }
+
+    /** The counter may have been set between the save and the comparison: the offset tells. */
+    function offsetShown(event: TimerEvent): void {
+      const arm = event.vcpu < 0 || !event.hasValue ? undefined : early.take(event.vcpu);
+      if (arm === undefined) return;
+      const { last, contexts } = machine.vcpu(event.vcpu);
+      const { save, ctl } = contexts[Timer.vtimer] as TimerContext;
+      if (!isSameValue(event, last[Kind.schedule]))
+        return context.undecided(arm, 'the counter of the guest may have been set since');
+      context.violate(event, {
+        message: 'armed-expired',
+        data: {
+          vcpu: vcpuName(machine, event.vcpu),
+          cpu: arm.cpu,
+          timer: timerText(Timer.vtimer),
+          ctl: ctlText(ctl),
+        },
+        witness: [save, last[Kind.schedule], event],
+        at: arm,
+      });
     }
 
     function wake(event: TimerEvent): void {
@@ -158,11 +207,12 @@ export default defineRule({
           woken[event.vcpu] = undefined;
           missing.set(event.vcpu, save);
         },
-        bg_arm: when(missing.occasion, (event) => {
+        bg_arm(event) {
+          if (isHooked) expired(event);
           // An interrupt in the middle of the put has ended it too early.
           const save = event.vcpu >= 0 ? missing.take(event.vcpu) : undefined;
           if (save !== undefined) context.hold(save);
-        }),
+        },
         wakeup: when(missing.occasion, wake),
         load: when(missing.occasion, (event) => {
           // Back without having been woken it was preempted on its way to sleep: some kernels print the one as the other.
@@ -171,10 +221,15 @@ export default defineRule({
           wake(event);
         }),
         halt_end: when(missing.occasion, over),
-        unschedule: when(missing.occasion, over),
+        timer_put: when(early.occasion, offsetShown),
+        unschedule(event) {
+          offsetShown(event);
+          over(event);
+        },
         entry: when(missing.occasion, over),
         lost() {
           for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
+          early.each((_, vcpu) => early.clear(vcpu));
         },
       },
       end(event) {

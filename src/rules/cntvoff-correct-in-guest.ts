@@ -1,19 +1,10 @@
-import { Certainty, Register, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, Register, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import {
-  everyModel,
-  isSameValue,
-  isZeroValue,
-  Slots,
-  timerText,
-  tracedModels,
-  valueText,
-  vcpuName,
-} from './support.js';
+import { everyModel, isSameValue, isZeroValue, Slots, timerText, valueText, vcpuName } from './support.js';
 
 const nested = 'the offset of a hypervisor inside the guest is in no record';
 const unshown = 'no probed function has shown the offset of the VM';
@@ -59,6 +50,14 @@ export default defineRule({
       but: 'the next load showed the same offset as before',
       therefore: 'the counter of the guest goes on as if nothing had been written: after a migration its time jumps',
     },
+    'timer-in-hardware': {
+      headline: 'the counter offset {found} is written on CPU {cpu} with the virtual timer of {vcpu} in the hardware',
+      given: 'the virtual timer of {vcpu} had been restored on CPU {cpu}, and not been saved',
+      must: 'a load writes the offset before it restores the timer, a put takes it back once the timer is saved',
+      but: 'the offset became {found} in between',
+      therefore:
+        'the timer is compared with another counter for a moment, and may fire for a deadline that has not come',
+    },
     'hypervisor-adjusted': {
       headline:
         'the hypervisor in {vcpu} is entered on CPU {cpu} with counter offset {found} instead of {expected} (0e4598102855)',
@@ -88,6 +87,14 @@ export default defineRule({
     ],
     violating: [
       {
+        title: 'the put takes the offset back before it saves the timer',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,value\nload,0,0\nset_cntvoff,0,0,0x1000\nrestore,0,0\nentry,0,0\nexit,0,0\nput,0,0\nset_cntvoff,0,0,0\nsave,0,0\n',
+        message: 'timer-in-hardware',
+        line: 8,
+      },
+      {
         title: 'the offset of its guest is added to that of a hypervisor (0e4598102855)',
         model: 'offset',
         host: 'vhe',
@@ -114,7 +121,7 @@ export default defineRule({
       },
       {
         title: 'the load restores the timer first',
-        model: 'timer-map',
+        model: 'offset',
         host: 'vhe',
         trace:
           'event,vcpu,cpu,timer,ctl,cval,value\nload,0,0,,,,0x1000\nrestore,0,0,vtimer,1,0x1000\nset_cntvoff,0,0,,,,0x1000\nentry,0,0\n',
@@ -214,11 +221,12 @@ export default defineRule({
       });
     }
 
-    const isTraced = tracedModels.some((id) => id === context.model.id);
+    // From 6.4 on the offset is part of the save and the restore, whose records come last.
+    const isPart = context.model.id === 'offset' || context.model.id === 'stateless-level';
 
-    /** From 5.1 on every restore is recorded, and no offset is written between it and the save. */
+    /** No offset is written between a restore and a save. */
     function ordered(event: TimerEvent, isVirtual: boolean): void {
-      if (!isTraced || event.vcpu < 0) return;
+      if (!isPart || event.vcpu < 0) return;
       const vcpu = machine.vcpu(event.vcpu);
       const timer = isVirtual ? (vcpu.directVtimer >= 0 ? vcpu.directVtimer : Timer.vtimer) : vcpu.directPtimer;
       const state = vcpu.contexts[timer];
@@ -233,6 +241,35 @@ export default defineRule({
           cpu: event.cpu,
         },
         witness: [state.restore],
+      });
+    }
+
+    /** From 6.4 on both are part of the save and the restore, whose records come last. */
+    const isApart = context.candidates.every((id) => id !== 'offset' && id !== 'stateless-level');
+    /** By vcpu: its virtual timer is in the hardware, as the records of restores and saves tell. */
+    const restored: (boolean | undefined)[] = [];
+
+    function inHardware({ vcpu, timer }: TimerEvent, yes: boolean): void {
+      if (vcpu >= 0 && (timer === Timer.vtimer || timer === Timer.hvtimer)) restored[vcpu] = yes;
+    }
+
+    /** The offset is written before the timer is restored, and taken back after it is saved. */
+    function beside(event: TimerEvent): void {
+      const { running } = machine.cpu(event.cpu);
+      if (!isApart || running < 0 || restored[running] !== true || !event.hasValue || event.context === Context.hardirq)
+        return;
+      const vcpu = machine.vcpu(running);
+      const before = machine.cpu(event.cpu).last[Kind.set_cntvoff];
+      // Where every load and put writes it, one that changes nothing is of no consequence.
+      if (vcpu.isNested || vcpu.unseen || (before.hasValue && isSameValue(before, event))) return;
+      const { restore } = vcpu.vtimer;
+      if (restore.cpu !== event.cpu || restore.serial < vcpu.last[Kind.load].serial) return;
+      // A counter that userspace sets, or a trap that is emulated, writes it for the vcpu that is loaded.
+      if (Math.max(counterSet, vcpu.last[Kind.trapped_access].serial) > vcpu.last[Kind.load].serial) return;
+      context.violate(event, {
+        message: 'timer-in-hardware',
+        data: { vcpu: vcpuName(machine, running), cpu: event.cpu, found: valueText(event) },
+        witness: [restore],
       });
     }
 
@@ -252,6 +289,7 @@ export default defineRule({
           });
           written.length = 0;
           counterWrites.each((_, vcpu) => counterWrites.clear(vcpu));
+          restored.length = 0;
         },
         user_write(event) {
           if (event.register !== Register.cnt) return;
@@ -259,8 +297,11 @@ export default defineRule({
           if (event.vcpu >= 0 && event.attribution < Certainty.approximate && !mayIgnore)
             counterWrites.set(event.vcpu, event);
         },
+        restore: when(context.recorded(Kind.set_cntvoff), (event) => inHardware(event, true)),
+        save: when(context.recorded(Kind.set_cntvoff), (event) => inHardware(event, false)),
         set_cntvoff(event) {
           ordered(event, true);
+          beside(event);
           if (event.vcpu < 0 || !event.hasValue || machine.vcpu(event.vcpu).putting) return;
           written[event.vcpu] = event.serial;
           if (!isZeroValue(event)) shifted[event.vcpu] = true;

@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { Answer, Evidence, type Listener } from '../timing/line.js';
 import { because } from './context.js';
+import { expiredAtFlush } from './expired-at-flush.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cvalText, durationText, everyTracedModel, givenCounter, Slots, timerText, vcpuName } from './support.js';
@@ -19,12 +20,16 @@ const loads = (level: number) =>
   `0.012,load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,${level},,,,\n,restore,0,0,vtimer,1,0x198968,,,,,,\n`;
 const sleeps = `${first},entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,,,\n,sched_switch,0,0,,,,,,0,S,,\n${put},bg_arm,0,0,,,,,,,,10ms,\n`;
 
+/** Up to 4.14: a wait in which the hrtimer fires. */
+const slept =
+  'event,vcpu,cpu,irq,level,value\nload,0,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nwfx,0,0\nschedule,0,0,,,0x1000\nbg_arm,0,0\nbg_expire,0,0\nunschedule,0,0\n';
+
 export default defineRule({
   id: 'expired-timer-asserted',
   statement: 'A timer that can fire is asserted once its deadline has passed, and a sleeping vcpu woken for it.',
   why: 'The guest waits for an interrupt that does not come.',
-  models: everyTracedModel('error'),
-  needs: ['save'],
+  models: { 'world-switch': 'error', ...everyTracedModel('error') },
+  needs: [['save', 'flush']],
   source:
     'kvm_timer_should_fire in kvm_timer_vcpu_load, kvm_arch_timer_handler and kvm_bg_timer_expire; specification §4.6, §4.8 points 6 and 7',
   messages: {
@@ -50,6 +55,13 @@ export default defineRule({
       but: 'no level 1 was reported for more than {by} after the deadline',
       therefore: 'the interrupt of the hardware timer does not reach the host: it is masked, or left active',
     },
+    'fired-unreported': {
+      headline: 'a timer of {vcpu} has expired, and it enters the guest on CPU {cpu} with no level raised',
+      given: 'the hrtimer of {vcpu} fired, and its callback did not arm it again: one of its timers had expired',
+      must: 'the next sync or flush reports level 1',
+      but: '{vcpu} was flushed and entered without such a report',
+      therefore: 'the guest gets the interrupt of its timer late, or not at all',
+    },
     asleep: {
       headline: '{vcpu} sleeps for more than {by} after the deadline {cval} of its {timer}',
       given: '{vcpu} went to sleep with its {timer} able to fire at {cval} and its background timer armed',
@@ -60,6 +72,11 @@ export default defineRule({
   },
   examples: {
     legal: [
+      {
+        title: 'up to 4.14: the flush after the wait reports what the hrtimer has fired for',
+        model: 'world-switch',
+        trace: `${slept}flush,0,0,,,0x1000\nupdate_irq,0,0,27,1\nentry,0,0\n`,
+      },
       {
         title: 'level 1 in the first load after the deadline',
         model: 'timer-map',
@@ -74,6 +91,13 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'up to 4.14: the hrtimer fires in the wait, and the flush after it reports nothing',
+        model: 'world-switch',
+        trace: `${slept}flush,0,0,,,0x1000\nentry,0,0\n`,
+        message: 'fired-unreported',
+        line: 10,
+      },
       {
         title: 'level 0 two milliseconds after the deadline',
         model: 'timer-map',
@@ -110,6 +134,7 @@ export default defineRule({
   },
   create(context) {
     const { machine, timing, maxLatency } = context;
+    if (context.model.id === 'world-switch') return expiredAtFlush(context);
     /** Saves of timers that can fire, with which vcpus went to sleep, by vcpu. */
     const asleep = new Slots();
 

@@ -43,12 +43,20 @@ export default defineRule({
       but: '{vcpu} was entered without either',
       therefore: 'the state that another vcpu has left decides whether the interrupt comes',
     },
+    'enabled-early': {
+      headline: 'the {timer} interrupt of {vcpu} is enabled on CPU {cpu} while its level is high',
+      given: 'the level of the {timer} of {vcpu} was high, and userspace has its interrupt controller',
+      must: 'the level is lowered before the interrupt is enabled',
+      but: 'the interrupt was enabled with the level still high',
+      therefore: 'it is taken once more at every exit, for an expiry that is known',
+    },
     'in-kernel': {
-      headline: 'the {timer} interrupt is masked on CPU {cpu} for {vcpu}, whose interrupt controller is in the kernel',
+      headline:
+        'the {timer} interrupt is masked or enabled on CPU {cpu} for {vcpu}, whose interrupt controller is in the kernel',
       given: 'the level of {vcpu} is injected into the vgic of the kernel',
       must: 'the active state holds back its physical interrupt',
-      but: 'the interrupt was masked on the CPU',
-      therefore: 'no expiry is noticed while a vcpu runs there',
+      but: 'the interrupt was masked or enabled on the CPU',
+      therefore: 'while it is masked no expiry is noticed there',
     },
   },
   examples: {
@@ -85,6 +93,13 @@ export default defineRule({
         trace: `${columns}load,0,0\nflush,0,0\nmask_irq,0,0,vtimer,,0\nentry,0,0\nexit,0,0\nsync,0,0\nflush,0,0\nentry,0,0\n`,
         message: 'unwritten',
         line: 9,
+      },
+      {
+        title: 'the sync enables the interrupt before it looks at the timer',
+        model: 'load-put-4.15',
+        trace: `${columns}${loaded}${expires}mask_irq,0,0,vtimer,,0\nupdate_irq,0,0,,27,0\nexit,0,0\nentry,0,0\n`,
+        message: 'enabled-early',
+        line: 11,
       },
       {
         title: 'masked for a guest of the vgic in the kernel',
@@ -141,9 +156,10 @@ export default defineRule({
           const vcpu = event.vcpu >= 0 ? event.vcpu : running;
           if (vcpu < 0) return;
           if (injected[vcpu] === true) {
-            if (event.level === 1 && event.vcpu >= 0) violate(event, 'in-kernel');
+            if (event.vcpu >= 0) violate(event, 'in-kernel');
             return;
           }
+          if (event.vcpu >= 0 && event.level === 0 && levelOf(vcpu).level === yes) violate(event, 'enabled-early');
           // An interrupt that came late masks it whatever the level; the next sync enables it again.
           if (inTimerIrq === yes && event.level === 1 && levelOf(vcpu).level !== yes) masked[event.cpu] = unknown;
           without.add(vcpu);

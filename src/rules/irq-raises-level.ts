@@ -1,4 +1,4 @@
-import { canFire, type TimerEvent } from '../events/event.js';
+import { canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -59,6 +59,9 @@ export default defineRule({
     const totals: number[] = [];
     const misses: number[] = [];
 
+    /** Interrupts that the RFC's handler has ignored since the guest ran, by vcpu. */
+    const ignored = new Slots();
+
     function conclude(event: TimerEvent): void {
       const irq = open.take(event.cpu);
       if (irq === undefined) return;
@@ -93,21 +96,35 @@ export default defineRule({
     function ofRfc(event: TimerEvent, irq: TimerEvent, vcpu: VcpuState): void {
       const state = vcpu.contexts[irq.timer];
       if (state === undefined || (state.implied && context.records(Kind.restore))) return;
-      if (state.enteredSinceRestore !== no || state.loaded === no) return context.undecided(irq, because.entered);
+      if (state.loaded === no) return context.undecided(irq, because.entered);
+      if (state.enteredSinceRestore !== no) return ignored.set(vcpu.index, irq);
       if (state.restoredCtl < 0) return context.undecided(irq, because.initial);
       if (!canFire(state.restoredCtl)) return context.hold(irq);
+      violate(event, irq, vcpu, state.restore);
+    }
+
+    /** The guest has not run since the interrupt: what is saved is what the handler has read. */
+    function saved(event: TimerEvent): void {
+      const irq = event.vcpu < 0 || event.timer !== Timer.vtimer ? undefined : ignored.take(event.vcpu);
+      if (irq === undefined) return;
+      if (event.ctl < 0) context.undecided(irq, because.noRegisters);
+      else if (!canFire(event.ctl)) context.hold(irq);
+      else violate(event, irq, machine.vcpu(event.vcpu), event);
+    }
+
+    function violate(event: TimerEvent, irq: TimerEvent, vcpu: VcpuState, registers: TimerEvent): void {
       const missed = (misses[vcpu.index] ?? 0) + 1;
       misses[vcpu.index] = missed;
-      context.violate(irq, {
+      context.violate(event, {
         message: 'ignored',
         data: {
           timer: timerText(irq.timer),
           vcpu: vcpuName(machine, vcpu.index),
-          cpu: event.cpu,
+          cpu: irq.cpu,
           misses: missed,
           total: totals[vcpu.index] ?? missed,
         },
-        witness: [state.restore],
+        witness: [registers],
         at: irq,
       });
     }
@@ -127,10 +144,18 @@ export default defineRule({
           if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;
         }),
         vtimer_irq_end: when(open.occasion, conclude),
-        entry: when(open.occasion, conclude),
+        entry(event) {
+          conclude(event);
+          const irq = event.vcpu < 0 ? undefined : ignored.take(event.vcpu);
+          if (irq !== undefined) context.undecided(irq, because.entered);
+        },
+        save: when(ignored.occasion, saved),
         exit: when(open.occasion, conclude),
         put: when(open.occasion, conclude),
-        lost: (event) => open.clear(event.cpu),
+        lost(event) {
+          open.clear(event.cpu);
+          ignored.each((_, vcpu) => ignored.clear(vcpu));
+        },
       },
     };
   },

@@ -2,6 +2,7 @@ import { Context, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
+import { levelInPlace } from './level-in-place.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyLoadPutModel, loadPutModels, Slots, timerText, vcpuName } from './support.js';
@@ -9,7 +10,7 @@ import { cachesLine, everyLoadPutModel, loadPutModels, Slots, timerText, vcpuNam
 export default defineRule({
   id: 'level-alternates',
   statement:
-    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13.',
+    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13. Up to 5.0 the level of the virtual timer is reported only where the kernel evaluates it.',
   why: 'A report without a change means that the cached level and the reported one have parted.',
   models: {
     'world-switch': 'warning',
@@ -27,6 +28,13 @@ export default defineRule({
       must: 'the next report of this kind is a change',
       but: 'level {level} was reported again',
       therefore: 'the cached level was not kept, or a report was left out',
+    },
+    'out-of-place': {
+      headline: 'the {timer} of {vcpu} reports level {level} in its run where nothing evaluates it',
+      given: '{vcpu} was loaded, or in its wait, and neither flushed nor synced since, nor were its registers written',
+      must: 'the level is evaluated by flush and sync up to 4.14, by the sync of an exit and the interrupt from then on',
+      but: 'level {level} was reported',
+      therefore: 'the level is evaluated somewhere else, and left as it was where it should have been',
     },
   },
   examples: {
@@ -57,6 +65,14 @@ export default defineRule({
     ],
     violating: [
       {
+        title: 'a load evaluates the level',
+        model: 'world-switch',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nput,0,0\nload,0,0\nupdate_irq,0,0,27,1\nflush,0,0\nentry,0,0\n',
+        message: 'out-of-place',
+        line: 9,
+      },
+      {
         title: '4.15 raises a level that is high',
         model: 'load-put-4.15',
         trace:
@@ -84,6 +100,7 @@ export default defineRule({
   create(context) {
     const { machine, model } = context;
     const isLoadPut = loadPutModels.some((id) => id === model.id);
+    const inPlace = model.recordsSaveRestore ? undefined : levelInPlace(context);
 
     /** Whether the kernel reports this level only on change; `emulated`: timer_emulate was the vcpu's last event. */
     function isOnChange(event: TimerEvent, emulated: boolean): boolean {
@@ -111,6 +128,7 @@ export default defineRule({
         restore: forget,
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
+          inPlace?.(event);
           const onChange = isOnChange(event, emulating.take(event.vcpu)?.timer === event.timer);
           if (!onChange) return;
           // The callback of the soft timer changes the level as well.

@@ -40,6 +40,13 @@ export default defineRule({
       but: '{vcpu} was loaded, and no level of its {timer} was reported since the reset',
       therefore: 'an interrupt that was pending before the reset may come after it',
     },
+    'level-survives': {
+      headline: 'the level of the {timer} of {vcpu} is high when it is reset, and is not lowered',
+      given: 'the {timer} of {vcpu} had raised its level, and {vcpu} was reset',
+      must: 'the reset evaluates the disabled timer, and reports level 0',
+      but: '{vcpu} went on without such a report',
+      therefore: 'the guest boots with a timer interrupt pending',
+    },
     'level-raised': {
       headline: 'the {timer} of {vcpu} raises its interrupt between a reset and the first entry',
       given: '{vcpu} was reset',
@@ -69,6 +76,14 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,27,0\nupdate_irq,0,0,,,,30,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nreset,0,0\nupdate_irq,0,0,,,,30,0\nload,0,0\n',
         message: 'not-lowered',
+        line: 12,
+      },
+      {
+        title: 'the level is high, and the reset does not look at it',
+        model: 'load-put-4.15',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,0\nreset,0,0\nput,0,0\nload,0,0\n',
+        message: 'level-survives',
         line: 12,
       },
       {
@@ -103,6 +118,23 @@ export default defineRule({
     const resetsVgic = resettingVgic.includes(model.id);
     /** Pending resets by vcpu and context. */
     const resets = new Slots();
+    /** Up to 5.0 kvm_timer_update_state in the reset lowers the level; in the RFC it reads a loaded timer back (W4). */
+    const evaluates = !model.recordsSaveRestore && model.id !== 'rfc-load-put';
+    /** By vcpu: a reset with the virtual timer's level high. */
+    const high = new Slots();
+
+    /** The reset is over: its level has been lowered, or is not going to be. */
+    function over(event: TimerEvent): void {
+      const reset = event.vcpu < 0 ? undefined : high.take(event.vcpu);
+      if (reset === undefined) return;
+      context.violate(event, {
+        message: 'level-survives',
+        data: { timer: timerText(Timer.vtimer), vcpu: vcpuName(machine, event.vcpu) },
+        witness: [(machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext).update, event],
+        at: reset,
+      });
+    }
+
     /** By vcpu: userspace may have written CTL since the reset, which leaves no record. */
     const writable: boolean[] = [];
 
@@ -123,6 +155,12 @@ export default defineRule({
         data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu) },
         witness: [reset],
       });
+    }
+
+    function lowered(event: TimerEvent): void {
+      if (event.vcpu < 0 || event.certainty !== Certainty.recorded) return;
+      reported(event, Timer.vtimer);
+      reported(event, Timer.ptimer);
     }
 
     /** What the hardware gets next shows whether the reset was kept. */
@@ -156,7 +194,12 @@ export default defineRule({
           const exited = vcpu.last[Kind.exit].serial;
           const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > vcpu.last[Kind.userspace_exit].serial);
           writable[event.vcpu] = !insideRun;
+          const { level } = vcpu.contexts[Timer.vtimer] as TimerContext;
+          // A put of its own begins the reset since e761a927bc9a: it is not over with that.
+          if (evaluates && level === yes && vcpu.enabled === yes && !vcpu.unseen) high.set(event.vcpu, event);
         },
+        load: isTraced ? when(resets.occasion, lowered) : when(high.occasion, over),
+        schedule: when(high.occasion, over),
         userspace_exit: when(resets.occasion, (event) => {
           if (event.vcpu >= 0) writable[event.vcpu] = true;
         }),
@@ -168,6 +211,7 @@ export default defineRule({
           if (event.vcpu >= 0 && event.timer >= 0 && event.ctl >= 0) restored(event, event.timer);
         }),
         flush: when(resets.occasion, (event) => {
+          over(event);
           if (event.vcpu >= 0 && event.ctl >= 0 && context.model.id === 'world-switch') restored(event, Timer.vtimer);
         }),
         set_active(event) {
@@ -188,6 +232,7 @@ export default defineRule({
         },
         update_irq: when(resets.occasion, (event) => {
           if (event.vcpu < 0 || event.timer < 0) return;
+          if (event.timer === Timer.vtimer && event.level === 0) high.clear(event.vcpu);
           const reset = resets.get(event.vcpu * contextCount + event.timer);
           if (reset === undefined) return;
           if (event.level === 0) return context.hold(event);
@@ -202,15 +247,11 @@ export default defineRule({
           });
           resets.clear(event.vcpu * contextCount + event.timer);
         }),
-        load: when(resets.occasion, (event) => {
-          if (!isTraced || event.vcpu < 0 || event.certainty !== Certainty.recorded) return;
-          reported(event, Timer.vtimer);
-          reported(event, Timer.ptimer);
-        }),
         entry: when(resets.occasion, (event) => {
           if (event.vcpu >= 0) clear(event.vcpu);
         }),
         lost() {
+          high.each((_, vcpu) => high.clear(vcpu));
           resets.each((reset, key) => {
             context.undecided(reset, because.initial);
             resets.clear(key);

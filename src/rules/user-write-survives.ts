@@ -3,14 +3,19 @@ import { Kind } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
+import { levelAfterUserWrite } from './level-after-user-write.js';
 import { Occasion, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, Slots, timerText, vcpuName } from './support.js';
 
+/** A vcpu that has run, stopped with a timer that can fire. */
+const stopped =
+  'event,vcpu,cpu,timer,ctl,cval,register,value,level\nload,0,0\nrestore,0,0,vtimer,1,0x90000000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x90000000\nuserspace_exit,0,0\n';
+
 export default defineRule({
   id: 'user-write-survives',
   statement:
-    'What userspace writes to CTL or CVAL is what the next restore (up to 4.14 the next flush) gives to the guest.',
+    'What userspace writes to CTL or CVAL is what the next restore (up to 4.14 the next flush) gives to the guest. Up to 5.0 the write itself makes the level follow the registers and the counter as they are then.',
   why: 'Migration sets the timer of a stopped guest this way: a lost write is a guest whose clock stands still at the target.',
   models: everyModel('error'),
   needs: ['user_write', ['restore', 'flush']],
@@ -23,6 +28,27 @@ export default defineRule({
       must: 'the next restore writes {written}',
       but: 'it wrote {restored}',
       therefore: 'the write is lost: the registers of the loaded vcpu were saved over it',
+    },
+    unreported: {
+      headline: 'userspace writes a register of the {timer} of {vcpu}, and no level is reported',
+      given: '{vcpu} had run before and was not loaded, and userspace wrote a register of its {timer}',
+      must: 'the write reports the level, whatever it was',
+      but: 'nothing was reported',
+      therefore: 'the vgic keeps a level that belongs to other registers',
+    },
+    'level-stays': {
+      headline: 'userspace disables or masks the {timer} of {vcpu}, and its level stays high',
+      given: 'the level of the {timer} of {vcpu} was high, and userspace wrote a CTL with which it cannot fire',
+      must: 'the write lowers the level',
+      but: 'the level was still high when it was over',
+      therefore: 'the guest gets an interrupt of a timer that is off',
+    },
+    'count-ignored': {
+      headline: 'userspace sets the counter of {vcpu}, and the level of its {timer} is that of another count',
+      given: 'the {timer} of {vcpu} can fire, and userspace set the counter to one side of its deadline',
+      must: 'the level is high from the deadline on, and low before',
+      but: 'it was the other one when the write was over',
+      therefore: 'the offset was not changed, or too late for the level',
     },
   },
   examples: {
@@ -41,6 +67,27 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'from 4.16 on every write reports the level',
+        model: 'load-put-5.0',
+        trace: `${stopped}user_write,0,0,vtimer,,,ctl,1,\nload,0,0\n`,
+        message: 'unreported',
+        line: 9,
+      },
+      {
+        title: 'disabled by userspace, and the level is not lowered',
+        model: 'load-put-4.16',
+        trace: `${stopped}user_write,0,0,vtimer,,,ctl,0,\nupdate_irq,0,0,vtimer,,,,,1\nload,0,0\n`,
+        message: 'level-stays',
+        line: 9,
+      },
+      {
+        title: 'the counter is set behind the deadline, and the level compares the old one',
+        model: 'load-put-4.16',
+        trace: `${stopped}user_write,0,0,vtimer,,,cnt,0x100000000,\nupdate_irq,0,0,vtimer,,,,,0\nload,0,0\n`,
+        message: 'count-ignored',
+        line: 9,
+      },
       {
         title: 'the flush finds another deadline than the one written',
         model: 'world-switch',
@@ -61,6 +108,7 @@ export default defineRule({
   },
   create(context) {
     const { machine } = context;
+    const level = context.model.recordsSaveRestore ? undefined : levelAfterUserWrite(context);
     const written = new Occasion();
     const ctlWrites = new Slots(written);
     const cvalWrites = new Slots(written);
@@ -110,6 +158,7 @@ export default defineRule({
     return {
       before: {
         user_write(event) {
+          level?.written(event);
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           const writes =
             event.register === Register.ctl ? ctlWrites : event.register === Register.cval ? cvalWrites : undefined;
@@ -122,10 +171,20 @@ export default defineRule({
           }
         },
         reset(event) {
+          level?.over.handler(event);
           if (event.vcpu < 0) return;
           for (let timer = 0; timer < contextCount; timer++) ctlWrites.clear(event.vcpu * contextCount + timer);
         },
+        ...(level !== undefined && {
+          update_irq: level.reported,
+          load: level.over,
+          put: level.over,
+          enable: level.over,
+          userspace_exit: level.over,
+          entry: level.over,
+        }),
         lost() {
+          level?.lost();
           ctlWrites.each((write) => context.undecided(write, because.initial));
           cvalWrites.each((write) => context.undecided(write, because.initial));
           ctlWrites.each((_, key) => ctlWrites.clear(key));

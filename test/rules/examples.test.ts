@@ -11,11 +11,14 @@ const folder = join(import.meta.dirname, '../../src/rules');
 
 /** Files of the rules' folder that are not a rule. */
 const parts = [
-  'active-state-at-sync',
-  'emulation-evaluated',
   'active-state-at-flush',
+  'active-state-at-sync',
   'active-state-ignoring-level',
   'emulated-by-memory',
+  'emulation-evaluated',
+  'expired-at-flush',
+  'level-after-user-write',
+  'level-in-place',
   'physical-timer-at-flush',
 ];
 const notRules = ['context', 'index', 'occasion', 'rule', 'support', 'whereabouts', ...parts];

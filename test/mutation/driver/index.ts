@@ -28,7 +28,7 @@ const history: Episode = (stage) => {
 /** The episodes that a host is tried with: on others than the plain ones only what differs there. */
 export function episodesOf(host: SimHost): [name: string, episode: Episode][] {
   const differing = episodesOfVariant(host);
-  const own = host.inKernelIrqchip ? differing : ['tick', 'preempt', 'block', 'mask', 'cancelled'];
+  const own = host.inKernelIrqchip ? differing : ['tick', 'preempt', 'block', 'mask', 'pending', 'cancelled'];
   return [
     ...Object.entries(episodes).filter(([name]) => own === undefined || own.includes(name)),
     ...(differing === undefined ? [['history', history] as [string, Episode]] : []),

@@ -59,4 +59,27 @@ export const userspace: Readonly<Record<string, Episode>> = {
     stage.run(a, c0, (guest) => guest.spend(40 * us));
     stage.end(a, c0);
   },
+
+  /** Userspace disables a timer whose level is high, and sets the counter to either side of a deadline. */
+  counter(stage) {
+    const { a, c0, simulation } = stage;
+    const far = 1_000_000_000;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 20);
+    stage.run(a, c0, (guest) => guest.spend(60 * us));
+    stage.end(a, c0);
+    simulation.userWrite(a, c0, vtimer, Register.ctl, 0);
+    stage.begin(a, c0);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    stage.arm(a, c0, 10_000);
+    stage.end(a, c0);
+    simulation.userWrite(a, c0, vtimer, Register.cnt, far);
+    stage.begin(a, c0);
+    stage.untilInterrupt(a, c0, (guest, timer) => guest.program(timer, 1, far - 10_000_000));
+    stage.end(a, c0);
+    simulation.userWrite(a, c0, vtimer, Register.cnt, 1_000);
+    stage.begin(a, c0);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    stage.end(a, c0);
+  },
 };

@@ -177,4 +177,28 @@ export const virtualTimer: Readonly<Record<string, Episode>> = {
     }
     stage.end(a, c0);
   },
+
+  /** Preempted with an interrupt that the host has taken and the guest has not, and later with one that the load has raised. */
+  pending(stage) {
+    const { a, c0, c1, simulation } = stage;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 20);
+    stage.run(a, c0, (guest) => guest.spend(60 * us));
+    simulation.scheduleOut(a, c0, false);
+    simulation.advance(50 * us);
+    simulation.scheduleIn(a, c1);
+    stage.run(a, c1, (guest) => guest.exit(exits.sysreg));
+    simulation.scheduleOut(a, c1, false);
+    simulation.scheduleIn(a, c0);
+    stage.untilInterrupt(a, c0);
+    stage.arm(a, c0, 20);
+    simulation.scheduleOut(a, c0, false);
+    simulation.advance(50 * us);
+    simulation.scheduleIn(a, c0);
+    stage.run(a, c0, (guest) => guest.exit(exits.sysreg));
+    simulation.scheduleOut(a, c0, false);
+    simulation.scheduleIn(a, c0);
+    stage.untilInterrupt(a, c0);
+    stage.end(a, c0);
+  },
 };
