@@ -58,6 +58,13 @@ export default defineRule({
       therefore:
         'the timer is compared with another counter for a moment, and may fire for a deadline that has not come',
     },
+    'moved-in-run': {
+      headline: 'the counter offset of {vcpu} changes from {expected} to {found} while it stays in KVM_RUN',
+      given: 'a write of the counter had no effect: userspace has set the offset of the VM itself, {expected}',
+      must: 'the offset changes by that ioctl alone, which fails while a vcpu is in KVM_RUN',
+      but: '{vcpu} was loaded with {found}, and had not been back in userspace',
+      therefore: 'the counter of the guest jumps',
+    },
     'hypervisor-adjusted': {
       headline:
         'the hypervisor in {vcpu} is entered on CPU {cpu} with counter offset {found} instead of {expected} (0e4598102855)',
@@ -112,6 +119,14 @@ export default defineRule({
         line: 6,
       },
       {
+        title: 'the offset changes in KVM_RUN, though writes of the counter do nothing',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,value,register\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nuserspace_exit,0,0\nuser_write,0,0,0x77,cnt\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nentry,0,0\nexit,0,0\nsched_switch,0,0\nput,0,0\nload,0,0,0x2000\n',
+        message: 'moved-in-run',
+        line: 15,
+      },
+      {
         title: 'userspace sets the counter, and the offset stays',
         model: 'timer-map',
         trace:
@@ -154,18 +169,35 @@ export default defineRule({
     /** By vcpu: userspace has set its counter, and no load has shown the offset since. */
     const counterWrites = new Slots();
     // From 6.4 on writes of the counter have no effect once userspace has set the offset itself, which leaves no record.
-    const mayIgnore = context.candidates.some((id) => id === 'offset' || id === 'stateless-level');
+    const ignoring = context.candidates.filter((id) => id === 'offset' || id === 'stateless-level').length;
+    /** By vcpu: a write of the counter had no effect. */
+    const ignored: boolean[] = [];
 
     /** The offset changes with the counter: nobody writes it to the very tick at which it is. */
-    function moved(event: TimerEvent): void {
+    function moved(event: TimerEvent, before: TimerEvent): void {
       const write = counterWrites.take(event.vcpu);
-      const before = machine.vcpu(event.vcpu).offset;
       if (write === undefined || before.serial === 0 || before.serial > write.serial) return;
       if (!isSameValue(event, before)) return context.hold(event);
+      if (ignoring > 0) {
+        ignored[event.vcpu] = ignoring === context.candidates.length;
+        return;
+      }
       context.violate(event, {
         message: 'counter-write-lost',
         data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu, found: valueText(event) },
         witness: [before, write],
+      });
+    }
+
+    /** An offset that userspace has set itself stays as long as a vcpu is in KVM_RUN. */
+    function stays(event: TimerEvent, { last, offset, unseen }: VcpuState): void {
+      const back = last[Kind.userspace_exit];
+      if (unseen || offset.serial === 0 || back.serial === 0 || back.serial > offset.serial) return;
+      if (isSameValue(event, offset)) return context.hold(event);
+      context.violate(event, {
+        message: 'moved-in-run',
+        data: { vcpu: vcpuName(machine, event.vcpu), found: valueText(event), expected: valueText(offset) },
+        witness: [back, offset],
       });
     }
 
@@ -195,7 +227,11 @@ export default defineRule({
         else context.undecided(entry, changed);
       }
       if (kind === Kind.load || kind === Kind.timer_load) {
-        if (event.hasValue && !counterWrites.isEmpty) moved(event);
+        if (event.hasValue) {
+          const vcpuBefore = machine.vcpu(vcpu);
+          if (!counterWrites.isEmpty) moved(event, vcpuBefore.offset);
+          if (ignored[vcpu] === true) stays(event, vcpuBefore);
+        }
         if (event.hasValue) shown.set(vcpu, event);
         else if (kind === Kind.load) shown.clear(vcpu);
       }
@@ -294,8 +330,7 @@ export default defineRule({
         user_write(event) {
           if (event.register !== Register.cnt) return;
           counterSet = event.serial;
-          if (event.vcpu >= 0 && event.attribution < Certainty.approximate && !mayIgnore)
-            counterWrites.set(event.vcpu, event);
+          if (event.vcpu >= 0 && event.attribution < Certainty.approximate) counterWrites.set(event.vcpu, event);
         },
         restore: when(context.recorded(Kind.set_cntvoff), (event) => inHardware(event, true)),
         save: when(context.recorded(Kind.set_cntvoff), (event) => inHardware(event, false)),

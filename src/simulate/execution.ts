@@ -54,6 +54,8 @@ export class Execution {
   #depth = 0;
   /** Whether the vcpu was loaded when its reset began. */
   #wasLoaded = false;
+  /** A reset whose put is still under way. */
+  #unrecorded: KernelFunction | undefined;
 
   constructor(readonly simulation: Simulation) {}
 
@@ -74,7 +76,9 @@ export class Execution {
     }
     if (role === 'reset') this.#wasLoaded = frame.vcpu !== undefined && frame.vcpu.cpu >= 0;
     if (called.irqsOff === true) frame.cpu.irqsOff++;
-    this.#recordCall(called, frame);
+    // kvm_reset_vcpu puts a vcpu that is loaded before it calls the function that is probed.
+    if (role === 'reset' && this.#wasLoaded) this.#unrecorded = called;
+    else this.#recordCall(called, frame);
     this.#execute(called, called.body, frame);
     if (called.irqsOff === true) {
       frame.cpu.irqsOff--;
@@ -129,6 +133,10 @@ export class Execution {
   /** @returns true when the function returns */
   #execute(called: KernelFunction, statements: readonly Statement[], frame: Frame): boolean {
     for (const statement of statements) {
+      if (this.#unrecorded === called && !('if' in statement) && !('call' in statement && statement.call === 'put')) {
+        this.#unrecorded = undefined;
+        this.#recordCall(called, frame);
+      }
       if ('return' in statement) return true;
       if ('if' in statement) {
         const holds = statement.if.every((guard) => this.#holds(guard, frame));

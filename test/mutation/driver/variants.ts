@@ -218,9 +218,15 @@ export const bothTimers: Readonly<Record<string, Episode>> = {
     const { a, c0, simulation } = stage;
     if (!simulation.host.hasPtimer || !simulation.has('trapped_access')) return;
     stage.begin(a, c0);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    stage.end(a, c0);
+    simulation.userWrite(a, c0, vtimer, Register.cnt, 30_000);
+    stage.begin(a, c0);
     stage.arm(a, c0, 200);
     physical(stage, a, c0, 1, 40);
     takePhysical(stage, a, c0);
+    simulation.scheduleOut(a, c0, false);
+    simulation.scheduleIn(a, c0);
     stage.untilInterrupt(a, c0);
     // Raised, not taken, and moved.
     physical(stage, a, c0, 1, 5);
