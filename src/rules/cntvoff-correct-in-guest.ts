@@ -176,7 +176,7 @@ export default defineRule({
     /** The offset changes with the counter: nobody writes it to the very tick at which it is. */
     function moved(event: TimerEvent, before: TimerEvent): void {
       const write = counterWrites.take(event.vcpu);
-      if (write === undefined || before.serial === 0 || before.serial > write.serial) return;
+      if (write === undefined || before.serial > write.serial) return;
       if (!isSameValue(event, before)) return context.hold(event);
       if (ignoring > 0) {
         ignored[event.vcpu] = ignoring === context.candidates.length;
@@ -190,14 +190,15 @@ export default defineRule({
     }
 
     /** An offset that userspace has set itself stays as long as a vcpu is in KVM_RUN. */
-    function stays(event: TimerEvent, { last, offset, unseen }: VcpuState): void {
+    function stays(event: TimerEvent, before: TimerEvent): void {
+      const { last, unseen } = machine.vcpu(event.vcpu);
       const back = last[Kind.userspace_exit];
-      if (unseen || offset.serial === 0 || back.serial === 0 || back.serial > offset.serial) return;
-      if (isSameValue(event, offset)) return context.hold(event);
+      if (unseen || back.serial === 0 || back.serial > before.serial) return;
+      if (isSameValue(event, before)) return context.hold(event);
       context.violate(event, {
         message: 'moved-in-run',
-        data: { vcpu: vcpuName(machine, event.vcpu), found: valueText(event), expected: valueText(offset) },
-        witness: [back, offset],
+        data: { vcpu: vcpuName(machine, event.vcpu), found: valueText(event), expected: valueText(before) },
+        witness: [back, before],
       });
     }
 
@@ -227,10 +228,9 @@ export default defineRule({
         else context.undecided(entry, changed);
       }
       if (kind === Kind.load || kind === Kind.timer_load) {
-        if (event.hasValue) {
-          const vcpuBefore = machine.vcpu(vcpu);
-          if (!counterWrites.isEmpty) moved(event, vcpuBefore.offset);
-          if (ignored[vcpu] === true) stays(event, vcpuBefore);
+        if (event.hasValue && before !== undefined) {
+          if (!counterWrites.isEmpty) moved(event, before);
+          if (ignored[vcpu] === true) stays(event, before);
         }
         if (event.hasValue) shown.set(vcpu, event);
         else if (kind === Kind.load) shown.clear(vcpu);
