@@ -219,4 +219,19 @@ export const virtualTimer: Readonly<Record<string, Episode>> = {
     stage.untilInterrupt(a, c0);
     stage.end(a, c0);
   },
+
+  /** Something else is pending when it is about to sleep: its background timer is armed, and it does not sleep. */
+  kicked(stage) {
+    const { a, c0, simulation } = stage;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 300);
+    stage.run(a, c0, (guest) => guest.exit(exits.wfx));
+    if (simulation.has('schedule')) {
+      simulation.emit('wfx', c0, a, { level: false });
+      simulation.call('schedule', c0, a);
+      stage.unblock(a, c0);
+    }
+    stage.untilInterrupt(a, c0);
+    stage.end(a, c0);
+  },
 };
