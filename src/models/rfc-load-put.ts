@@ -2,6 +2,7 @@ import { Certainty, Timer } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import type { CpuState } from '../machine/state.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
+import { firstRun } from './emulated-ptimer.js';
 import { impliedSave, restore, save } from './implied.js';
 import { memoryShown } from './load-put.js';
 import type { Model, Step } from './model.js';
@@ -70,6 +71,12 @@ const irq: Step = (machine, cpu, vcpu, event) => {
   if (context.loaded === no) context.ctl = 0;
 };
 
+/** kvm_timer_enable, in the first KVM_RUN, with the vcpu loaded (W5): nothing if enabled. */
+const enable: Step = (machine, cpu, vcpu, event) => {
+  if (vcpu !== undefined && vcpu.enabled !== yes) firstRun(vcpu);
+  timerMapModel.steps.enable?.(machine, cpu, vcpu, event);
+};
+
 /** [RFC PATCH 5/7], December 2016, on 4.10-rc. */
 export const rfcLoadPutModel: Model = {
   id: 'rfc-load-put',
@@ -87,6 +94,7 @@ export const rfcLoadPutModel: Model = {
     schedule,
     unschedule,
     vtimer_irq: irq,
+    enable,
     save,
     restore,
   },

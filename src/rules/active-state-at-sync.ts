@@ -17,13 +17,6 @@ export const syncMessages: Readonly<Record<string, Message>> = {
     but: 'the exit was over without that',
     therefore: 'the next expiry does not interrupt the host, and the guest learns it with the next load',
   },
-  'not-reported': {
-    headline: 'the sync of {vcpu} switches the interrupt of its {timer} on again on CPU {cpu}, and reports no level',
-    given: 'the sync of an exit cleared the active state, or unmasked the interrupt: the line is low',
-    must: 'it reports level 0, for userspace to lower the line of the guest',
-    but: 'no level was reported in this exit',
-    therefore: 'userspace keeps the line of the guest high, and the guest takes the interrupt again and again',
-  },
   'vgic-lowered': {
     headline: 'the sync of {vcpu} lowers the level of its {timer}, which the vgic does itself',
     given: 'the interrupts of {vcpu} are injected into the vgic',
@@ -50,14 +43,6 @@ export const syncExamples: { readonly legal: readonly Example[]; readonly violat
         'event,vcpu,cpu,timer,irq,level,ctl,cval,context\nload,0,0\nset_active,0,0,vtimer,,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nupdate_irq,0,0,,27,0,,,task\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,0,0\n',
       message: 'not-cleared',
       line: 11,
-    },
-    {
-      title: 'userspace irqchip: the active state is cleared, and no level reported',
-      model: 'timer-map',
-      trace:
-        'event,vcpu,cpu,timer,irq,level,ctl,cval,context\nload,0,0\nset_active,0,0,vtimer,,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\nentry,0,0\nsync,0,0\nset_active,0,0,vtimer,,0,,,task\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,0,0\n',
-      message: 'not-reported',
-      line: 12,
     },
     {
       title: 'the level of a vcpu with a vgic is lowered in an exit',
@@ -114,18 +99,10 @@ export function activeStateAtSync(context: RuleContext): RuleHandlers {
       exit: when(inExit, (event) => {
         const on = switched.take(event.cpu);
         const low = event.vcpu < 0 ? undefined : lowered.take(event.vcpu);
-        if (low !== undefined) {
-          if (on !== undefined) context.hold(low);
-          else if (context.records(Kind.set_active) || context.records(Kind.mask_irq))
-            violate(event, 'not-cleared', low.timer, [low]);
-          return;
-        }
-        if (on === undefined || event.vcpu < 0) return;
-        const { last } = machine.vcpu(event.vcpu);
-        const sync = last[Kind.sync];
-        // The vgic takes back its list registers before the sync, and the handler comes after it.
-        if (on.context === Context.hardirq || on.serial < sync.serial || sync.serial < last[Kind.entry].serial) return;
-        violate(event, 'not-reported', on.timer, [sync, on]);
+        if (low === undefined) return;
+        if (on !== undefined) context.hold(low);
+        else if (context.records(Kind.set_active) || context.records(Kind.mask_irq))
+          violate(event, 'not-cleared', low.timer, [low]);
       }),
       lost() {
         lowered.each((_, vcpu) => lowered.clear(vcpu));

@@ -4,6 +4,9 @@ import { type Known, type TimerContext, unknown, yes } from '../machine/state.js
 import { because, type RuleContext } from './context.js';
 import { Slots, timerText, vcpuName } from './support.js';
 
+/** A deadline may pass between two looks at it, nanoseconds: so far ahead it has not. */
+const moment = 1_000_000;
+
 /** What the rule is told of a physical timer that is in memory alone. */
 export interface EmulatedByMemory {
   /** A load. */
@@ -38,6 +41,8 @@ export function emulatedByMemory(context: RuleContext): EmulatedByMemory {
   const open = new Slots();
   /** By vcpu: CLOCK_MONOTONIC of its deadline, as the soft timer was armed for it; NaN since another one was written. */
   const deadlines: number[] = [];
+  /** By vcpu: CLOCK_MONOTONIC for which its soft timer was armed last. */
+  const armedFor: number[] = [];
   /** By vcpu: the trace has shown an access to its timer. */
   const used: boolean[] = [];
 
@@ -77,8 +82,10 @@ export function emulatedByMemory(context: RuleContext): EmulatedByMemory {
       evaluated.set(event.vcpu, event);
     },
     armed(event) {
-      if (event.expires > 0) deadlines[event.vcpu] = event.expires;
+      if (event.expires > 0) armedFor[event.vcpu] = deadlines[event.vcpu] = event.expires;
       notExpired(event);
+      const { ctl } = stateOf(event, Timer.ptimer);
+      if (used[event.vcpu] === true && ctl >= 0 && !canFire(ctl)) violate(event, event, 'armed-for-nothing');
     },
     armedInBackground(event) {
       if (event.vcpu < 0 || open.isEmpty) return;
@@ -96,8 +103,11 @@ export function emulatedByMemory(context: RuleContext): EmulatedByMemory {
       const { ctl, level } = stateOf(event, Timer.ptimer);
       if (ctl < 0 || armed === unknown || level === unknown) return context.undecided(evaluation, because.emulated);
       if (canFire(ctl)) {
+        const now = timing.monotonic(event.time);
+        const isFar = (armedFor[event.vcpu] ?? Number.NaN) - now > moment;
+        if (armed === yes && level === yes && isFar) return violate(event, evaluation, 'armed-while-pending');
         if (armed === yes || level === yes) return context.hold(evaluation);
-        const isAhead = timing.monotonic(event.time) < (deadlines[event.vcpu] ?? Number.NaN);
+        const isAhead = now < (deadlines[event.vcpu] ?? Number.NaN);
         if (isExact || isAhead) violate(event, evaluation, 'unarmed');
         else open.set(event.vcpu, event);
       } else if (armed === yes) violate(event, evaluation, 'armed-for-nothing');

@@ -1,4 +1,4 @@
-import { Context, Ctl, canFire, isVirtual, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because, type Handler, type RuleContext, type RuleHandlers } from './context.js';
@@ -23,6 +23,20 @@ export default defineRule({
       must: 'the sync of that exit lowers the level',
       but: 'it was still high afterwards',
       therefore: 'the guest takes an interrupt that it has cancelled',
+    },
+    'cleared-while-high': {
+      headline: 'the sync of {vcpu} clears the active state of its {timer} interrupt with the level high',
+      given: 'the interrupt controller of {vcpu} is in userspace, and its level was high at the entry',
+      must: 'the sync lowers the level before it makes the interrupt inactive',
+      but: 'it made the interrupt inactive without that',
+      therefore: 'the interrupt comes again at every exit, for an expiry that is known',
+    },
+    'lowered-while-firing': {
+      headline: 'the sync of {vcpu} lowers the level of its {timer}, which was expired all the time (CTL {ctl})',
+      given: 'the {timer} of {vcpu} was restored expired, and saved with the same CVAL, expired',
+      must: 'the level stays high as long as the timer fires',
+      but: 'the sync in between reported level 0',
+      therefore: 'the guest loses the interrupt of its timer',
     },
     'not-raised': {
       headline: 'the level of the {timer} of {vcpu} stays low after a sync, although the timer has expired (CTL {ctl})',
@@ -55,6 +69,22 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the interrupt is made inactive before the sync has looked at the timer',
+        model: 'load-put-4.16',
+        trace:
+          'event,vcpu,cpu,timer,irq,level,context\nload,0,0,,,,task\nentry,0,0,,,,task\nvtimer_irq,,0,,,,hardirq\nupdate_irq,0,0,,27,1,hardirq\nvtimer_irq_end,,0,,,,hardirq\nexit,0,0,,,,task\nentry,0,0,,,,task\nupdate_irq,0,0,,27,0,task\nset_active,0,0,vtimer,,0,task\nexit,0,0,,,,task\nentry,0,0,,,,task\nvtimer_irq,,0,,,,hardirq\nupdate_irq,0,0,,27,1,hardirq\nvtimer_irq_end,,0,,,,hardirq\nexit,0,0,,,,task\nentry,0,0,,,,task\nset_active,0,0,vtimer,,0,task\nexit,0,0,,,,task\nput,0,0,,,,task\nsave,0,0,vtimer,,,task\n',
+        message: 'cleared-while-high',
+        line: 18,
+      },
+      {
+        title: 'the sync lowers the level without looking at the timer',
+        model: 'load-put-4.15',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,value\nload,0,0\nrestore,0,0,vtimer,5,0x1000\nvtimer_irq,,0\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0\nentry,0,0\nsync,0,0,,,,,,0x70\nupdate_irq,0,0,,,,27,0\nexit,0,0\nput,0,0,,,,,,0x70\nsave,0,0,vtimer,5,0x1000\n',
+        message: 'lowered-while-firing',
+        line: 9,
+      },
       {
         title: 'the sync does not lower the level of a masked timer',
         model: 'world-switch',
@@ -183,14 +213,43 @@ function lowering(context: RuleContext): RuleHandlers {
   const high: boolean[] = [];
   /** Exits with the level still high, by vcpu. */
   const exits = new Slots();
+  /** Reports of syncs that have lowered the level, by vcpu. */
+  const lowered = new Slots(exits.occasion);
+
+  /**
+   * Whether a timer that was restored expired was saved as it had been restored: it had expired all the time. Only the counter
+   * can have been set back, which the offset tells.
+   */
+  function wasExpired(event: TimerEvent, vcpu: VcpuState): boolean {
+    const { restoredCtl, restoredCvalKnown, restoredCvalHi, restoredCvalLo } = vcpu.contexts[
+      Timer.vtimer
+    ] as TimerContext;
+    const sync = vcpu.last[Kind.sync];
+    if (!restoredCvalKnown || restoredCvalHi !== event.cvalHi || restoredCvalLo !== event.cvalLo) return false;
+    if ((restoredCtl & event.ctl & Ctl.istatus) === 0 || !canFire(restoredCtl) || !canFire(event.ctl)) return false;
+    return sync.hasValue && sync.valueHi === vcpu.offset.valueHi && sync.valueLo === vcpu.offset.valueLo;
+  }
 
   return {
     before: {
       entry: when(possible, (event) => {
         if (event.vcpu < 0) return;
         exits.clear(event.vcpu);
+        lowered.clear(event.vcpu);
         high[event.vcpu] = (machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext).level === yes;
       }),
+      set_active: when(possible, (event) => {
+        if (event.vcpu < 0 || event.level !== 0 || event.timer === Timer.ptimer || lowers[event.vcpu] !== true) return;
+        const vcpu = machine.vcpu(event.vcpu);
+        if (always || vcpu.inGuest !== yes || event.context !== Context.task || high[event.vcpu] !== true) return;
+        const { level, update } = vcpu.contexts[Timer.vtimer] as TimerContext;
+        if (machine.cpu(event.cpu).inTimerIrq !== yes && level === yes && update.serial > 0)
+          violate(context, event, 'cleared-while-high', -1, event);
+      }),
+      mask_irq(event) {
+        // Only for an interrupt controller in userspace.
+        if (event.vcpu >= 0 && without.has(event.vcpu)) lowers[event.vcpu] = true;
+      },
       vgic_inject: when(without.occasion, (event) => {
         if (without.delete(event.vcpu)) lowers[event.vcpu] = false;
       }),
@@ -204,12 +263,7 @@ function lowering(context: RuleContext): RuleHandlers {
         // Only what certainly is no interrupt shows that this vcpu's level is lowered by syncs at all.
         if (event.context === Context.task && lowers[event.vcpu] !== false) lowers[event.vcpu] = true;
         if (always || lowers[event.vcpu] === true) context.hold(event);
-      }),
-      // Where there is no active state, the handler masks the interrupt, and no vcpu has a vgic.
-      mask_irq: when(without.occasion, (event) => {
-        const { running, inTimerIrq } = machine.cpu(event.cpu);
-        if (event.level === 1 && isVirtual(event.timer) && inTimerIrq === yes && without.has(running))
-          lowers[running] = true;
+        if (always) lowered.set(event.vcpu, event);
       }),
       exit: when(possible, (event) => {
         if (event.vcpu < 0 || high[event.vcpu] !== true) return;
@@ -217,6 +271,9 @@ function lowering(context: RuleContext): RuleHandlers {
         if (level === yes && (always || lowers[event.vcpu] === true)) exits.set(event.vcpu, event);
       }),
       save: when(exits.occasion, (event) => {
+        const lower = event.vcpu < 0 || event.timer !== Timer.vtimer ? undefined : lowered.take(event.vcpu);
+        if (lower !== undefined && event.hasCval && wasExpired(event, machine.vcpu(event.vcpu)))
+          violate(context, event, 'lowered-while-firing', event.ctl, lower);
         const exit = event.vcpu < 0 || event.timer !== Timer.vtimer ? undefined : exits.take(event.vcpu);
         if (exit === undefined) return;
         if (event.ctl < 0) return context.undecided(exit, because.noRegisters);

@@ -1,4 +1,4 @@
-import { Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import {
   hardwareOf,
@@ -12,8 +12,9 @@ import {
   yes,
 } from '../machine/state.js';
 import { because } from './context.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { everyModelSinceRfc, timerText, vcpuName } from './support.js';
+import { everyModelSinceRfc, Slots, timerText, vcpuName } from './support.js';
 
 /** The virtual timers first: a put that skips its saves is reported for the one that every guest uses. */
 const inOrder = [Timer.vtimer, Timer.hvtimer, Timer.ptimer, Timer.hptimer];
@@ -62,6 +63,13 @@ export default defineRule({
       but: 'the put found the vtimer loaded',
       therefore: 'the background timer was armed for a deadline that the guest has replaced',
     },
+    'blocked-unsaved': {
+      headline: '{vcpu} goes through kvm_timer_schedule on CPU {cpu} without a save of its vtimer',
+      given: 'the vtimer of {vcpu} was loaded when kvm_timer_schedule was called, up to 5.0',
+      must: 'schedule saves it, whether it goes on to arm the background timer or not',
+      but: 'no save came before kvm_timer_unschedule',
+      therefore: 'whether the vcpu may sleep was decided by a copy that the guest has replaced',
+    },
     'entered-unloaded': {
       headline: '{vcpu} is put on CPU {cpu} with its vtimer not loaded, although it has run there',
       given: '{vcpu} was in the guest on CPU {cpu} after its last load or kvm_timer_unschedule',
@@ -93,6 +101,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'schedule finds the timer expired in its old copy, and returns before the save',
+        model: 'load-put-4.15',
+        trace:
+          'event,vcpu,cpu,timer\nload,0,0\nrestore,0,0,vtimer\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer\nload,0,0\nrestore,0,0,vtimer\nentry,0,0\nexit,0,0\nschedule,0,0\nunschedule,0,0\n',
+        message: 'blocked-unsaved',
+        line: 12,
+      },
       {
         title: 'schedule does not save',
         model: 'load-put-4.16',
@@ -177,6 +193,23 @@ export default defineRule({
       });
     }
 
+    /** By vcpu: a schedule that came to a vtimer in the hardware, until its save. */
+    const schedules = new Slots();
+
+    function unsaved(event: TimerEvent): void {
+      const schedule = event.vcpu < 0 ? undefined : schedules.take(event.vcpu);
+      if (schedule === undefined || !context.records(Kind.save) || !context.records(Kind.restore)) return;
+      const { last, unseen } = machine.vcpu(event.vcpu);
+      // A put saves it as well, and a load takes it back.
+      if (unseen || Math.max(last[Kind.put].serial, last[Kind.load].serial) > schedule.serial) return;
+      context.violate(event, {
+        message: 'blocked-unsaved',
+        data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
+        witness: [last[Kind.entry], event],
+        at: schedule,
+      });
+    }
+
     /** By vcpu: whether its last put came to a vtimer that was loaded. */
     const atPut: Known[] = [];
 
@@ -208,11 +241,21 @@ export default defineRule({
         timer_put(event) {
           if (event.vcpu >= 0) flag(event);
         },
+        schedule(event) {
+          if (event.vcpu < 0 || context.model.recordsSaveRestore || event.certainty !== Certainty.recorded) return;
+          const { vtimer, enabled } = machine.vcpu(event.vcpu);
+          if (enabled === yes && vtimer.loaded === yes && !vtimer.implied) schedules.set(event.vcpu, event);
+        },
+        unschedule: when(schedules.occasion, unsaved),
         lost() {
+          schedules.each((_, vcpu) => schedules.clear(vcpu));
           atPut.fill(unknown);
         },
         restore: (event) => register(event, false, 'restore-over-another'),
-        save: (event) => register(event, true, 'save-of-anothers'),
+        save(event) {
+          if (event.vcpu >= 0 && event.timer === Timer.vtimer) schedules.clear(event.vcpu);
+          register(event, true, 'save-of-anothers');
+        },
         put_end(event) {
           if (!context.model.recordsSaveRestore || !context.records(Kind.save)) return;
           const vcpu = machine.vcpu(event.vcpu);

@@ -194,9 +194,10 @@ export default defineRule({
           const exited = vcpu.last[Kind.exit].serial;
           const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > vcpu.last[Kind.userspace_exit].serial);
           writable[event.vcpu] = !insideRun;
-          const { level } = vcpu.contexts[Timer.vtimer] as TimerContext;
+          const { level, loaded } = vcpu.contexts[Timer.vtimer] as TimerContext;
           // A put of its own begins the reset since e761a927bc9a: it is not over with that.
-          if (evaluates && level === yes && vcpu.enabled === yes && !vcpu.unseen) high.set(event.vcpu, event);
+          const isCurrent = evaluates || (model.id === 'rfc-load-put' && loaded === no);
+          if (isCurrent && level === yes && vcpu.enabled === yes && !vcpu.unseen) high.set(event.vcpu, event);
         },
         load: isTraced ? when(resets.occasion, lowered) : when(high.occasion, over),
         schedule: when(high.occasion, over),

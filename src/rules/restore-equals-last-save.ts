@@ -54,6 +54,13 @@ export default defineRule({
       but: '{found}',
       therefore: 'the guest goes on with the timer that it had before',
     },
+    'memory-changed': {
+      headline: 'the copy of CVAL of {vcpu} changes from {savedCval} to {restoredCval} in one trip into the guest',
+      given: 'the flush found CVAL {savedCval} of the {timer} in memory',
+      must: 'nothing but the sync, a save or userspace writes that copy, and the RFC leaves it to the interrupt to read CTL',
+      but: 'the sync of the same trip found CVAL {restoredCval}',
+      therefore: 'the registers of the guest are read where nobody has stopped it, and not where its level is judged',
+    },
     'ctl-changed': {
       headline: 'the {timer} of {vcpu} is restored with CTL {restored}, but {saved} was saved',
       given: 'CTL {saved} was saved last, and nothing that may write it was seen since',
@@ -90,6 +97,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the flush reads CVAL, and the sync does not',
+        model: 'rfc-load-put',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nflush,0,0,,1,0x1000\nentry,0,0\nsync,0,0,,1,0x2000\nexit,0,0\n',
+        message: 'memory-changed',
+        line: 6,
+      },
       {
         title: 'the deadline changes between a sync and the next flush',
         model: 'world-switch',
@@ -255,6 +270,25 @@ export default defineRule({
       return access.valueHi === restore.cvalHi && access.valueLo === restore.cvalLo;
     }
 
+    /** The RFC's flush is empty: what its probe has shown of the copy in memory the sync of the same trip still finds. */
+    function inTrip(event: TimerEvent): void {
+      if (model.id !== 'rfc-load-put' || event.vcpu < 0 || !event.hasCval) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      const { flush, entry } = { flush: vcpu.last[Kind.flush], entry: vcpu.last[Kind.entry] };
+      if (!flush.hasCval || entry.serial < flush.serial || vcpu.inGuest !== yes) return;
+      if (flush.cvalHi === event.cvalHi && flush.cvalLo === event.cvalLo) return context.hold(event);
+      context.violate(event, {
+        message: 'memory-changed',
+        data: {
+          timer: timerText(Timer.vtimer),
+          vcpu: vcpuName(machine, event.vcpu),
+          savedCval: cvalText(flush),
+          restoredCval: cvalText(event),
+        },
+        witness: [flush, entry],
+      });
+    }
+
     /** What a probe of up to 4.14 has read of the memory copy; after an exit it only shows what that has saved. */
     function memory(event: TimerEvent): void {
       if (model.id !== 'world-switch' || event.vcpu < 0) return;
@@ -285,7 +319,10 @@ export default defineRule({
         }),
         lost: when(accesses.occasion, () => accesses.each((_, vcpu) => accesses.clear(vcpu))),
         flush: memory,
-        sync: memory,
+        sync(event) {
+          memory(event);
+          inTrip(event);
+        },
         schedule: memory,
         unschedule: memory,
         timer_put: memory,

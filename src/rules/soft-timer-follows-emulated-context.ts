@@ -115,10 +115,10 @@ export default defineRule({
       therefore: 'its interrupt comes with a later exit or load instead of at its deadline, or never',
     },
     'armed-for-nothing': {
-      headline: '{vcpu} enters the guest with a timer of the kernel armed for its {timer}, which cannot fire',
-      given: 'the guest of {vcpu} had disabled or masked its {timer}, as the writes before show',
-      must: 'nothing is armed for it',
-      but: 'its timer was armed, or had not been cancelled',
+      headline: 'a timer of the kernel is armed on CPU {cpu} for the {timer} of {vcpu}, which cannot fire',
+      given: 'the {timer} of {vcpu} was disabled or masked, as the writes before show',
+      must: 'nothing is armed for it, and what was is cancelled before the next entry',
+      but: 'its timer was armed, or still was at the entry',
       therefore: 'it fires, and raises an interrupt that the guest has turned off',
     },
     'level-stays': {

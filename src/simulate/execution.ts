@@ -295,11 +295,11 @@ export class Execution {
       case 'deadline_ahead':
         return this.#ahead(frame);
       case 'vgic_active':
-        return context.listRegister === 'active';
+        return this.#inVgic(context, 'active');
       case 'want_active':
-        return context.level || context.listRegister === 'active';
+        return context.level || this.#inVgic(context, 'active');
       case 'lr_pending':
-        return context.listRegister === 'pending';
+        return this.#inVgic(context, 'pending');
       case 'active_cleared_last':
         return vcpu?.activeClearedLast === true;
       case 'bg_armed':
@@ -311,6 +311,11 @@ export class Execution {
       default:
         throw new Error(`guard '${guard}' is not simulated`);
     }
+  }
+
+  /** What a list register holds; a guest whose interrupt controller is in userspace has none. */
+  #inVgic({ listRegister }: SimContext, held: SimContext['listRegister']): boolean {
+    return this.simulation.host.inKernelIrqchip && listRegister === held;
   }
 
   #level(context: SimContext): boolean {
@@ -368,7 +373,7 @@ export class Execution {
       default:
     }
     const context = this.#context(frame);
-    const active = context.listRegister === 'active';
+    const active = this.#inVgic(context, 'active');
     switch (value) {
       case 'level':
         return flag(context.level);

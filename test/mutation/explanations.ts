@@ -137,6 +137,15 @@ export const explanations: readonly Explanation[] = [
     fits: mutation('doubled'),
   },
   {
+    reason: 'the function is empty in the RFC',
+    fits: all(design('rfc-load-put'), role('run'), effect(/^kvm_timer_flush_hwstate/)),
+  },
+  {
+    reason:
+      'W4: the ioctl has loaded the vcpu, so that the registers are read over what was written, there or in the put',
+    fits: all(design('rfc-load-put'), fate('same'), role('user_write'), effect(/update_state/)),
+  },
+  {
     reason: 'the two effects do not depend on each other, and no record tells their order',
     fits: all(fate('same'), mutation('swapped')),
   },
@@ -151,10 +160,6 @@ export const explanations: readonly Explanation[] = [
   {
     reason: 'the vgic records nothing of its own reset',
     fits: all(fate('same'), effect(/reset the mapped interrupt/)),
-  },
-  {
-    reason: 'the driver resets no vcpu whose physical timer runs in the background',
-    fits: all((score) => !traced(score), fate('same'), role('reset')),
   },
   {
     reason: 'it moves within one function or between two that follow each other without a record between them',
@@ -247,8 +252,88 @@ export const explanations: readonly Explanation[] = [
     ),
   },
   {
-    reason: 'the background timer is cancelled and the timer restored in any order within a load',
-    fits: all(mutation('swapped'), role('timer_load'), effect(/unblocking/)),
+    reason: 'the background timer is cancelled and the timer restored in any order within a load or the end of a wait',
+    fits: all(
+      mutation('swapped'),
+      any(all(role('timer_load'), effect(/unblocking/)), all(role('unschedule'), effect(/^v?timer_restore_state/))),
+    ),
+  },
+  {
+    reason:
+      'the only write of the active state in its design: a trace without any looks like one without a probe on it',
+    fits: all(
+      mutation('left out'),
+      effect(/^distributor active/),
+      any(all(design('world-switch'), role('flush')), all(design('rfc-load-put'), role('timer_load'))),
+    ),
+  },
+  {
+    reason:
+      'after the put only a late interrupt asks for the running vcpu: in the RFC it is named by itself (W2), in 4.15 it finds CTL clear and does nothing for any vcpu',
+    fits: all(
+      mutation('left out'),
+      design('rfc-load-put', 'load-put-4.15'),
+      role('put'),
+      effect(/^running vcpu of this CPU := NULL/),
+    ),
+  },
+  {
+    reason: 'at a save the traps are those of the host already; on VHE hosts the function writes nothing (W14)',
+    fits: all(design('rfc-load-put'), mutation('misplaced'), role('timer_put'), effect(/^__timer_disable_traps/)),
+  },
+  {
+    reason: 'the flag stays set between the loads, as it does for good from 4.15 on: no other interrupt reads it',
+    fits: all(design('rfc-load-put'), mutation('left out'), role('timer_put'), effect(/^irq_set_vcpu_affinity/)),
+  },
+  {
+    reason:
+      'the copy of CTL stays at what was written or read last: the trace is that of a guest which has not written CTL since',
+    fits: all(design('rfc-load-put'), mutation('left out'), role('save'), effect(/^mem\.ctl := rd CTL/)),
+  },
+  {
+    reason:
+      'the traps are those of the guest from the flush on, and nothing of the host uses what they trap before the entry',
+    fits: all(design('rfc-load-put'), mutation('misplaced'), role('run'), effect(/^__timer_enable_traps/)),
+  },
+  {
+    reason: 'the copy in memory of a loaded timer is nobody’s: the next save or sync writes it before it is read',
+    fits: all(design('rfc-load-put'), mutation('misplaced'), role('schedule'), effect(/^kvm_timer_should_fire/)),
+  },
+  {
+    reason:
+      'the interrupt stays active, as it does while a guest handles it: whether the guest has taken it is in no record',
+    fits: all(mutation('left out'), role('fold'), effect(/^distributor active\(vtimer\) := false/)),
+  },
+  {
+    reason:
+      'level and soft timer of the same moment: their order matters only if the deadline passes between the two looks (7afc4ddbf299), which no record tells from just after',
+    fits: any(
+      all(mutation('swapped'), design('load-put-4.15'), role('trapped_access'), effect(/update_state/)),
+      all(
+        mutation('swapped'),
+        design('load-put-4.16', 'load-put-5.0'),
+        role('update_state'),
+        effect(/^phys_timer_emulate/),
+      ),
+    ),
+  },
+  {
+    reason: 'the virtual and the physical timer are evaluated in any order',
+    fits: all(
+      mutation('swapped'),
+      design('load-put-4.16', 'load-put-5.0'),
+      role('update_state'),
+      effect(/^kvm_timer_update_irq\(vtimer/),
+    ),
+  },
+  {
+    reason: 'wherever it is evaluated its level is evaluated next: a load arms the soft timer twice, for one deadline',
+    fits: all(
+      mutation('misplaced'),
+      design('load-put-4.16', 'load-put-5.0'),
+      role('update_state'),
+      effect(/^phys_timer_emulate/),
+    ),
   },
   {
     reason: 'the emulated timer and the direct one are evaluated and restored in any order within a load',

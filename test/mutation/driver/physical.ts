@@ -78,4 +78,24 @@ export const physicalTimer: Readonly<Record<string, Episode>> = {
     takePhysical(stage, a, c0);
     stage.end(a, c0);
   },
+
+  /** Reset by userspace with the physical timer armed; a deadline that the guest moves into the past. */
+  ptimerReset(stage) {
+    const { a, c0, simulation } = stage;
+    if (!simulation.host.hasPtimer || !simulation.has('trapped_access')) return;
+    stage.begin(a, c0);
+    physical(stage, a, c0, 1, 400);
+    stage.end(a, c0);
+    c0.pid = a.pid;
+    if (simulation.loadsForIoctls) simulation.load(a, c0);
+    simulation.call('reset', c0, a);
+    if (simulation.loadsForIoctls) simulation.put(a, c0);
+    stage.begin(a, c0);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    physical(stage, a, c0, 1, 5_000);
+    physical(stage, a, c0, 1, -1);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    takePhysical(stage, a, c0);
+    stage.end(a, c0);
+  },
 };

@@ -82,4 +82,22 @@ export const userspace: Readonly<Record<string, Episode>> = {
     stage.run(a, c0, (guest) => guest.spend(5 * us));
     stage.end(a, c0);
   },
+
+  /** PSCI CPU_ON resets a vcpu that is out, in the thread of the one that asks for it. */
+  psci(stage) {
+    const { a, b, c0, c1, simulation } = stage;
+    if (!simulation.loadsForIoctls) return;
+    stage.begin(a, c0);
+    stage.begin(b, c1);
+    stage.arm(b, c1, 20);
+    stage.run(b, c1, (guest) => guest.spend(60 * us));
+    // It is off, and its thread sleeps.
+    simulation.scheduleOut(b, c1, true);
+    simulation.call('reset', c0, b);
+    stage.run(a, c0, (guest) => guest.spend(5 * us));
+    simulation.scheduleIn(b, c1);
+    stage.run(b, c1, (guest) => guest.spend(5 * us));
+    stage.end(b, c1);
+    stage.end(a, c0);
+  },
 };

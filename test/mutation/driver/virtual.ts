@@ -201,4 +201,37 @@ export const virtualTimer: Readonly<Record<string, Episode>> = {
     stage.untilInterrupt(a, c0);
     stage.end(a, c0);
   },
+
+  /** Masked without being taken, and wanted again; the vcpu stays in the host for a while before it is preempted. */
+  remask(stage) {
+    const { a, c0, simulation } = stage;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 20);
+    stage.run(a, c0, (guest) => guest.spend(60 * us));
+    for (const ctl of [3, 1])
+      stage.run(a, c0, (guest) => {
+        guest.program(vtimer, ctl, 0);
+        guest.exit(exits.sysreg);
+      });
+    simulation.advance(2_000 * us);
+    simulation.scheduleOut(a, c0, false);
+    simulation.scheduleIn(a, c0);
+    stage.untilInterrupt(a, c0);
+    stage.end(a, c0);
+  },
+
+  /** Something else is pending when it is about to sleep: its background timer is armed, and it does not sleep. */
+  kicked(stage) {
+    const { a, c0, simulation } = stage;
+    stage.begin(a, c0);
+    stage.arm(a, c0, 300);
+    stage.run(a, c0, (guest) => guest.exit(exits.wfx));
+    if (simulation.has('schedule')) {
+      simulation.emit('wfx', c0, a, { level: false });
+      simulation.call('schedule', c0, a);
+      stage.unblock(a, c0);
+    }
+    stage.untilInterrupt(a, c0);
+    stage.end(a, c0);
+  },
 };
