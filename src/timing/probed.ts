@@ -7,6 +7,8 @@ import { Evidence } from './line.js';
 
 /** Longest time between the call of kvm_timer_schedule and the arming in it, nanoseconds. */
 const longestBlock = 1_000_000_000;
+/** Time within which a callback of an hrtimer starts it again, nanoseconds. */
+const callbackSpan = 1_000_000;
 /** ISTATUS may lag the counter in an emulator (specification §4.8, point 7), nanoseconds. */
 const lag = 10_000_000;
 
@@ -119,11 +121,15 @@ export class ProbedEvidence implements Gatherer {
         return;
       case Kind.unschedule:
       case Kind.halt_end:
+        vcpu.blockingSince = Number.NaN;
+        this.#notArmedAgain(event, vcpu);
+        return;
       case Kind.put:
         vcpu.blockingSince = Number.NaN;
         return;
       case Kind.entry:
         vcpu.blockingSince = Number.NaN;
+        dropFired(vcpu);
         // Load, or up to 4.14 flush, has armed its hrtimer if it can fire.
         if (vcpu.emulated !== Emulated.armed) vcpu.emulated = Emulated.silent;
         forgetHidden(vcpu);
@@ -172,13 +178,16 @@ export class ProbedEvidence implements Gatherer {
    * call has begun, and the clock for the sum before the record.
    */
   #armed(event: TimerEvent, vcpu: VcpuTiming): void {
+    const { fired } = vcpu;
+    const isRearmed = fired !== undefined && fired.cpu === event.cpu && event.time - fired.time < callbackSpan;
     dropFired(vcpu);
-    const stall = event.time - vcpu.blockingSince;
-    if (!(stall >= 0) || event.context === Context.hardirq) {
-      // Up to 4.14 flush uses the same hrtimer for the physical timer.
-      if (event.context !== Context.hardirq) armEmulated(vcpu, event.expires);
+    if (isRearmed || event.context === Context.hardirq) {
+      vcpu.armedExpires = event.expires;
       return;
     }
+    const stall = event.time - vcpu.blockingSince;
+    // Outside of the call flush of 4.11 to 4.14 uses the same hrtimer for the physical timer.
+    if (!(stall >= 0)) return armEmulated(vcpu, event.expires);
     vcpu.armedExpires = event.expires;
     const { clock } = this.#constraints;
     if (!(event.expires > 0) || !clock.known) return;
@@ -217,7 +226,7 @@ export class ProbedEvidence implements Gatherer {
     if (event.context !== Context.hardirq && event.pid === call.pid) {
       const level = isReport ? event.level : call.level;
       if (level === 1) this.#constraints.notBefore(Evidence.foundExpired, event, Timer.vtimer, call);
-      else this.#constraints.notAfter(Evidence.foundPending, event, Timer.vtimer, call, call.time);
+      else this.#constraints.notAfter(Evidence.foundPending, call, Timer.vtimer, call, call.time);
     }
     call.release();
   }
