@@ -233,7 +233,8 @@ export class ProbedEvidence implements Gatherer {
 
   /** A probe has read the memory copy, which is what the last save has read from the hardware. */
   #shown(event: TimerEvent, vcpu: VcpuTiming): void {
-    if (event.hasCval && event.ctl >= 0) {
+    // On a CPU without records it may have been loaded, and saved anew.
+    if (event.hasCval && event.ctl >= 0 && !this.#machine.vcpu(event.vcpu).unseen) {
       const { armed, saved } = vcpu;
       if (saved !== undefined && (event.ctl & Ctl.enable) !== 0) this.#saved(saved, event);
       if (armed !== undefined && canFire(event.ctl))
