@@ -81,7 +81,7 @@ export const earlyBugs: readonly KnownBug[] = [
     span: [4004, 4009],
     wrong:
       'The background timer runs a little before the deadline that the guest sees, because its clock is slewed. The work item woke the vcpu too early, and warned, instead of arming it again.',
-    models: ['timer-map'],
+    models: ['world-switch'],
     signs: [{ rule: 'timer-not-early', diagnoses: ['woken-early'] }],
   },
   {

@@ -3,19 +3,19 @@ import type { RuleCoverage } from './facts.js';
 
 /** Counts by vcpu: at index 0 those of no vcpu, from 1 on those of vcpu 0, 1, … */
 class Counts {
-  readonly #counts: number[] = [0];
+  /** Doubles from the beginning, so that the loop over all events knows them for numbers of one kind. */
+  #counts = new Float64Array(8);
 
   /** Counts one for a vcpu, -1 for none. */
   add(vcpu: number): void {
-    const counts = this.#counts;
-    if (vcpu + 1 < counts.length) counts[vcpu + 1]!++;
-    else this.#extend(vcpu);
+    if (vcpu + 1 >= this.#counts.length) this.#extend(vcpu + 2);
+    this.#counts[vcpu + 1]!++;
   }
 
-  /** Counts the first one of a vcpu: without holes, which would cost at every event. */
-  #extend(vcpu: number): void {
-    while (this.#counts.length <= vcpu) this.#counts.push(0);
-    this.#counts.push(1);
+  #extend(length: number): void {
+    const longer = new Float64Array(2 * length);
+    longer.set(this.#counts);
+    this.#counts = longer;
   }
 
   of(vcpu: number): number {
@@ -33,6 +33,9 @@ export class Coverage {
   readonly #violated = new Counts();
   readonly #undecided = new Counts();
   readonly #reasons = new Map<string, number>();
+  /** The latest reason, which is mostly the next one as well, and its count since `#reasons` has been told. */
+  #reason = '';
+  #count = 0;
 
   hold(event: TimerEvent): void {
     this.#held.add(event.vcpu);
@@ -40,7 +43,11 @@ export class Coverage {
 
   undecide(event: TimerEvent, reason: string): void {
     this.#undecided.add(event.vcpu);
-    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+    if (reason !== this.#reason) {
+      this.#settle();
+      this.#reason = reason;
+    }
+    this.#count++;
   }
 
   violate(event: TimerEvent): void {
@@ -56,11 +63,17 @@ export class Coverage {
   }
 
   summary(): RuleCoverage {
+    this.#settle();
     return {
       held: this.#held.sum,
       violated: this.#violated.sum,
       undecided: this.#undecided.sum,
       reasons: Object.fromEntries(this.#reasons),
     };
+  }
+
+  #settle(): void {
+    if (this.#count > 0) this.#reasons.set(this.#reason, (this.#reasons.get(this.#reason) ?? 0) + this.#count);
+    this.#count = 0;
   }
 }

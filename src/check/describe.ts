@@ -102,8 +102,10 @@ export function describeEvent(event: TimerEvent): string {
       return event.lostCount > 0
         ? `CPU:${event.cpu} [LOST ${event.lostCount} EVENTS]`
         : `CPU:${event.cpu} [LOST EVENTS]`;
-    default:
-      return functionNames[kindNames[event.kind] as string] ?? (kindNames[event.kind] as string);
+    default: {
+      const name = functionNames[kindNames[event.kind] as string] ?? (kindNames[event.kind] as string);
+      return event.ctl < 0 && !event.hasCval ? name : `${name}: ctl=${hex(event.ctl)} cval=${cval(event)}`;
+    }
   }
 }
 

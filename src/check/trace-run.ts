@@ -9,13 +9,12 @@ import { type Choice, Evidence } from '../models/choose.js';
 import { models } from '../models/index.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
-import type { TimingSetup } from '../timing/timing.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
 import { Conditions } from './conditions.js';
 import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummary, VcpuName } from './facts.js';
 import type { Naming } from './findings.js';
 import { Intake } from './intake.js';
-import { Judge } from './judge.js';
+import { Judge, type JudgeSetup } from './judge.js';
 import type { Observer } from './observe.js';
 import { summarise } from './summary.js';
 import { groupVms, type VmGrouping } from './vms.js';
@@ -337,7 +336,7 @@ export class TraceRun extends Intake {
   }
 
   /** What the user, or the notation, says of the counter, and the trace's clock. */
-  #timing(): Omit<TimingSetup, 'maxLatency' | 'emulatesAlways'> {
+  #timing(): JudgeSetup['timing'] {
     const { frequency, cntvoff } = this.#options;
     return {
       frequency: frequency ?? this.recording.frequency,

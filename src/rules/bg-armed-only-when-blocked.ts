@@ -163,7 +163,7 @@ export default defineRule({
       for (const { save, ctl, saveValid } of vcpu.contexts) {
         if (save.serial <= put || !saveValid) continue;
         if (canFire(ctl)) return undefined;
-        if (context.timing.expiresAt(vcpu.index, save, expires) === 1) masked = save;
+        if (context.timing.expiresAt(vcpu.index, save.timer, save, expires) === 1) masked = save;
       }
       return masked;
     }

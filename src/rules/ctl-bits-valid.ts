@@ -1,8 +1,8 @@
-import { Ctl, Timer, type TimerEvent } from '../events/event.js';
+import { Ctl, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
-import { ctlText, everyModel, timerText, vcpuName } from './support.js';
+import { ctlText, everyModel, shownTimer, timerText, vcpuName } from './support.js';
 
 const validBits = Ctl.enable | Ctl.imask | Ctl.istatus;
 
@@ -57,7 +57,7 @@ export default defineRule({
       context.violate(event, {
         message: 'reserved',
         data: {
-          timer: timerText(event.timer >= 0 ? event.timer : Timer.vtimer),
+          timer: timerText(shownTimer(event)),
           vcpu: event.vcpu < 0 ? 'a vcpu' : vcpuName(context.machine, event.vcpu),
           ctl: ctlText(event.ctl),
         },

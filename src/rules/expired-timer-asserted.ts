@@ -6,7 +6,7 @@ import { because } from './context.js';
 import { expiredAtFlush } from './expired-at-flush.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { cvalText, durationText, everyTracedModel, givenCounter, Slots, timerText, vcpuName } from './support.js';
+import { cvalText, durationText, everyModel, givenCounter, Slots, shownTimer, timerText, vcpuName } from './support.js';
 
 /** Nanoseconds by which a clock may be read beside the truth. */
 const tolerance = 50_000;
@@ -23,13 +23,16 @@ const sleeps = `${first},entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,
 /** Up to 4.14: a wait in which the hrtimer fires. */
 const slept =
   'event,vcpu,cpu,irq,level,value\nload,0,0\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nwfx,0,0\nschedule,0,0,,,0x1000\nbg_arm,0,0\nbg_expire,0,0\nunschedule,0,0\n';
+/** 4.14: flush evaluates the timer in memory, first before the deadline. */
+const flushes = (report: string) =>
+  `${givenCounter}time,event,vcpu,cpu,timer,irq,level,ctl,cval\n0.001,load,0,0,,,,,\n,entry,0,0,,,,,\n,exit,0,0,,,,,\n0.005,flush,0,0,,,0,1,0x198968\n,entry,0,0,,,,,\n,exit,0,0,,,,,\n0.012,flush,0,0,,,0,1,0x198968\n${report},entry,0,0,,,,,\n`;
 
 export default defineRule({
   id: 'expired-timer-asserted',
   statement: 'A timer that can fire is asserted once its deadline has passed, and a sleeping vcpu woken for it.',
   why: 'The guest waits for an interrupt that does not come.',
-  models: { 'world-switch': 'error', ...everyTracedModel('error') },
-  needs: [['save', 'flush']],
+  models: everyModel('error'),
+  needs: [['save', 'sync', 'schedule', 'flush']],
   source:
     'kvm_timer_should_fire in kvm_timer_vcpu_load, kvm_arch_timer_handler and kvm_bg_timer_expire; specification §4.6, §4.8 points 6 and 7',
   messages: {
@@ -38,6 +41,13 @@ export default defineRule({
       given: 'the {timer} of {vcpu} can fire, with deadline {cval}',
       must: 'a load after that deadline reports level 1',
       but: 'this one, whose timer map came {by} after the deadline wherever the counter offset can be, reported level 0',
+      therefore: 'the timer interrupt is not pending when the guest goes on',
+    },
+    'left-low': {
+      headline: 'the level of the {timer} of {vcpu} stays low {by} after its deadline {cval}',
+      given: 'the {timer} of {vcpu} can fire, with deadline {cval}',
+      must: 'kvm_timer_update_state raises the level in a flush or sync after that deadline',
+      but: 'this one came {by} after the deadline, wherever the counter offset can be, and left it low',
       therefore: 'the timer interrupt is not pending when the guest goes on',
     },
     'istatus-clear': {
@@ -78,6 +88,11 @@ export default defineRule({
         trace: `${slept}flush,0,0,,,0x1000\nupdate_irq,0,0,27,1\nentry,0,0\n`,
       },
       {
+        title: 'the flush of 4.14 raises it once the deadline has passed',
+        model: 'world-switch',
+        trace: flushes(',update_irq,0,0,vtimer,27,1,,\n'),
+      },
+      {
         title: 'level 1 in the first load after the deadline',
         model: 'timer-map',
         host: 'vhe',
@@ -97,6 +112,13 @@ export default defineRule({
         trace: `${slept}flush,0,0,,,0x1000\nentry,0,0\n`,
         message: 'fired-unreported',
         line: 10,
+      },
+      {
+        title: 'the flush of 4.14 leaves the level low two milliseconds after the deadline',
+        model: 'world-switch',
+        trace: flushes(''),
+        message: 'left-low',
+        line: 11,
       },
       {
         title: 'level 0 two milliseconds after the deadline',
@@ -134,7 +156,6 @@ export default defineRule({
   },
   create(context) {
     const { machine, timing, maxLatency } = context;
-    if (context.model.id === 'world-switch') return expiredAtFlush(context);
     /** Saves of timers that can fire, with which vcpus went to sleep, by vcpu. */
     const asleep = new Slots();
 
@@ -143,7 +164,7 @@ export default defineRule({
         message,
         data: {
           vcpu: vcpuName(machine, event.vcpu),
-          timer: timerText(shown.timer),
+          timer: timerText(shownTimer(shown)),
           cval: cvalText(shown),
           by: durationText(by),
         },
@@ -159,14 +180,23 @@ export default defineRule({
         if (answer === Answer.unknown || shown === undefined) return context.undecided(event, reason);
         if (by < tolerance) return context.undecided(event, 'the difference is within the tolerance');
         if (isLoad) violate(event, 'low-at-load', shown, by, [shown]);
-        else violate(event, 'istatus-clear', shown, by, []);
+        else violate(event, 'istatus-clear', shown, by, shown === event ? [] : [shown]);
       };
     timing.listen(Evidence.lowered, judge(true));
     timing.listen(Evidence.savedPending, judge(false));
+    timing.listen(Evidence.foundPending, (event, answer, by, shown, reason) => {
+      if (answer === Answer.holds) return context.hold(event);
+      if (answer === Answer.unknown || shown === undefined) return context.undecided(event, reason);
+      if (by < tolerance) return context.undecided(event, 'the difference is within the tolerance');
+      violate(event, 'left-low', shown, by, []);
+    });
+
+    // Its hrtimer is armed before the put, and no restore is recorded.
+    if (context.model.id === 'world-switch') return expiredAtFlush(context);
 
     /** The deadline of a save had passed for longer than what is only late, at a time; -1 not known. */
     function overdue(save: TimerEvent, time: number): number {
-      return timing.passed(save.vcpu, save.timer, save.cvalHi, save.cvalLo, time - maxLatency);
+      return timing.passed(save.vcpu, shownTimer(save), save.cvalHi, save.cvalLo, time - maxLatency);
     }
 
     /** The only timer of the vcpu that can fire, as this put has saved it. */

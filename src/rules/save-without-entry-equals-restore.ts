@@ -72,6 +72,9 @@ export default defineRule({
               return context.undecided(event, 'ISTATUS was lost: userspace may have set the counter back');
             return context.hold(event);
           }
+          // The RFC loads a vcpu before it is enabled: its save shows what userspace has written to memory since.
+          const written = Math.max(state.userCtl.serial, state.userCval.serial) > state.restore.serial;
+          if (written && machine.vcpu(event.vcpu).enabled !== yes) return context.undecided(event, because.userspace);
           context.violate(event, {
             message: cvalDiffers ? 'cval-changed' : 'ctl-changed',
             data: {

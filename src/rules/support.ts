@@ -1,4 +1,4 @@
-import { type TimerEvent, timerNames } from '../events/event.js';
+import { Timer, type TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { contextCount } from '../machine/state.js';
@@ -61,6 +61,11 @@ export function cvalText(event: TimerEvent): string {
 /** Name of a timer context in messages. */
 export function timerText(timer: number): string {
   return timerNames[timer] ?? 'timer';
+}
+
+/** The timer context whose registers an event shows: a probe that names none shows those of the virtual timer. */
+export function shownTimer(event: TimerEvent): number {
+  return event.timer >= 0 ? event.timer : Timer.vtimer;
 }
 
 /** Events of a vcpu's timer contexts that wait, kept by vcpu and context, are not decided any more. */

@@ -1,6 +1,6 @@
 import { Answer, Evidence, type Listener } from '../timing/line.js';
 import { defineRule } from './rule.js';
-import { cvalText, durationText, everyTracedModel, givenCounter, timerText, vcpuName } from './support.js';
+import { cvalText, durationText, everyModel, givenCounter, shownTimer, timerText, vcpuName } from './support.js';
 
 /** Nanoseconds by which a clock may be read beside the truth. */
 const tolerance = 50_000;
@@ -9,12 +9,15 @@ const columns = 'time,event,vcpu,cpu,timer,ctl,cval,next,state,expires,dp\n';
 const sleeps =
   '0.001,load,0,0,,,,,,,\n,timer_map,0,0,,,,,,,0\n,restore,0,0,vtimer,1,0x198968,,,,\n,restore,0,0,ptimer,0,0,,,,\n,entry,0,0,,,,,,,\n,exit,0,0,,,,,,,\n,wfx,0,0,,,,,,,\n,sched_switch,0,0,,,,0,S,,\n,put,0,0,,,,,,,\n,timer_map,0,0,,,,,,,0\n,save,0,0,vtimer,1,0x198968,,,,\n,save,0,0,ptimer,0,0,,,,\n';
 
+/** 4.9: the registers are in memory from the exit on, and the hook before the sleep arms the background timer. */
+const flushed = `${givenCounter}time,event,vcpu,cpu,timer,ctl,cval,next,state,expires\n0.001,load,0,0,,,,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,sync,0,0,,1,0x198968,,,\n,wfx,0,0,,,,,,\n,schedule,0,0,,1,0x198968,,,\n,bg_arm,0,0,,,,,,10ms\n,sched_switch,0,0,,,,0,S,\n,put,0,0,,,,,,\n`;
+
 export default defineRule({
   id: 'timer-not-early',
   statement: 'Nothing happens for a timer before its deadline: no wakeup by its background timer, no ISTATUS.',
   why: 'A guest that is woken or interrupted early finds its timer not expired, and has to wait again.',
-  models: everyTracedModel('error'),
-  needs: ['save'],
+  models: everyModel('error'),
+  needs: [['save', 'sync', 'schedule']],
   source: 'kvm_bg_timer_expire, which arms the timer again when it is too early; specification §4.6, §6',
   messages: {
     'woken-early': {
@@ -35,6 +38,11 @@ export default defineRule({
   examples: {
     legal: [
       {
+        title: '4.9 fires after the deadline',
+        model: 'world-switch',
+        trace: `${flushed}0.01002,bg_expire,0,0,,,,,,10.01ms\n,wakeup,0,0,,,,,,\n0.0101,load,0,0,,,,,,\n`,
+      },
+      {
         title: 'the background timer fires after the deadline',
         model: 'timer-map',
         host: 'vhe',
@@ -48,6 +56,13 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the work item of 4.9 wakes the vcpu before its deadline (63e41226afc3)',
+        model: 'world-switch',
+        trace: `${flushed}0.009,bg_expire,0,0,,,,,,9ms\n,expiry_work,0,0,,,,,,\n,wakeup,0,0,,,,,,\n0.0091,load,0,0,,,,,,\n`,
+        message: 'woken-early',
+        line: 14,
+      },
       {
         title: 'fired early, and woken all the same',
         model: 'timer-map',
@@ -78,11 +93,11 @@ export default defineRule({
           message: isWoken ? 'woken-early' : 'istatus-early',
           data: {
             vcpu: vcpuName(machine, event.vcpu),
-            timer: timerText(save.timer),
+            timer: timerText(shownTimer(save)),
             cval: cvalText(save),
             by: durationText(by),
           },
-          witness: isWoken ? [save] : [],
+          witness: save === event ? [] : [save],
           at: event,
         });
       };

@@ -11,6 +11,8 @@ class Pending {
   /** An interrupt whose deadline a save has yet to show, and its timer. */
   interruptAt = Number.NaN;
   timer: number = Timer.none;
+  /** Serial of the restore whose deadline has been measured from: a storm of interrupts is one, and late only once. */
+  restore = 0;
 }
 
 /**
@@ -63,7 +65,12 @@ export class Deadlines {
     if (context.enteredSinceRestore !== no) {
       if (Number.isNaN(pending.interruptAt)) pending.interruptAt = event.time;
       pending.timer = timer;
-    } else if (context.restoredCvalKnown && canFire(context.restoredCtl)) {
+    } else if (
+      context.restoredCvalKnown &&
+      canFire(context.restoredCtl) &&
+      pending.restore !== context.restore.serial
+    ) {
+      pending.restore = context.restore.serial;
       this.#measure(event, timer, context.restoredCvalHi, context.restoredCvalLo, event.time, cell);
     }
   }

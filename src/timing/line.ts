@@ -16,13 +16,26 @@ export enum Evidence {
   savedExpired,
   /** A save found an enabled timer with ISTATUS clear. */
   savedPending,
+  /** kvm_timer_update_state of 4.14 or older found the timer expired. */
+  foundExpired,
+  /** The same found a timer that can fire not expired. */
+  foundPending,
 }
 
 /** Name of a kind of evidence. */
 export type EvidenceName = keyof typeof Evidence;
 
 /** Their names, by number. */
-export const evidenceNames = ['armed', 'fired', 'raised', 'lowered', 'savedExpired', 'savedPending'] as const;
+export const evidenceNames = [
+  'armed',
+  'fired',
+  'raised',
+  'lowered',
+  'savedExpired',
+  'savedPending',
+  'foundExpired',
+  'foundPending',
+] as const;
 
 /** How a constraint agrees with all others. */
 export enum Answer {
@@ -89,7 +102,7 @@ export class Line {
   referenceLo = 0;
   readonly bounds = new Bounds();
   /** Constraints that agreed, in all and by evidence. */
-  readonly counts = new Float64Array(6);
+  readonly counts = new Float64Array(evidenceNames.length);
   /** Constraints that agreed since the offset last changed. */
   support = 0;
   changes = 0;

@@ -125,10 +125,6 @@ export const explanations: readonly Explanation[] = [
     fits: all(fate('same'), any(effect(/CNTHCTL|_traps\(/), role('set_traps'))),
   },
   {
-    reason: 'W4: the registers are read over what userspace wrote, so that output and level do not differ there',
-    fits: all(fate('not executed'), role('update_state')),
-  },
-  {
     reason: 'done twice in a row it leaves every record as it is',
     fits: all(fate('same'), mutation('doubled')),
   },
@@ -188,10 +184,6 @@ export const explanations: readonly Explanation[] = [
     fits: effect(/^cancel work item/),
   },
   {
-    reason: 'the next load or entry evaluates the memory copy anew, before anybody can tell',
-    fits: all(fate('same'), role('user_write', 'user_offset'), effect(/update_state/)),
-  },
-  {
     reason: 'the put or the trapped access before it has cancelled the soft timer already',
     fits: all(fate('same'), role('emulate'), effect(/^cancel soft timer/)),
   },
@@ -237,10 +229,6 @@ export const explanations: readonly Explanation[] = [
       score.mutant.design.id === 'world-switch' &&
       ['enter', 'leave'].includes(score.mutant.role) &&
       /mem\.(ctl|cval)/.test(score.mutant.effect),
-  },
-  {
-    reason: 'the hardware raises it at the next load, or the next flush evaluates it anew: the guest gets it as soon',
-    fits: all(role('user_write', 'user_offset'), effect(/update_state/)),
   },
   {
     reason: 'the load, flush or vgic reset that follows in the same reset lowers the level as well',
@@ -350,10 +338,6 @@ export const explanations: readonly Explanation[] = [
     reason: 'the traps may be written anywhere in a load, before the guest is entered',
     fits: (score) =>
       mutation('misplaced')(score) && /_set_traps\(\), misplaced to kvm_timer_vcpu_load_gic/.test(score.mutant.name),
-  },
-  {
-    reason: 'the cache only saves writes of the active state that would change nothing',
-    fits: all(mutation('left out'), role('flush'), effect(/^active_cleared_last/)),
   },
   {
     reason: 'once the timer is saved, the offset and the affinity are given back in any order',

@@ -44,6 +44,7 @@ const notExercised: Readonly<Record<string, string>> = {
   'traps-follow-world-nvhe': 'writes of CNTHCTL_EL2 leave no record: the hypervisor makes them, out of reach of probes',
   'vhe-traps-not-toggled': 'timer_set_traps is inlined: writes of CNTHCTL_EL2 leave no record',
   'affinity-forwarded-while-any-loaded': 'since 4.15 the flag is set once, at boot',
+  'irq-masked-while-level-high': 'all guests have the interrupt controller in the kernel, all hosts an active state',
 };
 
 interface Exercise extends RuleCoverage {
@@ -123,20 +124,28 @@ const withoutHrtimers = /(nvhe|vhe)-(kp|fn)-mixed|perf/;
 /** The machine's counter runs at 62.5 MHz, and each trace must find that by itself, or nothing. */
 function expectCounter(file: string, { timing, events, conditions }: TraceSummary): void {
   const lost = conditions.some(({ kind }) => kind === 'lost-events');
-  // Up to 5.0 no tracepoint shows a deadline.
-  if (isWorldSwitch(file) || loadPut.includes(file)) return;
+  // In a report of such a kernel the callbacks have no names, so that no arming of a background timer is told.
+  if (isWorldSwitch(file)) {
+    expect([null, 62_500_000]).toContain(timing.frequency);
+    return;
+  }
   const isLong = file.endsWith('.dat') && !lost && !withoutFrequency.includes(basename(file, '.dat'));
   if (isLong || timing.frequency !== null)
     expect({ events, frequency: timing.frequency }).toEqual({ events, frequency: 62_500_000 });
-  if (!isLong || !sleeping.test(file) || withoutHrtimers.test(file)) return;
+  if (isLong && sleeping.test(file) && !withoutHrtimers.test(file)) expectEqualities(file, timing);
+}
+
+/** Each vcpu that sleeps has shown when its deadlines are. */
+function expectEqualities(file: string, timing: TraceSummary['timing']): void {
   const virtual = timing.counters.filter(({ timer }) => timer === 'vtimer');
   const rich = virtual.filter(({ constraints }) => constraints.armed >= 60 && constraints.fired >= 60);
   // In the ipi scenario some vcpus never set a timer.
   expect(rich.length).toBe(file.includes('-ipi') ? 2 : guestsOf(file).vcpus);
   for (const { width, constraints, changes } of rich) {
     expect(width).toBeLessThan(300_000);
-    expect(constraints.fired + constraints.raised + constraints.savedExpired).toBeGreaterThan(150);
-    expect(constraints.lowered + constraints.savedPending).toBeGreaterThan(80);
+    const { fired, raised, savedExpired, foundExpired } = constraints;
+    expect(fired + raised + savedExpired + foundExpired).toBeGreaterThan(150);
+    expect(constraints.lowered + constraints.savedPending + constraints.foundPending).toBeGreaterThan(80);
     expect(changes).toBe(0);
   }
 }
@@ -227,6 +236,11 @@ describe('recordings of real kernels', () => {
       expect(summary.vcpus.length).toBe(guestsOf(file).vcpus);
       expect({ vms: summary.vms, model: summary.model.id }).toEqual({ vms: guestsOf(file).vms, model: 'world-switch' });
       expectEarned(file, summary);
+      // Up to 5.0 no tracepoint shows a deadline: probes do, if they fetch the registers.
+      const { timing } = summary;
+      expect({ file, frequency: timing.frequency }).toEqual({ file, frequency: /-kp-/.test(file) ? 62_500_000 : null });
+      if (timing.frequency === null) expect(timing.counters).toEqual([]);
+      else if (sleeping.test(file) && !withoutHrtimers.test(file)) expectEqualities(file, timing);
     }
     expect.hasAssertions();
   });

@@ -126,7 +126,16 @@ export function trace(overrides: Partial<TraceSummary> = {}): TraceSummary {
         {
           vcpu: { vm: 0, id: 0, pid: 1001, comm: 'CPU 0/KVM' },
           timer: 'vtimer',
-          constraints: { armed: 185, fired: 170, raised: 210, lowered: 90, savedExpired: 73, savedPending: 270 },
+          constraints: {
+            armed: 185,
+            fired: 170,
+            raised: 210,
+            lowered: 90,
+            savedExpired: 73,
+            savedPending: 270,
+            foundExpired: 0,
+            foundPending: 0,
+          },
           least: '0xbc0a2e51',
           most: '0xbc0a35a4',
           width: 30_000,

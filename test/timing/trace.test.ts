@@ -41,6 +41,26 @@ function trace({ start, sleeps, frequency = 62_500_000, ahead = 0, late, shift, 
   return text;
 }
 
+/** The same up to 5.0, where probes show the registers: 4.14 has them in memory from the exit on, 4.15 in its put. */
+function probed(model: 'world-switch' | 'load-put-4.15', { start, sleeps, late }: Scene): string {
+  const seconds = (nanoseconds: number) => (nanoseconds / 1e9).toFixed(9);
+  let text = '# clock: mono\ntime,event,vcpu,cpu,timer,irq,level,ctl,cval,loaded,next,state,expires\n';
+  for (let sleep = 0; sleep < sleeps; sleep++) {
+    const begin = 1_000_000 + sleep * 11_000_000;
+    const due = begin + 10_000_000;
+    const cval = `0x${(start + BigInt(due) / 16n).toString(16)}`;
+    const expires = due + (late?.(sleep) ?? 0);
+    const arm = `,bg_arm,0,0,,,,,,,,,${expires}\n,sched_switch,0,0,,,,,,,0,S,\n,put,0,0,,,,,,,,,\n`;
+    const fire = `${seconds(due + 20_000)},bg_expire,0,0,,,,,,,,,${due + 10_000}\n,wakeup,0,0,,,,,,,,,\n${seconds(due + 100_000)}`;
+    text += `${seconds(begin)}${sleep === 0 ? ',load,0,0,,,,,,,,,\n' : ''}`;
+    if (model === 'world-switch')
+      text += `,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,sync,0,0,,,0,1,${cval},,,,\n,schedule,0,0,,,0,1,${cval},,,,\n${arm}${fire},load,0,0,,,,,,,,,\n,unschedule,0,0,,,0,1,${cval},,,,\n,flush,0,0,,,0,1,${cval},,,,\n,update_irq,0,0,vtimer,27,1,,,,,,\n`;
+    else
+      text += `,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,schedule,0,0,,,,,,,,,\n,save,0,0,vtimer,,,,,,,,\n${arm},timer_put,0,0,,,,1,${cval},0,,,\n${fire},load,0,0,,,,,,,,,\n,restore,0,0,vtimer,,,1,${cval},,,,\n,unschedule,0,0,,,,,,,,,\n`;
+  }
+  return text;
+}
+
 async function summary(text: string, options: CheckOptions = {}): Promise<TraceSummary> {
   const input = {
     path: 'scene',
@@ -95,6 +115,20 @@ describe('the counter of a trace', () => {
   it('may have a frequency that no list has', async () => {
     const found = await summary(trace({ start: 5n, sleeps: 60, frequency: 57_123_000, facts: monotonic }));
     expect(found.timing.frequency! / 57_123_000).toBeCloseTo(1, 3);
+  });
+
+  it.each(['world-switch', 'load-put-4.15'] as const)('is found by what probes show of %s', async (model) => {
+    const late = (sleep: number) => (sleep === 40 ? 10_000_000 : 0);
+    const { timing, rules, findings } = await summary(probed(model, { start: 77n, sleeps: 80, late }), { model });
+    expect(timing.frequency).toBe(62_500_000);
+    const [{ constraints, changes }] = timing.counters as [(typeof timing.counters)[0]];
+    expect(constraints).toMatchObject({ armed: 79, fired: 80 });
+    expect(model === 'world-switch' ? constraints.foundExpired : constraints.savedPending).toBe(80);
+    expect(changes).toBe(0);
+    expect(findings.map(({ rule, diagnosis, count }) => ({ rule, diagnosis, count }))).toEqual([
+      { rule: 'bg-deadline-matches-cval', diagnosis: 'late', count: 1 },
+    ]);
+    expect(rules['timer-not-early']!.held).toBeGreaterThan(30);
   });
 
   it('is not known from a few sleeps, and then nothing is decided by it', async () => {

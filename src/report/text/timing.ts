@@ -5,8 +5,8 @@ import { align } from './layout.js';
 
 /** Kinds of evidence that bound a counter from below, and from above; armed timers do both. */
 const [below, above] = [
-  ['fired', 'raised', 'savedExpired'],
-  ['lowered', 'savedPending'],
+  ['fired', 'raised', 'savedExpired', 'foundExpired'],
+  ['lowered', 'savedPending', 'foundPending'],
 ] as const;
 
 function frequencyText({ frequency, source }: TraceSummary['timing']): string {
