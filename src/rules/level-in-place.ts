@@ -2,10 +2,10 @@ import { accessClasses, Context, Timer, type TimerEvent } from '../events/event.
 import { Kind } from '../events/kinds.js';
 import { yes } from '../machine/state.js';
 import type { RuleContext } from './context.js';
-import { timerText, vcpuName } from './support.js';
+import { cachingModels, timerText, vcpuName } from './support.js';
 
 /**
- * Up to 5.0 the virtual timer's level is evaluated in few places: by flush and sync up to 4.14, by the sync of an exit and the
+ * Up to 4.15 the virtual timer's level is evaluated in few places: by flush and sync up to 4.14, by the sync of an exit and the
  * handler later, and whenever its registers are written. A report in the run of a vcpu's own thread that none of them has
  * brought about comes from somewhere else.
  *
@@ -14,9 +14,11 @@ import { timerText, vcpuName } from './support.js';
 export function levelInPlace(context: RuleContext): (event: TimerEvent) => void {
   const { machine } = context;
   const isWorldSwitch = context.model.id === 'world-switch';
+  // From 4.16 on a load may report it, where bae561c0cff7 is backported.
+  const isStrict = context.candidates.every((id) => id === 'world-switch' || cachingModels.includes(id));
 
   return (event) => {
-    if (event.timer !== Timer.vtimer || event.context === Context.hardirq) return;
+    if (!isStrict || event.timer !== Timer.vtimer || event.context === Context.hardirq) return;
     if (!context.records(Kind.load) || (isWorldSwitch && !(context.records(Kind.flush) && context.records(Kind.sync))))
       return;
     const vcpu = machine.vcpu(event.vcpu);

@@ -430,6 +430,8 @@ export class Execution {
       case 'mask':
       case 'unmask':
         cpu.masked[timer] = name === 'mask';
+        // A forwarded interrupt that is masked has nobody to deactivate it: the irqchip does (gic_eoimode1_mask_irq).
+        if (name === 'mask' && simulation.forwarded[timer]) cpu.active[timer] = false;
         simulation.emit('mask_irq', cpu, vcpu, { timer, level: name === 'mask' });
         return;
       case 'affinity':

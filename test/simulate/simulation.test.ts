@@ -16,6 +16,7 @@ const weakPoints: Readonly<Partial<Record<ModelId, Readonly<Record<string, strin
     'user-write-survives': 'W4',
     'reset-clears-timer': 'W4',
     'first-entry-restores-user-state': 'W5',
+    'dist-active-cleared-on-lower': 'W6',
     'disabled-vcpu-silent': 'loads write affinity and active state before the first run',
   },
   'load-put-4.15': {
@@ -26,6 +27,7 @@ const weakPoints: Readonly<Partial<Record<ModelId, Readonly<Record<string, strin
   },
   'load-put-4.16': { 'dist-active-at-load': 'bug 22' },
   'load-put-5.0': { 'dist-active-at-load': 'bug 22' },
+  'timer-map': { 'soft-timer-follows-emulated-context': 'bug 24' },
 };
 
 describe.each(modelIds)('a kernel of %s', (id) => {
