@@ -10,7 +10,7 @@ import { cachesLine, everyLoadPutModel, loadPutModels, Slots, timerText, vcpuNam
 export default defineRule({
   id: 'level-alternates',
   statement:
-    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13. Up to 4.15 the level of the virtual timer is reported only where the kernel evaluates it.',
+    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13. Up to 5.0 the level of the virtual timer is reported only where the kernel evaluates it.',
   why: 'A report without a change means that the cached level and the reported one have parted.',
   models: {
     'world-switch': 'warning',

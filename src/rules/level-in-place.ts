@@ -5,7 +5,7 @@ import type { RuleContext } from './context.js';
 import { cachingModels, timerText, vcpuName } from './support.js';
 
 /**
- * Up to 4.15 the virtual timer's level is evaluated in few places: by flush and sync up to 4.14, by the sync of an exit and the
+ * Up to 5.0 the virtual timer's level is evaluated in few places: by flush and sync up to 4.14, by the sync of an exit and the
  * handler later, and whenever its registers are written. A report in the run of a vcpu's own thread that none of them has
  * brought about comes from somewhere else.
  *
@@ -14,11 +14,11 @@ import { cachingModels, timerText, vcpuName } from './support.js';
 export function levelInPlace(context: RuleContext): (event: TimerEvent) => void {
   const { machine } = context;
   const isWorldSwitch = context.model.id === 'world-switch';
-  // From 4.16 on a load may report it, where bae561c0cff7 is backported.
+  // From 4.16 on a load may report it before it restores the timer, where bae561c0cff7 is backported.
   const isStrict = context.candidates.every((id) => id === 'world-switch' || cachingModels.includes(id));
 
   return (event) => {
-    if (!isStrict || event.timer !== Timer.vtimer || event.context === Context.hardirq) return;
+    if (event.timer !== Timer.vtimer || event.context === Context.hardirq) return;
     if (!context.records(Kind.load) || (isWorldSwitch && !(context.records(Kind.flush) && context.records(Kind.sync))))
       return;
     const vcpu = machine.vcpu(event.vcpu);
@@ -26,6 +26,7 @@ export function levelInPlace(context: RuleContext): (event: TimerEvent) => void 
     // Another thread resets it, an interrupt comes in between, a sync is part of the exit.
     if (running !== event.vcpu || inTimerIrq === yes || vcpu.inGuest === yes || vcpu.cpuApproximate) return;
     const { last } = vcpu;
+    if (!isStrict && vcpu.vtimer.restore.serial < last[Kind.load].serial) return;
     // In an ioctl, or in a trap, the registers may have been written without a record.
     if (last[Kind.exit].serial < Math.max(last[Kind.userspace_exit].serial, 1)) return;
     if (!context.records(Kind.userspace_exit) || accessClasses.includes(vcpu.exitClass)) return;
