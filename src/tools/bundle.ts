@@ -1,8 +1,9 @@
 /**
- * Bundles the command into `dist/bundle`, minified, enums become constants: the command line in one file, what the
- * commands do in another. `bin/load.js` runs them, from the code caches that are made here as well.
+ * Bundles the command into `dist/bundle`, minified, enums become constants: the command line in one file, what `check`
+ * does in another, what the other commands do in a third. `bin/load.js` runs them, from the code caches that are made
+ * here as well.
  *
- * Both are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first, and cannot
+ * All are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first, and cannot
  * be run from a code cache.
  */
 import { execFileSync } from 'node:child_process';
@@ -51,10 +52,11 @@ const common = {
   metafile: true,
 } satisfies BuildOptions;
 
-/** What the commands do is loaded when one runs. */
+/** What the commands do is loaded when one runs: the file of `check` alone, or that of all others. */
 const run: Plugin = {
   name: 'run',
   setup({ onResolve }) {
+    onResolve({ filter: /\/run\/check\.js$/ }, () => ({ path: './check.cjs', external: true }));
     onResolve({ filter: /\/run\/index\.js$/ }, () => ({ path: './run.cjs', external: true }));
   },
 };
@@ -67,7 +69,7 @@ const commandLine = await build({
 });
 const commands = await build({
   ...common,
-  entryPoints: { run: 'src/commands/run/index.ts' },
+  entryPoints: { check: 'src/commands/run/check.ts', run: 'src/commands/run/index.ts' },
   external: loadedOnDemand,
   plugins: [unused],
 });
