@@ -8,9 +8,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { projectRoot } from './generate.js';
+import { withoutPrivateNames } from './private-names.js';
 
 /** Large packages that few inputs need: they stay where npm has put them. */
 const loadedOnDemand = ['zod', 'csv-parse'];
@@ -27,6 +28,17 @@ const unused: Plugin = {
   },
 };
 
+/** Private names are made ordinary ones. */
+const privateNames: Plugin = {
+  name: 'private-names',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => ({
+      contents: withoutPrivateNames(await readFile(path, 'utf8'), relative(projectRoot, path)),
+      loader: 'ts',
+    }));
+  },
+};
+
 const output = join(projectRoot, 'dist/bundle');
 const { engines } = JSON.parse(await readFile(join(projectRoot, 'package.json'), 'utf8')) as {
   engines: { node: string };
@@ -39,6 +51,8 @@ const common = {
   outExtension: { '.js': '.cjs' },
   bundle: true,
   minify: true,
+  // Those that `privateNames` makes, which are long.
+  mangleProps: /^private_src_/,
   format: 'cjs',
   // What is imported when it is needed is required then.
   supported: { 'dynamic-import': false },
@@ -65,13 +79,13 @@ await rm(output, { recursive: true, force: true });
 const commandLine = await build({
   ...common,
   entryPoints: { timervet: 'src/cli.ts' },
-  plugins: [run, unused],
+  plugins: [run, unused, privateNames],
 });
 const commands = await build({
   ...common,
   entryPoints: { check: 'src/commands/run/check.ts', run: 'src/commands/run/index.ts' },
   external: loadedOnDemand,
-  plugins: [unused],
+  plugins: [unused, privateNames],
 });
 
 /** The licences of the packages that have become a part of the bundle go with it. */
