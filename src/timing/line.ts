@@ -85,6 +85,8 @@ const convincing = 20;
 const plausible = 3;
 /** How long after userspace has run a change may still show, nanoseconds. */
 const shortly = 200_000_000;
+/** To what two lines must be known, and agree, to be those of one VM, nanoseconds. */
+const sibling = 1_000_000;
 /** Most suspects kept. */
 const mostSuspects = 64;
 /** Changes of an offset that are kept; all are counted. */
@@ -129,6 +131,25 @@ export class Line {
     this.vcpu = vcpu;
     this.isVirtual = isVirtual;
     this.#listeners = listeners;
+  }
+
+  /**
+   * A constraint on the line of another vcpu of the same VM, which agrees with that one. CNTVOFF is the VM's
+   * (kvm_arm_timer_set_reg, update_vtimer_cntvoff): where the other's has not moved, this one's has not either. That
+   * one fits the rival says nothing: what goes wrong on one vcpu may go wrong on another alike.
+   */
+  second(constraint: Bounds, rate: number, event: TimerEvent): void {
+    if (!this.bounds.admits(constraint, rate) || this.#rival.admits(constraint, rate)) return;
+    this.#for++;
+    this.#settle(rate, event);
+  }
+
+  /** Whether two lines were one before this contest, to a millisecond. @param shift what to add to the other's counts */
+  isOneWith(other: Line, shift: number, time: number, rate: number): boolean {
+    const [low, high] = [this.bounds.lowAt(time, rate), this.bounds.highAt(time, rate)];
+    const [otherLow, otherHigh] = [other.bounds.lowAt(time, rate) + shift, other.bounds.highAt(time, rate) + shift];
+    const width = sibling * rate;
+    return high - low < width && otherHigh - otherLow < width && low <= otherHigh && otherLow <= high;
   }
 
   /** A contradiction has not been settled: nothing is concluded from the bounds meanwhile. */

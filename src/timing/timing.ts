@@ -201,8 +201,24 @@ export class Timing implements Constraints {
       constraint.highTime = until;
       constraint.high = count;
     }
-    if (this.rate > 0) return line.observe(constraint, this.rate, evidence, event, basis, lenient);
-    this.#tried(line, constraint, evidence, event, basis);
+    if (this.rate === 0) return this.#tried(line, constraint, evidence, event, basis);
+    line.observe(constraint, this.rate, evidence, event, basis, lenient);
+    if (line.isVirtual && line.settled) this.#second(line, constraint, event);
+  }
+
+  /** What one vcpu shows of the VM's offset counts for the others, where that is in doubt. */
+  #second(line: Line, constraint: Bounds, event: TimerEvent): void {
+    const time = event.time - this.clock.offset;
+    for (const other of this.lines) {
+      if (other === undefined || !other.contested || !other.isVirtual || other === line) continue;
+      const shift = difference(line, other);
+      if (!other.isOneWith(line, shift, time, this.rate)) continue;
+      constraint.low += shift;
+      constraint.high += shift;
+      other.second(constraint, this.rate, event);
+      constraint.low -= shift;
+      constraint.high -= shift;
+    }
   }
 
   #tried(line: Line, constraint: Bounds, evidence: Evidence, event: TimerEvent, basis: TimerEvent): void {
@@ -252,4 +268,10 @@ export class Timing implements Constraints {
     const { cntvoff } = this.#setup;
     return cntvoff === undefined || timer !== Timer.vtimer ? count : count + Number(BigInt.asIntN(64, cntvoff));
   }
+}
+
+/** Counts by which those of a line are more in terms of another's reference. */
+function difference(line: Line, other: Line): number {
+  const hi = (line.referenceHi >>> 0) - (other.referenceHi >>> 0);
+  return hi * 0x100000000 + ((line.referenceLo >>> 0) - (other.referenceLo >>> 0));
 }

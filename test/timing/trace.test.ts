@@ -14,31 +14,47 @@ interface Scene {
   readonly ahead?: number;
   /** Nanoseconds by which the background timer of a sleep is armed late. */
   readonly late?: (sleep: number) => number;
+  /** The same, and the timer then fires as late: at most 900 us. */
+  readonly delay?: (sleep: number) => number;
   /** The counter was set forward by so much, from a sleep on. */
   readonly shift?: (sleep: number) => bigint;
   readonly facts?: string;
+  /** So many vcpus sleep in turn. */
+  readonly vcpus?: number;
 }
 
 /** A vcpu that sleeps for 10 ms again and again; text in the native notation. */
-function trace({ start, sleeps, frequency = 62_500_000, ahead = 0, late, shift, facts = '' }: Scene): string {
+function trace({
+  start,
+  sleeps,
+  frequency = 62_500_000,
+  ahead = 0,
+  late,
+  delay,
+  shift,
+  facts = '',
+  vcpus = 1,
+}: Scene): string {
   const seconds = (nanoseconds: number) => (nanoseconds / 1e9).toFixed(9);
-  let text = facts + header;
+  let whole = facts + header;
   for (let sleep = 0; sleep < sleeps; sleep++) {
     const begin = 1_000_000 + sleep * 11_000_000;
     const due = begin + 10_000_000;
     const count = start + (BigInt(due) * BigInt(frequency)) / 1_000_000_000n + (shift?.(sleep) ?? 0n);
     const cval = `0x${BigInt.asUintN(64, count).toString(16)}`;
-    const expires = due + ahead + (late?.(sleep) ?? 0);
-    text += `${seconds(begin)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,restore,0,0,vtimer,1,${cval},,,,,,\n`;
+    const fires = due + (delay?.(sleep) ?? 0);
+    const expires = fires + ahead + (late?.(sleep) ?? 0);
+    let text = `${seconds(begin)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,restore,0,0,vtimer,1,${cval},,,,,,\n`;
     text += ',restore,0,0,ptimer,0,0,,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,,,\n';
     text += `,sched_switch,0,0,,,,,,0,S,,\n,put,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,save,0,0,vtimer,1,${cval},,,,,,\n`;
     text += `,save,0,0,ptimer,0,0,,,,,,\n,bg_arm,0,0,,,,,,,,${expires},\n`;
-    text += `${seconds(due + 20_000)},bg_expire,0,0,,,,,,,,${due + ahead + 10_000},\n`;
-    text += `${seconds(due + 100_000)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,1,,,,\n`;
+    text += `${seconds(fires + 20_000)},bg_expire,0,0,,,,,,,,${fires + ahead + 10_000},\n`;
+    text += `${seconds(fires + 100_000)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,1,,,,\n`;
     text += `,restore,0,0,vtimer,1,${cval},,,,,,\n,restore,0,0,ptimer,0,0,,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n`;
     text += `,put,0,0,,,,,,,,,\n,save,0,0,vtimer,0,${cval},,,,,,\n,save,0,0,ptimer,0,0,,,,,,\n`;
+    whole += text.replaceAll(/^([^,]*,\w+),0,0/gm, `$1,${sleep % vcpus},${sleep % vcpus}`);
   }
-  return text;
+  return whole;
 }
 
 /** The same up to 5.0, where probes show the registers: 4.14 has them in memory from the exit on, 4.15 in its put. */
@@ -180,6 +196,18 @@ describe('what contradicts the counter', () => {
       severity: 'info',
       count: 1,
     });
+  });
+
+  it.each([
+    ['a violation where another vcpu of the VM shows that it has not moved', 2, 30, 0],
+    ['another offset, and back, for a vcpu that is alone', 1, 0, 2],
+  ])('for thirty sleeps in a row is %s', async (_, vcpus, violated, changes) => {
+    const first = 60 * vcpus;
+    const delay = (sleep: number) =>
+      sleep >= first && sleep < first + 30 * vcpus && sleep % vcpus === 0 ? 800_000 : 0;
+    const found = await summary(trace({ start: 9n, facts: monotonic, sleeps: 120 * vcpus, vcpus, delay }));
+    expect(found.rules['bg-deadline-matches-cval']!.violated).toBe(violated);
+    expect(found.timing.counters.reduce((sum, counter) => sum + counter.changes, 0)).toBe(changes);
   });
 
   it('is undecided where the trace ends too soon after', async () => {
