@@ -102,7 +102,7 @@ export function registerCheck(program: Command, context: CommandContext): void {
     .addHelpText('after', help)
     .showHelpAfterError("hint: 'timervet check --help' shows usage and examples")
     .action(async (paths: string[], options: CheckCommandOptions) => {
-      const { runCheck } = await import('./run/index.js');
+      const { runCheck } = await import('./run/check.js');
       context.exitCode = await runCheck(paths, options, context);
     });
 }

@@ -168,7 +168,8 @@ export class TimerEvent {
   lostCount = -1;
 
   constructor() {
-    this.clear();
+    this.time = 0;
+    this.expires = -1;
   }
 
   /** How many keep this object: it is filled anew only when the last of them has released it. */
@@ -179,9 +180,9 @@ export class TimerEvent {
    * new one. So an event passes to everybody who keeps it without a copy, and only as many exist as are kept.
    */
   static take(): TimerEvent {
-    const event = spares.pop() ?? new TimerEvent();
+    const event = spares.pop()?.clear() ?? new TimerEvent();
     event.#holders = 1;
-    return event.clear();
+    return event;
   }
 
   /** Keeps this object until `release`; its content must not change meanwhile. */

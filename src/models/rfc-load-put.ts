@@ -73,7 +73,11 @@ const irq: Step = (machine, cpu, vcpu, event) => {
 
 /** kvm_timer_enable, in the first KVM_RUN, with the vcpu loaded (W5): nothing if enabled. */
 const enable: Step = (machine, cpu, vcpu, event) => {
-  if (vcpu !== undefined && vcpu.enabled !== yes) firstRun(vcpu);
+  if (vcpu !== undefined && vcpu.enabled !== yes) {
+    firstRun(vcpu);
+    // The load before it has written nothing.
+    (vcpu.contexts[Timer.vtimer] as TimerContext).forgetHardware();
+  }
   timerMapModel.steps.enable?.(machine, cpu, vcpu, event);
 };
 

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { Output } from './output.js';
 import { pathName } from './place.js';
 import { printable } from './printable.js';

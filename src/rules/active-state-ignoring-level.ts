@@ -1,4 +1,4 @@
-import { Certainty, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, yes } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
@@ -16,6 +16,8 @@ class Load {
   pending = false;
   written = false;
   interrupted = false;
+  /** Level that the load has reported, where bae561c0cff7 is backported; -1 none. */
+  level = -1;
 }
 
 /** 4.16 to 5.0: the active state must be written; that it is wrong for a pending timer is known. */
@@ -47,11 +49,27 @@ export function activeStateIgnoringLevel(context: RuleContext): RuleHandlers {
         // A derived load stands where its first effect is recorded, which may be the restore after the write.
         if (event.certainty === Certainty.recorded) load.written = false;
         load.interrupted = false;
+        load.level = -1;
+      },
+      update_irq(event) {
+        const load = event.vcpu < 0 || event.timer !== Timer.vtimer ? undefined : loads[event.vcpu];
+        const inHandler = machine.cpu(event.cpu).inTimerIrq === yes || event.context === Context.hardirq;
+        if (load?.open === true && !load.written && !inHandler) load.level = event.level;
       },
       set_active(event) {
         // Whoever writes it: where the end of a handler is not recorded, a thread's write looks like an interrupt's.
         if (event.timer === Timer.ptimer) return;
         const { running } = machine.cpu(event.cpu);
+        const load = running < 0 ? undefined : loads[running];
+        if (load?.open === true && load.level === 1 && !load.written && event.level === 0 && event.vcpu === running)
+          context.violate(event, {
+            message: 'inactive',
+            data: { timer: timerText(Timer.vtimer), vcpu: vcpuName(machine, running), cpu: event.cpu },
+            witness: [
+              machine.vcpu(running).last[Kind.load],
+              (machine.vcpu(running).contexts[Timer.vtimer] as TimerContext).update,
+            ],
+          });
         if (running >= 0) ofVcpu(running).written = true;
         if (event.vcpu >= 0) ofVcpu(event.vcpu).written = true;
       },

@@ -120,7 +120,9 @@ export default defineRule({
       const begin = since(vcpu);
       if (isHooked) {
         const { save, ctl, loaded, saveValid } = vcpu.contexts[Timer.vtimer] as TimerContext;
-        if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
+        // One that was saved expired is no-sleep-with-expired-timer's.
+        const ahead = canFire(ctl) && (ctl & Ctl.istatus) === 0;
+        if (save.serial > begin && saveValid && loaded === no && ahead) return save;
         // No hardware ever holds the other one.
         const written = vcpu.last[Kind.trapped_access];
         return written.serial > 0 && canFire((vcpu.contexts[Timer.ptimer] as TimerContext).ctl) ? written : undefined;

@@ -19,7 +19,7 @@ export default defineRule({
   statement: 'The background timer expires when the earliest timer of the vcpu that can fire does.',
   why: 'A sleeping guest is woken by nothing else: too late, and its timer interrupt is late by as much; too early, and it is woken for nothing.',
   models: everyModel('warning'),
-  needs: ['bg_arm', ['save', 'schedule']],
+  needs: ['bg_arm', ['save', 'restore', 'timer_put', 'sync', 'flush']],
   source: 'kvm_timer_compute_delta and kvm_timer_earliest_exp; specification §4.4, §4.8 point 5, §6',
   messages: {
     late: {

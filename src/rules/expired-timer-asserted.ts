@@ -32,7 +32,7 @@ export default defineRule({
   statement: 'A timer that can fire is asserted once its deadline has passed, and a sleeping vcpu woken for it.',
   why: 'The guest waits for an interrupt that does not come.',
   models: everyModel('error'),
-  needs: [['save', 'sync', 'schedule', 'flush']],
+  needs: [['save', 'restore', 'timer_put', 'sync', 'flush']],
   source:
     'kvm_timer_should_fire in kvm_timer_vcpu_load, kvm_arch_timer_handler and kvm_bg_timer_expire; specification §4.6, §4.8 points 6 and 7',
   messages: {

@@ -2,7 +2,7 @@ import { accessClasses, Context, Timer, type TimerEvent } from '../events/event.
 import { Kind } from '../events/kinds.js';
 import { yes } from '../machine/state.js';
 import type { RuleContext } from './context.js';
-import { timerText, vcpuName } from './support.js';
+import { cachingModels, timerText, vcpuName } from './support.js';
 
 /**
  * Up to 5.0 the virtual timer's level is evaluated in few places: by flush and sync up to 4.14, by the sync of an exit and the
@@ -14,6 +14,8 @@ import { timerText, vcpuName } from './support.js';
 export function levelInPlace(context: RuleContext): (event: TimerEvent) => void {
   const { machine } = context;
   const isWorldSwitch = context.model.id === 'world-switch';
+  // From 4.16 on a load may report it before it restores the timer, where bae561c0cff7 is backported.
+  const isStrict = context.candidates.every((id) => id === 'world-switch' || cachingModels.includes(id));
 
   return (event) => {
     if (event.timer !== Timer.vtimer || event.context === Context.hardirq) return;
@@ -24,6 +26,7 @@ export function levelInPlace(context: RuleContext): (event: TimerEvent) => void 
     // Another thread resets it, an interrupt comes in between, a sync is part of the exit.
     if (running !== event.vcpu || inTimerIrq === yes || vcpu.inGuest === yes || vcpu.cpuApproximate) return;
     const { last } = vcpu;
+    if (!isStrict && vcpu.vtimer.restore.serial < last[Kind.load].serial) return;
     // In an ioctl, or in a trap, the registers may have been written without a record.
     if (last[Kind.exit].serial < Math.max(last[Kind.userspace_exit].serial, 1)) return;
     if (!context.records(Kind.userspace_exit) || accessClasses.includes(vcpu.exitClass)) return;

@@ -24,13 +24,6 @@ export default defineRule({
       but: 'it was still high afterwards',
       therefore: 'the guest takes an interrupt that it has cancelled',
     },
-    'cleared-while-high': {
-      headline: 'the sync of {vcpu} clears the active state of its {timer} interrupt with the level high',
-      given: 'the interrupt controller of {vcpu} is in userspace, and its level was high at the entry',
-      must: 'the sync lowers the level before it makes the interrupt inactive',
-      but: 'it made the interrupt inactive without that',
-      therefore: 'the interrupt comes again at every exit, for an expiry that is known',
-    },
     'lowered-while-firing': {
       headline: 'the sync of {vcpu} lowers the level of its {timer}, which was expired all the time (CTL {ctl})',
       given: 'the {timer} of {vcpu} was restored expired, and saved with the same CVAL, expired',
@@ -69,14 +62,6 @@ export default defineRule({
       },
     ],
     violating: [
-      {
-        title: 'the interrupt is made inactive before the sync has looked at the timer',
-        model: 'load-put-4.16',
-        trace:
-          'event,vcpu,cpu,timer,irq,level,context\nload,0,0,,,,task\nentry,0,0,,,,task\nvtimer_irq,,0,,,,hardirq\nupdate_irq,0,0,,27,1,hardirq\nvtimer_irq_end,,0,,,,hardirq\nexit,0,0,,,,task\nentry,0,0,,,,task\nupdate_irq,0,0,,27,0,task\nset_active,0,0,vtimer,,0,task\nexit,0,0,,,,task\nentry,0,0,,,,task\nvtimer_irq,,0,,,,hardirq\nupdate_irq,0,0,,27,1,hardirq\nvtimer_irq_end,,0,,,,hardirq\nexit,0,0,,,,task\nentry,0,0,,,,task\nset_active,0,0,vtimer,,0,task\nexit,0,0,,,,task\nput,0,0,,,,task\nsave,0,0,vtimer,,,task\n',
-        message: 'cleared-while-high',
-        line: 18,
-      },
       {
         title: 'the sync lowers the level without looking at the timer',
         model: 'load-put-4.15',
@@ -237,14 +222,6 @@ function lowering(context: RuleContext): RuleHandlers {
         exits.clear(event.vcpu);
         lowered.clear(event.vcpu);
         high[event.vcpu] = (machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext).level === yes;
-      }),
-      set_active: when(possible, (event) => {
-        if (event.vcpu < 0 || event.level !== 0 || event.timer === Timer.ptimer || lowers[event.vcpu] !== true) return;
-        const vcpu = machine.vcpu(event.vcpu);
-        if (always || vcpu.inGuest !== yes || event.context !== Context.task || high[event.vcpu] !== true) return;
-        const { level, update } = vcpu.contexts[Timer.vtimer] as TimerContext;
-        if (machine.cpu(event.cpu).inTimerIrq !== yes && level === yes && update.serial > 0)
-          violate(context, event, 'cleared-while-high', -1, event);
       }),
       mask_irq(event) {
         // Only for an interrupt controller in userspace.

@@ -106,6 +106,9 @@ export default defineRule({
           const state = vcpu.contexts[event.timer] as TimerContext;
           if (context.model.id === 'world-switch') return fromMemory(event, state);
           if (vcpu.isEmulated(event.timer)) return context.undecided(event, because.emulated);
+          // 4.15 judges what userspace has written into memory while the hardware holds another timer.
+          if (context.model.id === 'load-put-4.15' && vcpu.last[Kind.user_write].serial > vcpu.last[Kind.load].serial)
+            return context.undecided(event, because.userspace);
           const key = event.vcpu * contextCount + event.timer;
           // Where kvm_timer_update_irq is probed, the RFC's handler shows the CTL that it has just read.
           if (context.model.id === 'rfc-load-put' && event.ctl >= 0)

@@ -59,6 +59,9 @@ export default defineRule({
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
           // The guest ran: nothing is claimed.
           if (state.enteredSinceRestore === yes) return;
+          // The RFC's save and restore of a vcpu that has never run touch no register (W5).
+          if (context.model.id === 'rfc-load-put' && machine.vcpu(event.vcpu).enabled !== yes)
+            return context.undecided(event, because.initial);
           // A save that is out of turn is judged by save-requires-restore.
           if (state.loaded === no && !state.implied) return;
           if (!event.hasCval || event.ctl < 0) return context.undecided(event, because.noRegisters);

@@ -17,7 +17,7 @@ export default defineRule({
   statement: 'Nothing happens for a timer before its deadline: no wakeup by its background timer, no ISTATUS.',
   why: 'A guest that is woken or interrupted early finds its timer not expired, and has to wait again.',
   models: everyModel('error'),
-  needs: [['save', 'sync', 'schedule']],
+  needs: [['save', 'restore', 'timer_put', 'sync', 'flush']],
   source: 'kvm_bg_timer_expire, which arms the timer again when it is too early; specification §4.6, §6',
   messages: {
     'woken-early': {

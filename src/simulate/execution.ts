@@ -456,6 +456,8 @@ export class Execution {
       case 'mask':
       case 'unmask':
         cpu.masked[hard] = name === 'mask';
+        // A forwarded interrupt that is masked has nobody to deactivate it: the irqchip does (gic_eoimode1_mask_irq).
+        if (name === 'mask' && simulation.forwarded[hard]) cpu.active[hard] = false;
         simulation.emit('mask_irq', cpu, vcpu, { timer, level: name === 'mask' });
         return;
       case 'affinity':

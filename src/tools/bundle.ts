@@ -1,15 +1,17 @@
 /**
- * Bundles the command into `dist/bundle`, minified, enums become constants: the command line in one file, what the
- * commands do in another. `bin/load.js` runs them, from the code caches that are made here as well.
+ * Bundles the command into `dist/bundle`, minified, enums become constants: the command line in one file, what `check`
+ * does in another, what the other commands do in a third. `bin/load.js` runs them, from the code caches that are made
+ * here as well.
  *
- * Both are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first, and cannot
+ * All are CommonJS, which Node.js starts sooner than ES modules: those need a loader that is started first, and cannot
  * be run from a code cache.
  */
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { projectRoot } from './generate.js';
+import { withoutPrivateNames } from './private-names.js';
 
 /** Large packages that few inputs need: they stay where npm has put them. */
 const loadedOnDemand = ['zod', 'csv-parse'];
@@ -26,6 +28,17 @@ const unused: Plugin = {
   },
 };
 
+/** Private names are made ordinary ones. */
+const privateNames: Plugin = {
+  name: 'private-names',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => ({
+      contents: withoutPrivateNames(await readFile(path, 'utf8'), relative(projectRoot, path)),
+      loader: 'ts',
+    }));
+  },
+};
+
 const output = join(projectRoot, 'dist/bundle');
 const { engines } = JSON.parse(await readFile(join(projectRoot, 'package.json'), 'utf8')) as {
   engines: { node: string };
@@ -38,6 +51,8 @@ const common = {
   outExtension: { '.js': '.cjs' },
   bundle: true,
   minify: true,
+  // Those that `privateNames` makes, which are long.
+  mangleProps: /^private_src_/,
   format: 'cjs',
   // What is imported when it is needed is required then.
   supported: { 'dynamic-import': false },
@@ -51,10 +66,11 @@ const common = {
   metafile: true,
 } satisfies BuildOptions;
 
-/** What the commands do is loaded when one runs. */
+/** What the commands do is loaded when one runs: the file of `check` alone, or that of all others. */
 const run: Plugin = {
   name: 'run',
   setup({ onResolve }) {
+    onResolve({ filter: /\/run\/check\.js$/ }, () => ({ path: './check.cjs', external: true }));
     onResolve({ filter: /\/run\/index\.js$/ }, () => ({ path: './run.cjs', external: true }));
   },
 };
@@ -63,13 +79,13 @@ await rm(output, { recursive: true, force: true });
 const commandLine = await build({
   ...common,
   entryPoints: { timervet: 'src/cli.ts' },
-  plugins: [run, unused],
+  plugins: [run, unused, privateNames],
 });
 const commands = await build({
   ...common,
-  entryPoints: { run: 'src/commands/run/index.ts' },
+  entryPoints: { check: 'src/commands/run/check.ts', run: 'src/commands/run/index.ts' },
   external: loadedOnDemand,
-  plugins: [unused],
+  plugins: [unused, privateNames],
 });
 
 /** The licences of the packages that have become a part of the bundle go with it. */

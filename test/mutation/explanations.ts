@@ -302,8 +302,12 @@ export const explanations: readonly Explanation[] = [
   },
   {
     reason:
-      'the interrupt stays active, as it does while a guest handles it: whether the guest has taken it is in no record',
-    fits: all(mutation('left out'), role('fold'), effect(/^distributor active\(vtimer\) := false/)),
+      'whether the guest has taken or ended its interrupt is in no record: it stays active while a guest handles it, and comes again when one has ended it',
+    fits: all(
+      any(mutation('left out'), mutation('misplaced')),
+      role('fold'),
+      effect(/^distributor active\(vtimer\) := false/),
+    ),
   },
   {
     reason:

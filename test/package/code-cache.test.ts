@@ -34,7 +34,7 @@ afterEach(() => {
 });
 
 describe('the code caches of the bundle', () => {
-  it.each(['timervet.cjs', 'run.cjs'])('are accepted by the Node.js that has made them: %s', (name) => {
+  it.each(['timervet.cjs', 'check.cjs', 'run.cjs'])('are accepted by the Node.js that has made them: %s', (name) => {
     const { load, loaded } = createRequire(import.meta.url)(join(root, 'bin/load.js')) as {
       load(name: string): unknown;
       loaded: ReadonlyMap<string, { readonly script: Script }>;

@@ -276,8 +276,9 @@ describe.skipIf(!traceCmd)('kernels of 4.15 to 5.0', () => {
       expect(known(summary)).toEqual(['user-write-survives lost']);
       const { held, violated, undecided } = summary.rules['user-write-survives']!;
       // Of four writes in a round two are lost, CTL 0 and CVAL; CTL 1 is what the timer had, and CNT is the VM's. One
-      // CPU sleeps for most of the recording, so that losses of its records cannot be excluded for all of them.
-      expect({ held, lost: violated + undecided }).toEqual({ held: 57, lost: 114 });
+      // CPU sleeps for most of the recording, so that losses of its records cannot be excluded for all of them. The level
+      // is low behind each CTL 0, lost or not.
+      expect({ held, lost: violated + undecided }).toEqual({ held: 2 * 57, lost: 114 });
       expect(violated).toBeGreaterThan(50);
     },
   );

@@ -3,15 +3,27 @@ import type { AnyFact, Reporter } from '../../report/reporter.js';
 
 /**
  * V8 optimises a function when so many bytes of its code have run. Of a run of a few hundred milliseconds that took a
- * third of the processor's time, and was ready when the run was over: in a short run it comes later. The same holds for
- * WebAssembly, in which zstd is decompressed: its one large function takes 50 ms to optimise.
+ * third of the processor's time, and was ready when the run was over: in a short run it comes later, and for functions
+ * of many bytes not at all, which take the longest. The same holds for WebAssembly, in which zstd is decompressed: its
+ * one large function takes 50 ms to optimise. Nor is the heap of a short run worth being marked.
  */
-const patient = ['--interrupt-budget=300000', '--wasm-tiering-budget=1000000000'];
-const impatient = ['--interrupt-budget=67584', '--wasm-tiering-budget=1800000'];
+const patient = [
+  '--interrupt-budget=300000',
+  '--max-optimized-bytecode-size=600',
+  '--wasm-tiering-budget=1000000000',
+  '--no-incremental-marking',
+];
+const impatient = [
+  '--interrupt-budget=67584',
+  '--max-optimized-bytecode-size=61440',
+  '--wasm-tiering-budget=1800000',
+  '--incremental-marking',
+];
 
 /**
  * Bytes of functions that are optimised as a part of their caller. What optimised code this spares to make is a sixth
- * of the processor's time of a run of a second; that it is a tenth slower costs one of several seconds more.
+ * of the processor's time of a run of a second; that it is a tenth slower costs one of several seconds more. A shorter
+ * run makes little, and calls cost it more.
  */
 const sparing = ['--max-inlined-bytecode-size-cumulative=300'];
 const lavish = ['--max-inlined-bytecode-size-cumulative=920'];
@@ -32,13 +44,14 @@ export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   let isPatient = size <= fewBytes;
   let ended = 0;
   if (isPatient) setFlags(patient);
-  if (size <= someBytes) setFlags(sparing);
+  else if (size <= someBytes) setFlags(sparing);
   return {
     fact(fact) {
       if (fact.type === 'trace-end') ended += fact.summary.events;
       if (!isPatient || fact.type !== 'progress' || ended + fact.events <= fewRecords) return;
       isPatient = false;
       setFlags(impatient);
+      setFlags(sparing);
     },
     end() {},
   };

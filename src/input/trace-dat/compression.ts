@@ -1,42 +1,36 @@
 import zlib from 'node:zlib';
 import { InputError } from '../errors.js';
+import { type Decompress, loadZstd } from './zstd.js';
 
 /** Decompresses one chunk or section. */
 export interface Codec {
   /**
-   * @param size bytes that come out, as the file's header says; memory for no more is taken
+   * @param into is filled; as long as the file's header says
    * @throws Error when the data is damaged or gives another number of bytes
    */
-  decompress(compressed: Uint8Array, size: number): Uint8Array;
+  decompress(compressed: Uint8Array, into: Uint8Array): void;
 }
 
 /** In Node.js 22.15 and later; the types are those of the oldest version that is supported. */
-type ZstdDecompress = (data: Uint8Array, options: { maxOutputLength: number }) => Buffer;
+type ZstdDecompress = (data: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
 const builtInZstd = (zlib as { zstdDecompressSync?: ZstdDecompress }).zstdDecompressSync;
 
-function checked(decompress: (compressed: Uint8Array, size: number) => Uint8Array): Codec {
+function checked(decompress: Decompress): Codec {
   return {
-    decompress(compressed, size) {
-      const bytes = decompress(compressed, size);
-      if (bytes.length !== size) throw new Error(`expected ${size} bytes, found ${bytes.length}`);
-      return bytes;
+    decompress(compressed, into) {
+      const count = decompress(compressed, into);
+      if (count !== into.length) throw new Error(`expected ${into.length} bytes, found ${Math.max(0, count)}`);
     },
   };
 }
 
-/**
- * Calls a function that is not to find `fetch`. With it zstddec asks for its own WebAssembly by way of a `data:` URL,
- * which makes Node.js load its HTTP client: most of a short run's time. It looks for `fetch` before it returns.
- */
-function withoutFetch<T>(call: () => T): T {
-  const found = Object.getOwnPropertyDescriptor(globalThis, 'fetch');
-  if (found?.configurable !== true) return call();
-  Object.defineProperty(globalThis, 'fetch', { value: undefined, configurable: true });
-  try {
-    return call();
-  } finally {
-    Object.defineProperty(globalThis, 'fetch', found);
-  }
+/** A function of Node.js that makes a buffer itself. */
+function copied(decompress: ZstdDecompress): Codec {
+  return checked((compressed, into) => {
+    const bytes = decompress(compressed, { maxOutputLength: Math.max(1, into.length) });
+    if (bytes.length <= into.length) into.set(bytes);
+    return bytes.length;
+  });
 }
 
 /**
@@ -51,15 +45,9 @@ export async function loadCodec(name: string): Promise<Codec | undefined> {
     case '':
       return undefined;
     case 'zlib':
-      return checked((compressed, size) => zlib.inflateSync(compressed, { maxOutputLength: Math.max(1, size) }));
-    case 'zstd': {
-      if (builtInZstd !== undefined)
-        return checked((compressed, size) => builtInZstd(compressed, { maxOutputLength: Math.max(1, size) }));
-      const { ZSTDDecoder } = await import('zstddec');
-      const decoder = new ZSTDDecoder();
-      await withoutFetch(() => decoder.init());
-      return checked((compressed, size) => decoder.decode(compressed, size));
-    }
+      return copied(zlib.inflateSync);
+    case 'zstd':
+      return builtInZstd === undefined ? checked(await loadZstd()) : copied(builtInZstd);
     default:
       throw new InputError(
         `the file is compressed with ${JSON.stringify(name.slice(0, 40))}; zstd and zlib are known: convert it with ` +

@@ -230,8 +230,10 @@ export class Version7 {
     const size = cursor.u32('a size');
     if (size > longestSection) throw cursor.error(at, `a section of at most ${longestSection} bytes`, `${size}`);
     const data = cursor.bytes(compressed, 'compressed data');
+    const bytes = new Uint8Array(size);
     try {
-      return this.codec.decompress(data, size);
+      this.codec.decompress(data, bytes);
+      return bytes;
     } catch (error) {
       throw cursor.error(at, 'a compressed section', (error as Error).message);
     }

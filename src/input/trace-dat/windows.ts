@@ -200,9 +200,12 @@ export class ChunkWindows implements Windows {
       this.stop(`at most ${mostExpansion} times as much data as the file has bytes`, 'more');
       return false;
     }
-    if (this.bytes.length !== size) this.reserve(size - this.bytes.length);
+    if (this.bytes.length !== size) {
+      this.reserve(size - this.bytes.length);
+      this.bytes = new Uint8Array(size);
+    }
     try {
-      this.bytes = aligned(this.codec.decompress(data, size));
+      this.codec.decompress(data, this.bytes);
     } catch (error) {
       this.report('a chunk', (error as Error).message, 'damaged-page');
       return false;
@@ -250,9 +253,4 @@ export class ChunkWindows implements Windows {
   private u32(at: number): number {
     return this.isBigEndian ? this.head.readUInt32BE(at) : this.head.readUInt32LE(at);
   }
-}
-
-/** A view of the whole buffer from its beginning, so that 32-bit words lie where they should. */
-function aligned(bytes: Uint8Array): Uint8Array {
-  return bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
 }
