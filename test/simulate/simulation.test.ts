@@ -26,7 +26,6 @@ const weakPoints: Readonly<Partial<Record<ModelId, Readonly<Record<string, strin
       'bug 16: a load does not report the physical timer that has expired meanwhile',
   },
   'load-put-4.16': { 'dist-active-at-load': 'bug 22' },
-  'timer-map': { 'soft-timer-follows-emulated-context': '4d74ecfa6458: armed for a timer that has fired already' },
   'load-put-5.0': { 'dist-active-at-load': 'bug 22' },
   'timer-map': { 'soft-timer-follows-emulated-context': 'bug 24' },
 };
