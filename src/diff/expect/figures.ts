@@ -86,8 +86,8 @@ export class Figures {
   /** The costs of a recording, or why there are none. */
   costs(side: SideName): CostBlocks | Missing {
     this.#costs ??= {
-      old: new CostBlocks(this.#sides.old.profile.stats),
-      new: new CostBlocks(this.#sides.new.profile.stats),
+      old: new CostBlocks(this.#sides.old.profile),
+      new: new CostBlocks(this.#sides.new.profile),
     };
     const costs = this.#costs[side];
     return costs.basis.model === null ? { missing: `no model fits the ${side} recording` } : costs;
