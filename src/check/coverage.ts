@@ -1,35 +1,35 @@
-import type { TimerEvent } from '../events/event.js';
 import type { RuleCoverage } from './facts.js';
 
 /** Counts by vcpu: at index 0 those of no vcpu, from 1 on those of vcpu 0, 1, … */
 class Counts {
   /** Doubles from the beginning, so that the loop over all events knows them for numbers of one kind. */
-  #counts = new Float64Array(8);
+  values = new Float64Array(8);
 
   /** Counts one for a vcpu, -1 for none. */
   add(vcpu: number): void {
-    if (vcpu + 1 >= this.#counts.length) this.#extend(vcpu + 2);
-    this.#counts[vcpu + 1]!++;
+    if (vcpu + 1 >= this.values.length) this.#extend(vcpu + 2);
+    this.values[vcpu + 1]!++;
   }
 
   #extend(length: number): void {
     const longer = new Float64Array(2 * length);
-    longer.set(this.#counts);
-    this.#counts = longer;
+    longer.set(this.values);
+    this.values = longer;
   }
 
   of(vcpu: number): number {
-    return this.#counts[vcpu + 1] ?? 0;
+    return this.values[vcpu + 1] ?? 0;
   }
 
   get sum(): number {
-    return this.#counts.reduce((sum, count) => sum + count, 0);
+    return this.values.reduce((sum, count) => sum + count, 0);
   }
 }
 
 /** How often a rule held, was violated or stayed undecided, in all and by vcpu. */
 export class Coverage {
-  readonly #held = new Counts();
+  /** How often it held: rules hold at nearly every event, and are counted without a call. */
+  readonly held = new Counts();
   readonly #violated = new Counts();
   readonly #undecided = new Counts();
   readonly #reasons = new Map<string, number>();
@@ -37,12 +37,9 @@ export class Coverage {
   #reason = '';
   #count = 0;
 
-  hold(event: TimerEvent): void {
-    this.#held.add(event.vcpu);
-  }
-
-  undecide(event: TimerEvent, reason: string): void {
-    this.#undecided.add(event.vcpu);
+  /** @param vcpu -1 for none */
+  undecide(vcpu: number, reason: string): void {
+    this.#undecided.add(vcpu);
     if (reason !== this.#reason) {
       this.#settle();
       this.#reason = reason;
@@ -50,13 +47,13 @@ export class Coverage {
     this.#count++;
   }
 
-  violate(event: TimerEvent): void {
-    this.#violated.add(event.vcpu);
+  violate(vcpu: number): void {
+    this.#violated.add(vcpu);
   }
 
   byVcpu(index: number): { held: number; violated: number; undecided: number } {
     return {
-      held: this.#held.of(index),
+      held: this.held.of(index),
       violated: this.#violated.of(index),
       undecided: this.#undecided.of(index),
     };
@@ -65,7 +62,7 @@ export class Coverage {
   summary(): RuleCoverage {
     this.#settle();
     return {
-      held: this.#held.sum,
+      held: this.held.sum,
       violated: this.#violated.sum,
       undecided: this.#undecided.sum,
       reasons: Object.fromEntries(this.#reasons),

@@ -62,10 +62,10 @@ export class OpenEpisode implements Ongoing {
 
   again(event: TimerEvent): void {
     this.lastTime = event.time;
-    if (this.#retracted !== undefined) return this.#coverage.undecide(event, this.#retracted);
+    if (this.#retracted !== undefined) return this.#coverage.undecide(event.vcpu, this.#retracted);
     this.count++;
     if (!this.#settled) return;
-    this.#coverage.violate(event);
+    this.#coverage.violate(event.vcpu);
     this.#told?.again();
   }
 
@@ -81,7 +81,7 @@ export class OpenEpisode implements Ongoing {
 
   /** It is certain; without `told` it is only counted. */
   settle(told: Told | undefined): void {
-    for (let i = 0; i < this.count; i++) this.#coverage.violate(this.first);
+    for (let i = 0; i < this.count; i++) this.#coverage.violate(this.first.vcpu);
     this.#settled = true;
     this.#told = told;
     if (this.how !== undefined) told?.ended();
@@ -89,7 +89,7 @@ export class OpenEpisode implements Ongoing {
 
   /** It is not certain. */
   retract(reason: string): void {
-    for (let i = 0; i < this.count; i++) this.#coverage.undecide(this.first, reason);
+    for (let i = 0; i < this.count; i++) this.#coverage.undecide(this.first.vcpu, reason);
     this.#retracted = reason;
   }
 }

@@ -212,6 +212,7 @@ export class Judge {
   #activate(active: ActiveRule, model: Model): void {
     if (active.severity === undefined || active.severity === 'off') return;
     const { coverage } = active;
+    const { held } = coverage;
     const needs = new Needs(
       active.rule,
       (kind) => this.#setup.records(Kind[kind]),
@@ -226,14 +227,16 @@ export class Judge {
       timing: this.timing,
       records: (kind) => this.#setup.records(kind),
       recorded: (kind) => this.#occasion(kind),
-      hold: (event) => {
-        if (needs.met()) coverage.hold(event);
-        else coverage.undecide(event, needs.reason);
+      hold: ({ vcpu }) => {
+        // No call as long as it is like this, which is at nearly every event.
+        if (needs.isMet && vcpu + 1 < held.values.length) held.values[vcpu + 1]!++;
+        else if (needs.met()) held.add(vcpu);
+        else coverage.undecide(vcpu, needs.reason);
       },
-      undecided: (event, reason) => coverage.undecide(event, reason),
+      undecided: (event, reason) => coverage.undecide(event.vcpu, reason),
       violate: (event, violation) => {
         if (needs.met()) this.#violate(active, event, violation, undefined);
-        else coverage.undecide(event, needs.reason);
+        else coverage.undecide(event.vcpu, needs.reason);
       },
       begin: (event, violation) => this.#begin(active, event, violation, needs),
     };
@@ -283,7 +286,7 @@ export class Judge {
         const claim = { rule: active.rule, severity, event: decisive, violation, before, after };
         const { found, ended } = this.#setup;
         if (episode !== undefined) return episode.settle(this.findings.addEpisode(claim, episode, found, ended));
-        active.coverage.violate(at);
+        active.coverage.violate(at.vcpu);
         const finding = this.findings.add(claim);
         if (finding !== undefined) found(finding);
       };
@@ -299,7 +302,8 @@ export class Judge {
         event: decisive,
         explainedBy: violation.explainedBy ?? [],
         settle,
-        retract: (reason) => (episode === undefined ? active.coverage.undecide(at, reason) : episode.retract(reason)),
+        retract: (reason) =>
+          episode === undefined ? active.coverage.undecide(at.vcpu, reason) : episode.retract(reason),
       });
     }
     this.#pending.length = 0;

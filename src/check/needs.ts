@@ -10,7 +10,8 @@ export class Needs {
   readonly #records: (kind: KindName) => boolean;
   readonly #version: () => number;
   #asked = -1;
-  #met = false;
+  /** They were met when they were last asked for; then they are for good. */
+  isMet = false;
   #reason = '';
 
   /** @param version changes whenever the answer of `records` may */
@@ -21,12 +22,12 @@ export class Needs {
   }
 
   met(): boolean {
-    if (this.#met || this.#asked === this.#version()) return this.#met;
+    if (this.isMet || this.#asked === this.#version()) return this.isMet;
     this.#asked = this.#version();
     const missing = missingNeeds(this.#rule, this.#records);
-    this.#met = missing.length === 0;
+    this.isMet = missing.length === 0;
     this.#reason = `the trace records no ${missing.join(', ')}`;
-    return this.#met;
+    return this.isMet;
   }
 
   /** Why they are not met; asked after `met`. */

@@ -4,7 +4,8 @@ import { designs } from '../models/designs/index.js';
 import type { ModelId } from '../models/model.js';
 import { type Derivation, derive } from './derive.js';
 import type { Episodes } from './episodes.js';
-import { knownOf, type Surroundings } from './situation.js';
+import { knownOf } from './key.js';
+import type { Surroundings } from './situation.js';
 
 /** What must be known of a trace before its operations can be derived. */
 export interface CostSetting {

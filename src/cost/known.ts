@@ -1,28 +1,13 @@
 import { canFire, Timer } from '../events/event.js';
 import type { Known, VcpuState } from '../machine/state.js';
-import { type Known3, Nesting } from './situation.js';
+import { Field, know, nothingKnown } from './key.js';
+import { Nesting } from './situation.js';
 
-/** Sets everything to "not known". */
-export function clear(known: Known3): Known3 {
-  known.enabled = 2;
-  known.level = 2;
-  known.loaded = 2;
-  known.canFire = 2;
-  known.ptimerCanFire = 2;
-  known.bgArmed = 2;
-  known.blocked = 2;
-  known.extra = 2;
-  known.timer = 2;
-  known.nested = Nesting.unknown;
-  return known;
-}
-
-/** What is known of any vcpu when something begins. */
-export function knowVcpu(known: Known3, vcpu: VcpuState): Known3 {
-  known.enabled = three(vcpu.enabled);
-  known.nested = nestingOf(vcpu);
-  known.level = three(vcpu.contexts[Timer.vtimer]!.level);
-  return known;
+/** The key of what is known of any vcpu when something begins. */
+export function keyOfVcpu(vcpu: VcpuState): number {
+  const key = know(nothingKnown, Field.nested, nestingOf(vcpu));
+  const { level } = vcpu.contexts[Timer.vtimer]!;
+  return know(know(key, Field.enabled, three(vcpu.enabled)), Field.level, three(level));
 }
 
 /** The timer map as of its last record. */
@@ -33,7 +18,7 @@ export function nestingOf(vcpu: VcpuState): Nesting {
 }
 
 /** A known value as 0 or 1, an unknown one as 2. */
-export function three(value: Known): number {
+function three(value: Known): number {
   return value < 0 ? 2 : value;
 }
 

@@ -69,57 +69,6 @@ export enum Nesting {
   hypervisor = 3,
 }
 
-const fields: readonly (keyof Known3)[] = [
-  'enabled',
-  'level',
-  'loaded',
-  'canFire',
-  'ptimerCanFire',
-  'bgArmed',
-  'blocked',
-  'extra',
-  'timer',
-  'nested',
-];
-
-/** Keys for each value of the last field, which has four. */
-const perNesting = 3 ** (fields.length - 1);
-
-/** Number of keys of one episode. */
-export const keyCount = 4 * perNesting;
-
-/** What is known as one number. */
-export function keyOf(known: Known3): number {
-  let key = known.nested;
-  key = key * 3 + known.timer;
-  key = key * 3 + known.extra;
-  key = key * 3 + known.blocked;
-  key = key * 3 + known.bgArmed;
-  key = key * 3 + known.ptimerCanFire;
-  key = key * 3 + known.canFire;
-  key = key * 3 + known.loaded;
-  key = key * 3 + known.level;
-  return key * 3 + known.enabled;
-}
-
-/** The key with another timer map. */
-export function withNesting(key: number, nested: Nesting): number {
-  return (key % perNesting) + nested * perNesting;
-}
-
-/** The inverse of `keyOf`. */
-export function knownOf(key: number): Known3 {
-  let rest = key;
-  const known = {} as Known3;
-  for (const field of fields) {
-    if (field === 'nested') break;
-    known[field] = rest % 3;
-    rest = Math.floor(rest / 3);
-  }
-  known.nested = rest;
-  return known;
-}
-
 /** What is taken for the case where nothing tells: the common host and guest. */
 export const usual: Readonly<Record<GuardName, boolean>> = {
   enabled: true,

@@ -38,6 +38,18 @@ export class VcpuSlot extends Slot {
   flushed = false;
   /** `active_cleared_last` before the next flush: 0 after a put, a report, or a flush that had to set it; else unknown. */
   activeCleared = 2;
+
+  /** Records were lost. */
+  forget(): void {
+    this.loaded = 2;
+    this.pending = false;
+    this.blocked = false;
+    this.sleeping = -1;
+    this.flushed = false;
+    this.activeCleared = 2;
+    this.bgArmed = 2;
+    this.known = false;
+  }
 }
 
 /** What happens to episodes. */

@@ -1,4 +1,5 @@
-import { type Episode, episodes, keyCount } from './situation.js';
+import { keyCount } from './key.js';
+import { type Episode, episodes } from './situation.js';
 import { symbolCount } from './symbols.js';
 
 /** Symbols of a node, rounded up for shifting; one beyond the last stands for what was not seen, or is too much. */

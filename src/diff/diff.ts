@@ -62,7 +62,7 @@ export async function* diff(
 function compare(old: Side, next: Side, divergence: Divergence, options: DiffOptions): Diff {
   const findings = diffFindings(old.summary, next.summary, options.failOn ?? 'warning');
   const behaviour = compareBehaviour({ ...old.profile, ...old }, { ...next.profile, ...next });
-  const cost = compareCosts(old.profile.stats, next.profile.stats);
+  const cost = compareCosts(old.profile, next.profile);
   const latency = diffLatencies(old.profile.stats, next.profile.stats);
   const figures = new Figures({ old, new: next }, latency);
   const { expect, limits: given = [] } = options;

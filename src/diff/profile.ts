@@ -3,6 +3,7 @@ import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
 import { BehaviourRecorder } from './behaviour/recorder.js';
+import { BlockCosts } from './cost/blocks.js';
 import { Steps } from './divergence/steps.js';
 import { Blocks } from './noise/index.js';
 import { BlockStats } from './stats.js';
@@ -17,6 +18,7 @@ export class Profile implements Observer {
   readonly behaviour: BehaviourRecorder;
   readonly steps: Steps;
   readonly stats: BlockStats;
+  readonly costs = this.blocks.keep(new BlockCosts());
 
   constructor(naming: Naming) {
     this.behaviour = new BehaviourRecorder(naming, this.blocks);
@@ -26,6 +28,7 @@ export class Profile implements Observer {
 
   begin(trace: ObservedTrace): void {
     this.stats.begin(trace);
+    this.costs.begin(trace);
   }
 
   event(event: TimerEvent, machine: Machine): void {
@@ -33,12 +36,15 @@ export class Profile implements Observer {
     // Named one by one: a call in a loop over all of them would find another class each time.
     this.behaviour.event(event);
     this.stats.event(event, machine);
-    this.steps.event(event, machine);
+    this.costs.event(event, machine);
+    if (!this.steps.cut) this.steps.event(event, machine);
   }
 
   end(time: number): void {
     this.behaviour.end();
     this.stats.end(time);
+    this.costs.end();
     this.steps.end();
+    this.blocks.end();
   }
 }

@@ -129,16 +129,25 @@ export class Cell {
     mergeAll(this.stays, other.stays);
     mergeAll(this.latencies, other.latencies);
     for (const [reason, histogram] of other.exits) {
+      if (histogram.count === 0) continue;
       const own = this.exits.get(reason) ?? new Histogram();
       own.merge(histogram);
       this.exits.set(reason, own);
     }
   }
+
+  /** Forgets everything, and keeps the room for as much again. */
+  clear(): void {
+    this.counts.fill(0);
+    for (const histogram of this.stays) histogram?.clear();
+    for (const histogram of this.latencies) histogram?.clear();
+    for (const histogram of this.exits.values()) histogram.clear();
+  }
 }
 
 function mergeAll(own: (Histogram | undefined)[], other: readonly (Histogram | undefined)[]): void {
   other.forEach((histogram, index) => {
-    if (histogram === undefined) return;
+    if (histogram === undefined || histogram.count === 0) return;
     own[index] ??= new Histogram();
     own[index].merge(histogram);
   });

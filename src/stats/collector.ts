@@ -1,11 +1,10 @@
 import type { VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
 import type { ObservedTrace, Observer } from '../check/observe.js';
-import { CostCounter } from '../cost/costs.js';
 import { isVirtual, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
+import { Kind, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { somewhere, type VcpuState, yes } from '../machine/state.js';
+import { type Known, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
 import { Deadlines } from './deadlines.js';
 import { exitReason } from './reason.js';
@@ -19,6 +18,10 @@ class Clocks {
   /** Since when it is there, and on which CPU it was last. */
   since = never;
   cpu = -1;
+  /** What the machine said of the vcpu when it was placed. */
+  inGuest: Known = unknown;
+  loadedOn = somewhere;
+  blocked: Known = unknown;
   inUserspace = false;
   /** Reason of the exit that is being handled, -1 none. */
   reason = -1;
@@ -47,12 +50,9 @@ class Clocks {
   }
 }
 
-/** Where to count instead of by vcpu and CPU. */
-export interface Places {
-  cell(vcpu: number, cpu: number): Cell;
-  /** Of costs, beside the vcpu: a small number. */
-  place(cpu: number): number;
-}
+/** 1 for kinds after which a vcpu may be elsewhere although the machine has the same of it (see `placeOf`). */
+const moves = new Uint8Array(kindNames.length);
+for (const kind of [Kind.load, Kind.put, Kind.put_end, Kind.entry, Kind.userspace_exit]) moves[kind] = 1;
 
 /** Counts and measures what the vcpus of a trace do, by vcpu and CPU, in memory that does not grow with the trace. */
 export class Collector implements Observer {
@@ -60,17 +60,15 @@ export class Collector implements Observer {
   readonly cells: Cell[][] = [];
   /** By vcpu, who it is; known at the end. */
   names: readonly (VcpuName | null)[] = [];
-  readonly costs: CostCounter;
   readonly #clocks: Clocks[] = [];
   readonly #naming: Naming;
-  readonly #places: Places | undefined;
+  readonly #only: Cell | undefined;
   #deadlines: Deadlines | undefined;
 
-  /** @param places where to count instead of in `cells`, and by CPU */
-  constructor(naming: Naming, places?: Places) {
+  /** @param only where to count everything, instead of in `cells` */
+  constructor(naming: Naming, only?: Cell) {
     this.#naming = naming;
-    this.#places = places;
-    this.costs = new CostCounter(places?.place);
+    this.#only = only;
   }
 
   /** The largest error of a deadline that was measured from, nanoseconds. */
@@ -80,20 +78,34 @@ export class Collector implements Observer {
 
   begin(trace: ObservedTrace): void {
     this.#deadlines = new Deadlines(trace.timing);
-    this.costs.begin(trace);
   }
 
   event(event: TimerEvent, machine: Machine): void {
-    this.costs.event(event, machine);
     const { kind } = event;
     if (kind === Kind.lost) return this.#lost(event.time, machine);
     if (event.vcpu < 0 || event.cpu < 0) return;
     const vcpu = machine.vcpu(event.vcpu);
-    const clocks = this.#clocksOf(event.vcpu);
+    const clocks = this.#clocks[event.vcpu] ?? this.#addClocks(event.vcpu);
     const cell = this.#cell(event.vcpu, event.cpu);
     this.#measure(event, vcpu, clocks, cell);
     clocks.last = kind;
-    this.#deadlines?.event(event, vcpu, cell);
+    const { inGuest, cpu, blocked } = vcpu;
+    if (inGuest !== clocks.inGuest || cpu !== clocks.loadedOn || blocked !== clocks.blocked || moves[kind] === 1)
+      this.#place(event, vcpu, clocks, cell);
+  }
+
+  end(time: number): void {
+    this.#clocks.forEach((clocks, vcpu) => {
+      if (time > clocks.since) this.#leave(vcpu, clocks, time);
+    });
+    this.names = this.cells.map((_, vcpu) => this.#naming.vcpu(vcpu));
+  }
+
+  /** The event may have brought the vcpu to another place. */
+  #place(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, cell: Cell): void {
+    clocks.inGuest = vcpu.inGuest;
+    clocks.loadedOn = vcpu.cpu;
+    clocks.blocked = vcpu.blocked;
     const where = placeOf(vcpu, clocks);
     if (where === clocks.where) return;
     // KVM_RUN puts the vcpu before it says that it ends: that was no preemption.
@@ -112,14 +124,6 @@ export class Collector implements Observer {
     clocks.cpu = event.cpu;
   }
 
-  end(time: number): void {
-    this.costs.end();
-    this.#clocks.forEach((clocks, vcpu) => {
-      if (time > clocks.since) this.#leave(vcpu, clocks, time);
-    });
-    this.names = this.cells.map((_, vcpu) => this.#naming.vcpu(vcpu));
-  }
-
   #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, cell: Cell): void {
     const { counts } = cell;
     const { time } = event;
@@ -135,6 +139,7 @@ export class Collector implements Observer {
         clocks.reason = -1;
         clocks.loadAt = clocks.interruptAt = clocks.expiryAt = clocks.wakeupAt = never;
         clocks.inUserspace = false;
+        this.#deadlines?.entered(event, cell);
         return;
       case Kind.exit:
         counts[Count.exits]!++;
@@ -182,6 +187,7 @@ export class Collector implements Observer {
         return;
       case Kind.save:
         counts[Count.saves]!++;
+        this.#deadlines?.saved(event, cell);
         return;
       case Kind.restore:
         counts[Count.restores]!++;
@@ -192,6 +198,7 @@ export class Collector implements Observer {
         ]!++;
         if (Number.isNaN(clocks.interruptAt)) clocks.interruptAt = time;
         clocks.raised = false;
+        this.#deadlines?.interrupted(event, vcpu, cell);
         return;
       case Kind.vtimer_irq_end:
         if (!clocks.raised) counts[Count.interruptsSpurious]!++;
@@ -200,6 +207,7 @@ export class Collector implements Observer {
         counts[event.level === 1 ? Count.levelRaised : Count.levelLowered]!++;
         clocks.raised ||= event.level === 1;
         clocks.ticked ||= event.level === 1 && isVirtual(event.timer);
+        this.#deadlines?.raised(event, vcpu);
         return;
       case Kind.set_active:
         counts[Count.activeWrites]!++;
@@ -252,6 +260,9 @@ export class Collector implements Observer {
       this.#leave(index, clocks, time);
       clocks.forget();
       clocks.where = Where.unknown;
+      clocks.inGuest = unknown;
+      clocks.loadedOn = somewhere;
+      clocks.blocked = unknown;
       clocks.since = time;
     });
   }
@@ -263,13 +274,13 @@ export class Collector implements Observer {
     if (clocks.where === Where.preempted) cell.counts[Count.preemptions]!++;
   }
 
-  #clocksOf(vcpu: number): Clocks {
+  #addClocks(vcpu: number): Clocks {
     while (this.#clocks.length <= vcpu) this.#clocks.push(new Clocks());
     return this.#clocks[vcpu]!;
   }
 
   #cell(vcpu: number, cpu: number): Cell {
-    if (this.#places !== undefined) return this.#places.cell(vcpu, cpu);
+    if (this.#only !== undefined) return this.#only;
     while (this.cells.length <= vcpu) this.cells.push([]);
     const cells = this.cells[vcpu]!;
     cells[cpu] ??= new Cell();
@@ -281,17 +292,11 @@ function measure(cell: Cell, which: Latency, from: number, to: number): void {
   if (!Number.isNaN(from)) cell.latency(which, to - from);
 }
 
-/** Where the machine says that a vcpu is. */
+/** Where the machine says that a vcpu is. A put that has begun may have ended at any time before the next load. */
 function placeOf(vcpu: VcpuState, clocks: Clocks): Where {
   if (vcpu.inGuest === yes) return Where.guest;
-  if (vcpu.cpu >= 0 && !isPutting(vcpu)) return vcpu.blocked === yes ? Where.waiting : Where.host;
+  if (vcpu.cpu >= 0 && !vcpu.putting) return vcpu.blocked === yes ? Where.waiting : Where.host;
   if (vcpu.cpu === somewhere) return Where.unknown;
   if (clocks.inUserspace) return Where.userspace;
   return vcpu.blocked === yes ? Where.asleep : Where.preempted;
-}
-
-/** Its put has begun: what is known of the end is only that it came before the next load. */
-function isPutting({ last }: VcpuState): boolean {
-  const put = last[Kind.put].serial;
-  return put > last[Kind.load].serial && put > last[Kind.put_end].serial;
 }

@@ -1,5 +1,4 @@
 import { Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import type { Timing } from '../timing/timing.js';
 import { type Cell, Latency } from './cell.js';
@@ -19,7 +18,8 @@ class Pending {
  * Measures from the deadlines of the guest's timers. Of the background timer the records tell its deadline themselves.
  * That of an interrupt is the CVAL in the hardware: known where the guest has not run since the restore, or where the
  * registers are saved before it runs again, and only where the counter is known well enough (`Timing.deadline`).
- * Everything else the guest may have programmed in between: it is not measured.
+ * Everything else the guest may have programmed in between: it is not measured. Events come after the model has applied
+ * them.
  */
 export class Deadlines {
   /** The largest error of a deadline that was measured from, nanoseconds. */
@@ -29,21 +29,6 @@ export class Deadlines {
 
   constructor(timing: Timing) {
     this.#timing = timing;
-  }
-
-  /** An event of a vcpu, after the model has applied it. */
-  event(event: TimerEvent, vcpu: VcpuState, cell: Cell): void {
-    switch (event.kind) {
-      case Kind.vtimer_irq:
-        return this.#interrupted(event, vcpu, cell);
-      case Kind.save:
-        return this.#saved(event, cell);
-      case Kind.update_irq:
-        return this.#raised(event, vcpu);
-      case Kind.entry:
-        return this.#entered(event, cell);
-      default:
-    }
   }
 
   /** The background timer's callback ran. @param late nanoseconds that it began after its deadline */
@@ -56,7 +41,8 @@ export class Deadlines {
     for (const pending of this.#vcpus) pending.deadline = pending.interruptAt = Number.NaN;
   }
 
-  #interrupted(event: TimerEvent, vcpu: VcpuState, cell: Cell): void {
+  /** The host took an interrupt of a guest's timer. */
+  interrupted(event: TimerEvent, vcpu: VcpuState, cell: Cell): void {
     const { timer } = event;
     if (timer !== Timer.vtimer && timer !== Timer.ptimer) return;
     const pending = this.#pending(event.vcpu);
@@ -75,8 +61,8 @@ export class Deadlines {
     }
   }
 
-  /** The registers as the guest has left them, the deadline of the interrupt among them. */
-  #saved(event: TimerEvent, cell: Cell): void {
+  /** The registers were saved as the guest has left them, the deadline of the interrupt among them. */
+  saved(event: TimerEvent, cell: Cell): void {
     const pending = this.#pending(event.vcpu);
     const { interruptAt } = pending;
     if (Number.isNaN(interruptAt) || pending.timer !== event.timer) return;
@@ -86,8 +72,8 @@ export class Deadlines {
       this.#measure(event, event.timer, event.cvalHi, event.cvalLo, interruptAt, cell);
   }
 
-  /** A load found that the timer had expired while the vcpu was put. */
-  #raised(event: TimerEvent, vcpu: VcpuState): void {
+  /** The level was reported: raised where a load found that the timer had expired while the vcpu was put. */
+  raised(event: TimerEvent, vcpu: VcpuState): void {
     const { timer } = event;
     if (event.level !== 1 || (timer !== Timer.vtimer && timer !== Timer.ptimer)) return;
     const pending = this.#pending(event.vcpu);
@@ -100,7 +86,8 @@ export class Deadlines {
     if (deadline >= save.time && deadline <= event.time) this.#known(pending, deadline);
   }
 
-  #entered(event: TimerEvent, cell: Cell): void {
+  /** The guest was entered. */
+  entered(event: TimerEvent, cell: Cell): void {
     const pending = this.#vcpus[event.vcpu];
     if (pending === undefined) return;
     if (!Number.isNaN(pending.deadline)) cell.latency(Latency.deadlineToEntry, event.time - pending.deadline);

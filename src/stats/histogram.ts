@@ -40,12 +40,24 @@ export class Histogram {
 
   /** Adds all that another one holds. */
   merge(other: Histogram): void {
+    if (other.count === 0) return;
     this.count += other.count;
     this.total += other.total;
     this.min = Math.min(this.min, other.min);
     this.max = Math.max(this.max, other.max);
-    if (other.#buckets.length > this.#buckets.length) this.#grow(other.#buckets.length);
-    for (let bucket = 0; bucket < other.#buckets.length; bucket++) this.#buckets[bucket]! += other.#buckets[bucket]!;
+    const last = bucketOf(other.max);
+    if (last >= this.#buckets.length) this.#grow(last + 1);
+    const [own, more] = [this.#buckets, other.#buckets];
+    for (let bucket = bucketOf(other.min); bucket <= last; bucket++) own[bucket]! += more[bucket]!;
+  }
+
+  /** Forgets all values, and keeps the room for new ones. */
+  clear(): void {
+    if (this.count > 0) this.#buckets.fill(0, bucketOf(this.min), bucketOf(this.max) + 1);
+    this.count = 0;
+    this.total = 0;
+    this.min = Number.POSITIVE_INFINITY;
+    this.max = 0;
   }
 
   /** The value below which a share of all values lies: the middle of its bucket. @param share 0 to 1 */

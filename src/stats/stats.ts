@@ -1,9 +1,13 @@
 import { check } from '../check/check.js';
 import type { CheckOptions, VcpuName } from '../check/facts.js';
 import type { Naming } from '../check/findings.js';
+import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { Input } from '../check/read.js';
-import type { Costs } from '../cost/costs.js';
+import { CostCounter } from '../cost/costs.js';
 import { categories, costKinds } from '../cost/kinds.js';
+import type { Costs } from '../cost/tally.js';
+import type { TimerEvent } from '../events/event.js';
+import type { Machine } from '../machine/machine.js';
 import { rules } from '../rules/index.js';
 import { Cell, Count, countNames, latencyNames, Where, whereNames } from './cell.js';
 import { Collector } from './collector.js';
@@ -17,6 +21,31 @@ export interface StatsOptions extends Pick<CheckOptions, 'model' | 'host' | 'inp
   readonly by?: Grouping;
 }
 
+/** What is counted of one trace. */
+class Counts implements Observer {
+  readonly collector: Collector;
+  readonly costs = new CostCounter();
+
+  constructor(naming: Naming) {
+    this.collector = new Collector(naming);
+  }
+
+  begin(trace: ObservedTrace): void {
+    this.collector.begin(trace);
+    this.costs.begin(trace);
+  }
+
+  event(event: TimerEvent, machine: Machine): void {
+    this.costs.event(event, machine);
+    this.collector.event(event, machine);
+  }
+
+  end(time: number): void {
+    this.costs.end();
+    this.collector.end(time);
+  }
+}
+
 /**
  * Takes statistics of traces, one after the other: what `perf kvm stat` tells, and the timer's part in it. No rule is
  * checked. Memory does not grow with a trace.
@@ -28,14 +57,14 @@ export async function* stats(
   options: StatsOptions = {},
 ): AsyncGenerator<StatsFact, void, undefined> {
   const { by = 'vcpu', ...others } = options;
-  let collector: Collector | undefined;
+  let counts: Counts | undefined;
   const observe = (naming: Naming) => {
-    collector = new Collector(naming);
-    return collector;
+    counts = new Counts(naming);
+    return counts;
   };
   const off = Object.fromEntries(rules.map(({ id }) => [id, 'off' as const]));
   for await (const fact of check(inputs, { ...others, rules: off, observe })) {
-    yield fact.type === 'trace-end' ? { ...fact, stats: traceStats(collector as Collector, by) } : fact;
+    yield fact.type === 'trace-end' ? { ...fact, stats: traceStats(counts as Counts, by) } : fact;
   }
 }
 
@@ -47,7 +76,7 @@ interface Group {
 }
 
 /** Adds up the cells of each group. */
-function traceStats({ cells, names, costs }: Collector, by: Grouping): TraceStats {
+function traceStats({ collector: { cells, names }, costs }: Counts, by: Grouping): TraceStats {
   const groups = new Map<string, Group>();
   const keyOf = (index: number, cpu: number) =>
     by === 'vcpu' ? `${index}` : by === 'vm' ? `${names[index]?.vm}` : `${cpu}`;

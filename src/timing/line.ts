@@ -136,9 +136,11 @@ export class Line {
   /**
    * A constraint on the line of another vcpu of the same VM, which agrees with that one. CNTVOFF is the VM's
    * (kvm_arm_timer_set_reg, update_vtimer_cntvoff): where the other's has not moved, this one's has not either. That
-   * one fits the rival says nothing: what goes wrong on one vcpu may go wrong on another alike.
+   * one fits the rival says nothing: what goes wrong on one vcpu may go wrong on another alike. Nor is it asked where
+   * something came early: that may be for another timer, of which no record tells.
    */
   second(constraint: Bounds, rate: number, event: TimerEvent): void {
+    if (!this.#suspects.every(({ by }) => by > 0)) return;
     if (!this.bounds.admits(constraint, rate) || this.#rival.admits(constraint, rate)) return;
     this.#for++;
     this.#settle(rate, event);

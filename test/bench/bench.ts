@@ -43,6 +43,7 @@ const startupRepeat = 10;
 const node = process.execPath;
 const timervet = join('bin', 'timervet.js');
 const check = (file: string): Command => ({ args: [node, timervet, 'check', file] });
+const diff = (file: string): Command => ({ args: [node, timervet, 'diff', file, file] });
 const report = (file: string): Command => ({ args: ['trace-cmd', 'report', '-N', '-i', file] });
 const bareNode: Command = { args: [node, '-e', '0'], repeat: startupRepeat };
 const printVersion: Command = { args: [node, timervet, '--version'], repeat: startupRepeat };
@@ -236,6 +237,13 @@ function works(): Work[] {
       atLeast: 2,
       aim: 1.3,
       measure: against('grep -cE', grep, check(text), false),
+    },
+    {
+      work: 'diff of two recordings of 10 M events',
+      needs: [middle],
+      atLeast: 2.6,
+      aim: 2,
+      measure: against('timervet check', check(middle.plain), diff(middle.plain), false),
     },
     ...memory([small, middle, large], '1, 10, 40 M events'),
     {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { CostCounter, type Costs } from '../../src/cost/costs.js';
+import { CostCounter } from '../../src/cost/costs.js';
+import type { Costs } from '../../src/cost/tally.js';
 import { check, fileInput } from '../../src/index.js';
 import { rules } from '../../src/rules/index.js';
 import { folder, present, recordings } from '../recordings/reports.js';

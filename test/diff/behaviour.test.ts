@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { filtered, PathTable } from '../../src/diff/behaviour/paths.js';
+import { filtered, PathTable, PathTree } from '../../src/diff/behaviour/paths.js';
 import { stepNamed, steps } from '../../src/diff/behaviour/step.js';
 import type { Diff } from '../../src/diff/facts.js';
 import { diff, fileInput } from '../../src/index.js';
 
 /** Takes the path of the last trip out of a table that had no other. */
 function pathOf(...trip: string[]): string[] {
-  const table = new PathTable(8);
+  const table = new PathTable(new PathTree(), 8);
   for (const step of trip) table.add(stepNamed(step));
-  table.end(0);
+  table.end(true);
   return [...table.all()].flatMap((path) => [...path.steps].map((step) => steps[step]!.name));
 }
 
@@ -31,21 +31,22 @@ describe('paths', () => {
   });
 
   it('keeps so many of them, and counts the trips of the others', () => {
-    const table = new PathTable(2);
+    const table = new PathTable(new PathTree(), 2);
     for (const trip of [['exit'], ['exit', 'put'], ['exit', 'load'], ['exit']]) {
       for (const step of trip) table.add(stepNamed(step));
-      table.end(3);
+      table.end(true);
     }
+    table.settle(3);
     expect([...table.all()].map(({ trips }) => trips[3])).toEqual([2, 1]);
     expect(table.others[3]).toBe(1);
   });
 
   it('does not count a trip that was not seen whole', () => {
-    const table = new PathTable(2);
+    const table = new PathTable(new PathTree(), 2);
     table.add(stepNamed('exit'));
-    table.end(-1);
+    table.end(false);
     table.add(stepNamed('put'));
-    table.end(0);
+    table.end(true);
     expect([...table.all()].map((path) => [...path.steps].map((step) => steps[step]!.name))).toEqual([['put']]);
   });
 });

@@ -1,4 +1,5 @@
 import { type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
+import { steps as allSteps } from './step.js';
 
 /** Most steps of a path; what is longer is cut, and ends in an ellipsis where it is shown. */
 const longestPath = 40;
@@ -9,6 +10,8 @@ const longestLoop = 4;
 export class Path {
   /** Trips that took it, by time block. */
   readonly trips: Sums = createSums();
+  /** Those of the block at hand, until it is settled. */
+  current = 0;
 
   /** @param steps their numbers */
   constructor(readonly steps: Uint8Array) {}
@@ -38,6 +41,73 @@ export function filtered(path: Uint8Array, keeps: (step: number) => boolean): nu
   return left;
 }
 
+/** Steps of a node, rounded up for shifting. */
+const shift = 6;
+if (allSteps.length > 1 << shift) throw new RangeError('too many steps');
+
+/** Most beginnings of paths that are told apart: those of all vcpus are few, however long a recording is. */
+const mostNodes = 1 << 15;
+
+/** The node of a path that has only begun, and the one of a path that found no room, which it does not leave. */
+const root = 0;
+const outside = 1;
+
+/**
+ * Every beginning of a path that a trip had, as a node of a tree: where the next step leads, to a longer path or, at the
+ * end of a loop, back to a shorter one, is found out once.
+ */
+export class PathTree {
+  /** By node and step the next node, 0 where that is not known; nothing leads back to the root but a loop. */
+  #next = new Int32Array(256 << shift);
+  #parent = new Int32Array(256);
+  #step = new Uint8Array(256);
+  #size = 2;
+
+  /** The node after one more step. */
+  after(node: number, step: number): number {
+    const next = this.#next[(node << shift) | step]!;
+    return next !== 0 ? next : this.#find(node, step);
+  }
+
+  /** The steps that lead to a node. */
+  steps(node: number): Uint8Array {
+    const steps: number[] = [];
+    for (let at = node; at !== root; at = this.#parent[at]!) steps.push(this.#step[at]!);
+    return Uint8Array.from(steps.reverse());
+  }
+
+  #find(node: number, step: number): number {
+    if (node === outside) return outside;
+    const steps = [...this.steps(node), step];
+    // What is too long stays where it is.
+    if (steps.length > longestPath) return node;
+    const left = withoutLoop(steps, steps.length);
+    let next = node;
+    if (left === steps.length) next = this.#size < mostNodes ? this.#add(node, step) : outside;
+    else for (let length = steps.length - 1; length > left; length--) next = this.#parent[next]!;
+    this.#next[(node << shift) | step] = next;
+    return next;
+  }
+
+  #add(parent: number, step: number): number {
+    if (this.#size === this.#parent.length) this.#enlarge();
+    this.#parent[this.#size] = parent;
+    this.#step[this.#size] = step;
+    return this.#size++;
+  }
+
+  #enlarge(): void {
+    const size = 2 * this.#size;
+    const larger = <T extends { set(from: T): void }>(to: T, from: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.#next = larger(new Int32Array(size << shift), this.#next);
+    this.#parent = larger(new Int32Array(size), this.#parent);
+    this.#step = larger(new Uint8Array(size), this.#step);
+  }
+}
+
 /**
  * The paths that a vcpu takes from one entry to the next, each with the number of its trips by time block. Memory is
  * bounded: of paths that come when there is no more room only the number of trips is kept.
@@ -45,53 +115,51 @@ export function filtered(path: Uint8Array, keeps: (step: number) => boolean): nu
 export class PathTable implements ByBlock {
   /** Trips of paths that found no room, by time block. */
   readonly others: Sums = createSums();
-  readonly #paths = new Map<number, Path[]>();
+  readonly #tree: PathTree;
   readonly #limit: number;
-  readonly #steps = new Uint8Array(longestPath);
-  #length = 0;
-  #count = 0;
+  /** By node at which it ends. */
+  readonly #paths = new Map<number, Path>();
+  /** Where the trip under way is. */
+  #node = root;
+  /** Trips of the block at hand that found no room. */
+  #others = 0;
 
   /** @param limit most paths */
-  constructor(limit: number) {
+  constructor(tree: PathTree, limit: number) {
+    this.#tree = tree;
     this.#limit = limit;
   }
 
   /** The trip goes on with a step. */
   add(step: number): void {
-    if (this.#length === longestPath) return;
-    this.#steps[this.#length++] = step;
-    this.#length = withoutLoop(this.#steps, this.#length);
+    this.#node = this.#tree.after(this.#node, step);
   }
 
-  /** The trip has ended, and another one begins. @param block in which it ended; -1 when it was not seen whole */
-  end(block: number): void {
-    const length = this.#length;
-    this.#length = 0;
-    if (block < 0) return;
-    let hash = length;
-    for (let at = 0; at < length; at++) hash = (Math.imul(hash, 31) + this.#steps[at]!) | 0;
-    let same = this.#paths.get(hash);
-    if (same === undefined) {
-      same = [];
-      this.#paths.set(hash, same);
-    }
-    let path = same.find((one) => this.#is(one, length));
-    if (path === undefined) {
-      if (this.#count >= this.#limit) {
-        this.others[block]!++;
-        return;
-      }
-      this.#count++;
-      path = new Path(this.#steps.slice(0, length));
-      same.push(path);
-    }
-    path.trips[block]!++;
+  /** The trip has ended, and another one begins. @param isWhole whether it was seen from its beginning on */
+  end(isWhole: boolean): void {
+    const node = this.#node;
+    this.#node = root;
+    if (!isWhole) return;
+    const path = this.#paths.get(node) ?? this.#begin(node);
+    if (path === undefined) this.#others++;
+    else path.current++;
   }
 
-  #is({ steps }: Path, length: number): boolean {
-    if (steps.length !== length) return false;
-    for (let at = 0; at < length; at++) if (steps[at] !== this.#steps[at]) return false;
-    return true;
+  /** A path that has not been taken before. */
+  #begin(node: number): Path | undefined {
+    if (node === outside || this.#paths.size >= this.#limit) return undefined;
+    const path = new Path(this.#tree.steps(node));
+    this.#paths.set(node, path);
+    return path;
+  }
+
+  settle(block: number): void {
+    this.others[block]! += this.#others;
+    this.#others = 0;
+    for (const path of this.#paths.values()) {
+      path.trips[block]! += path.current;
+      path.current = 0;
+    }
   }
 
   fold(): void {
@@ -100,7 +168,7 @@ export class PathTable implements ByBlock {
   }
 
   /** Every path. */
-  *all(): Generator<Path> {
-    for (const same of this.#paths.values()) yield* same;
+  all(): Iterable<Path> {
+    return this.#paths.values();
   }
 }

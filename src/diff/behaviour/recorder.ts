@@ -4,7 +4,7 @@ import type { Observer } from '../../check/observe.js';
 import { certaintyNames, isVirtual, type TimerEvent } from '../../events/event.js';
 import { Kind, type KindName, kindNames } from '../../events/kinds.js';
 import { type Blocks, type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
-import { PathTable } from './paths.js';
+import { PathTable, PathTree } from './paths.js';
 import { stepOf, steps } from './step.js';
 
 /** Most paths that are kept of one vcpu. */
@@ -14,32 +14,57 @@ const mostPaths = 1024;
 const ofNoVcpu = certaintyNames.length;
 const places = certaintyNames.length + 1;
 
-const kindSet = (...set: readonly Kind[]): readonly boolean[] => kindNames.map((_, kind) => set.includes(kind));
+const kindSet = (...set: readonly Kind[]) => Uint8Array.from(kindNames, (_, kind) => (set.includes(kind) ? 1 : 0));
 const isCancel = kindSet(Kind.bg_cancel, Kind.soft_cancel);
 const takesFromQueue = kindSet(Kind.bg_expire, Kind.soft_expire, Kind.bg_arm, Kind.soft_arm);
 
 /** What is kept of the behaviour of one vcpu. */
 export class VcpuBehaviour implements ByBlock {
-  readonly paths = new PathTable(mostPaths);
+  readonly paths: PathTable;
   /** By step, how often it happened; undefined when never. */
   readonly counts: (Sums | undefined)[] = new Array(steps.length).fill(undefined);
   /** Ticks of the guest as `stats` counts them: entries before which its timer's level was reported high. */
   readonly ticks: Sums = createSums();
+  /** By step, and ticks: of the block at hand, until it is settled. */
+  readonly #current = new Float64Array(steps.length);
+  #ticks = 0;
   ticked = false;
   /** The trip under way was seen from its entry on. */
   isWhole = false;
   /** A cancellation, of which the next event tells whether it is one; -1 none. */
   cancelled = -1;
 
-  count(step: number, block: number): void {
-    this.counts[step] ??= createSums();
-    this.counts[step][block]!++;
+  constructor(tree: PathTree) {
+    this.paths = new PathTable(tree, mostPaths);
   }
 
   /** A step of the trip under way. */
-  take(step: number, block: number): void {
-    this.count(step, block);
+  take(step: number): void {
+    this.#current[step]!++;
     this.paths.add(step);
+  }
+
+  /** The guest is entered: a trip ends, and another one begins. */
+  enter(step: number): void {
+    this.#current[step]!++;
+    if (this.ticked) this.#ticks++;
+    this.ticked = false;
+    this.paths.end(this.isWhole);
+    this.isWhole = true;
+  }
+
+  settle(block: number): void {
+    for (let step = 0; step < steps.length; step++) {
+      const count = this.#current[step]!;
+      if (count === 0) continue;
+      const sums = this.counts[step] ?? createSums();
+      this.counts[step] = sums;
+      sums[block]! += count;
+    }
+    this.#current.fill(0);
+    this.ticks[block]! += this.#ticks;
+    this.#ticks = 0;
+    this.paths.settle(block);
   }
 
   fold(): void {
@@ -59,6 +84,7 @@ export class BehaviourRecorder implements Observer {
   names: readonly (VcpuName | null)[] = [];
   readonly #naming: Naming;
   readonly #blocks: Blocks;
+  readonly #tree = new PathTree();
 
   constructor(naming: Naming, blocks: Blocks) {
     this.#naming = naming;
@@ -66,28 +92,26 @@ export class BehaviourRecorder implements Observer {
   }
 
   event(event: TimerEvent): void {
+    const { kind } = event;
     // What was lost may belong to any trip that is under way.
-    if (event.kind === Kind.lost) for (const vcpu of this.vcpus) vcpu.isWhole = false;
-    this.certainties[event.kind * places + (event.vcpu < 0 ? ofNoVcpu : event.certainty)]!++;
+    if (kind === Kind.lost) for (const vcpu of this.vcpus) vcpu.isWhole = false;
+    this.certainties[kind * places + (event.vcpu < 0 ? ofNoVcpu : event.certainty)]!++;
     if (event.vcpu < 0) return;
     const step = stepOf(event);
     if (step < 0) return;
-    const vcpu = this.#vcpu(event.vcpu);
-    const block = this.#blocks.current;
+    const vcpu = this.vcpus[event.vcpu] ?? this.#add(event.vcpu);
     // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
-    if (vcpu.cancelled >= 0 && !takesFromQueue[event.kind]) vcpu.take(vcpu.cancelled, block);
-    vcpu.cancelled = isCancel[event.kind] ? step : -1;
-    if (isCancel[event.kind]) return;
-    if (event.kind !== Kind.entry) {
-      vcpu.take(step, block);
-      vcpu.ticked ||= event.kind === Kind.update_irq && event.level === 1 && isVirtual(event.timer);
+    if (vcpu.cancelled >= 0) {
+      if (takesFromQueue[kind] === 0) vcpu.take(vcpu.cancelled);
+      vcpu.cancelled = -1;
+    }
+    if (kind === Kind.entry) return vcpu.enter(step);
+    if (isCancel[kind] === 1) {
+      vcpu.cancelled = step;
       return;
     }
-    vcpu.count(step, block);
-    if (vcpu.ticked) vcpu.ticks[block]!++;
-    vcpu.ticked = false;
-    vcpu.paths.end(vcpu.isWhole ? block : -1);
-    vcpu.isWhole = true;
+    vcpu.take(step);
+    if (kind === Kind.update_irq && event.level === 1 && isVirtual(event.timer)) vcpu.ticked = true;
   }
 
   end(): void {
@@ -106,8 +130,8 @@ export class BehaviourRecorder implements Observer {
     return this.certainties.subarray(Kind[kind] * places, (Kind[kind] + 1) * places).reduce((sum, n) => sum + n, 0);
   }
 
-  #vcpu(index: number): VcpuBehaviour {
-    while (this.vcpus.length <= index) this.vcpus.push(this.#blocks.keep(new VcpuBehaviour()));
+  #add(index: number): VcpuBehaviour {
+    while (this.vcpus.length <= index) this.vcpus.push(this.#blocks.keep(new VcpuBehaviour(this.#tree)));
     return this.vcpus[index]!;
   }
 }

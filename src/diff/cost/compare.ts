@@ -1,5 +1,5 @@
-import type { Costs } from '../../cost/costs.js';
 import { type Category, type CostKind, categories, costKinds } from '../../cost/kinds.js';
+import type { Costs } from '../../cost/tally.js';
 import { Count, Where } from '../../stats/cell.js';
 import {
   compareRatios,
@@ -12,10 +12,17 @@ import {
   type Sums,
 } from '../noise/index.js';
 import type { BlockStats } from '../stats.js';
+import type { BlockCosts } from './blocks.js';
 import type { CostBasis, CostChange, CostDiff } from './facts.js';
 
 /** What a run of the kernel's code costs is counted, not measured: a twentieth of it is told, and one in fifty runs. */
 const leastCost: LeastEffect = { relative: 0.05, absolute: 0.02 };
+
+/** What is counted of one recording. */
+export interface CostSide {
+  readonly costs: BlockCosts;
+  readonly stats: BlockStats;
+}
 
 /** The costs of one recording by block of time. */
 export class CostBlocks {
@@ -25,14 +32,14 @@ export class CostBlocks {
   readonly guestSeconds = createSums();
   readonly #blocks: readonly (Costs | undefined)[];
 
-  constructor({ costs, cells }: BlockStats) {
-    const all = costs.costs();
+  constructor({ costs, stats: { cells } }: CostSide) {
+    const all = costs.all();
     this.basis = {
       model: all?.model ?? null,
       runs: all?.total ?? 0,
       assumed: Object.fromEntries(all?.assumed ?? []),
     };
-    this.#blocks = Array.from({ length: mostBlocks }, (_, block) => costs.costs((_vcpu, place) => place === block));
+    this.#blocks = Array.from({ length: mostBlocks }, (_, block) => costs.ofBlock(block));
     cells.forEach((cell, block) => {
       this.ticks[block] = cell?.counts[Count.ticks] ?? 0;
       this.guestSeconds[block] = (cell?.stays[Where.guest]?.total ?? 0) / 1e9;
@@ -76,7 +83,7 @@ function judged(family: readonly CostChange[]): CostChange[] {
 }
 
 /** What the kernel's timer code had to do in two recordings. */
-export function compareCosts(old: BlockStats, next: BlockStats): CostDiff {
+export function compareCosts(old: CostSide, next: CostSide): CostDiff {
   const sides = [new CostBlocks(old), new CostBlocks(next)] as const;
   const both = (of: (side: CostBlocks) => Ratio) => [of(sides[0]), of(sides[1])] as const;
   const perEvent = categories.flatMap((category) =>

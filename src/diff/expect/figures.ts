@@ -52,15 +52,19 @@ const rateWords = (value: number): string => (value >= 100 ? value.toFixed(0) : 
 /** What the two recordings have numbers for. */
 export class Figures {
   readonly #sides: Readonly<Record<SideName, Side>>;
-  readonly #views: Readonly<Record<SideName, View>>;
+  #views: Readonly<Record<SideName, View>> | undefined;
   readonly #latency: LatencyDiff;
   #costs: Readonly<Record<SideName, CostBlocks>> | undefined;
 
   constructor(sides: Readonly<Record<SideName, Side>>, latency: LatencyDiff) {
     this.#sides = sides;
     this.#latency = latency;
-    const view = (side: Side) => new View(side.profile.behaviour.vcpus, () => true);
-    this.#views = { old: view(sides.old), new: view(sides.new) };
+  }
+
+  #view(side: SideName): View {
+    const view = (name: SideName) => new View(this.#sides[name].profile.behaviour.vcpus, () => true);
+    this.#views ??= { old: view('old'), new: view('new') };
+    return this.#views[side];
   }
 
   /** Why a recording does not show a kind; undefined when it does. */
@@ -72,12 +76,12 @@ export class Figures {
 
   /** How often a step happened in a recording. */
   count(side: SideName, step: string): number {
-    return sum(this.#views[side].count(step));
+    return sum(this.#view(side).count(step));
   }
 
   /** How often a step came after each anchor in a recording, and how often at a place that was not kept. */
   placed(side: SideName, step: string): { readonly after: ReadonlyMap<Anchor, number>; readonly unplaced: number } {
-    const { placements } = this.#views[side];
+    const { placements } = this.#view(side);
     const after = new Map(anchors.map((anchor) => [anchor, sum(placements.ratio(step, anchor).count)]));
     const placed = [...after.values()].reduce((total, count) => total + count, 0);
     return { after, unplaced: Math.max(0, this.count(side, step) - placed) };
@@ -86,8 +90,8 @@ export class Figures {
   /** The costs of a recording, or why there are none. */
   costs(side: SideName): CostBlocks | Missing {
     this.#costs ??= {
-      old: new CostBlocks(this.#sides.old.profile.stats),
-      new: new CostBlocks(this.#sides.new.profile.stats),
+      old: new CostBlocks(this.#sides.old.profile),
+      new: new CostBlocks(this.#sides.new.profile),
     };
     const costs = this.#costs[side];
     return costs.basis.model === null ? { missing: `no model fits the ${side} recording` } : costs;
@@ -118,7 +122,7 @@ export class Figures {
   #counted(side: SideName, name: string): Sums {
     const count = interruptCounts[name];
     if (count !== undefined) return this.#cells(side, (cell) => cell.counts[count]!);
-    if (!name.startsWith('exits ')) return this.#views[side].count(synonyms[name] ?? name);
+    if (!name.startsWith('exits ')) return this.#view(side).count(synonyms[name] ?? name);
     return this.#cells(side, ({ exits }) => {
       let total = 0;
       for (const [reason, times] of exits) if (isReason(name, reasonName(reason))) total += times.count;
@@ -127,7 +131,7 @@ export class Figures {
   }
 
   #per(side: SideName, per: Per): Sums {
-    return per === 'tick' ? this.#cells(side, ({ counts }) => counts[Count.ticks]!) : this.#views[side].count(per);
+    return per === 'tick' ? this.#cells(side, ({ counts }) => counts[Count.ticks]!) : this.#view(side).count(per);
   }
 
   #cells(side: SideName, of: (cell: Cell) => number): Sums {

@@ -6,6 +6,11 @@ const firstWidth = 2 ** 24;
 
 /** Something that is kept for each block. */
 export interface ByBlock {
+  /**
+   * A block ends, or is left for an earlier one. What counts for the block at hand apart, so that an event need not look
+   * for the block's place, puts it there now.
+   */
+  settle?(block: number): void;
   /** Blocks 2i and 2i+1 have become block i. */
   fold(): void;
 }
@@ -38,15 +43,29 @@ export class Blocks {
 
   /** Goes to the block of an event. @param time nanoseconds since the first record of the trace */
   advance(time: number): void {
-    if (time >= this.#from && time < this.#until) return;
+    if (time < this.#from || !(time < this.#until)) this.#turn(time);
+  }
+
+  /** The recording has ended. */
+  end(): void {
+    this.#settle();
+  }
+
+  #turn(time: number): void {
     if (Number.isNaN(this.#start)) this.#start = time;
-    while (time - this.#start >= mostBlocks * this.#width) {
+    const since = Math.max(0, time - this.#start);
+    if (Math.floor(since / this.#width) !== this.current) this.#settle();
+    while (since >= mostBlocks * this.#width) {
       this.#width *= 2;
       for (const kept of this.#kept) kept.fold();
     }
-    this.current = Math.max(0, Math.floor((time - this.#start) / this.#width));
+    this.current = Math.floor(since / this.#width);
     this.#from = this.#start + this.current * this.#width;
     this.#until = this.#from + this.#width;
+  }
+
+  #settle(): void {
+    for (const kept of this.#kept) kept.settle?.(this.current);
   }
 }
 

@@ -25,6 +25,28 @@ function divide(events: number, start = 0) {
 }
 
 describe('blocks of a recording', () => {
+  it('have what was counted apart put to its place, out of order and at the end too', () => {
+    const blocks = new Blocks();
+    const counts = createSums();
+    let current = 0;
+    blocks.keep({
+      settle(block) {
+        counts[block]! += current;
+        current = 0;
+      },
+      fold: () => foldSums(counts),
+    });
+    const times = [0, 1, 20, 5, 40, 39, 39, 2_000, 1, 90_000, 90_001].map((time) => time * millisecond);
+    for (const time of times) {
+      blocks.advance(time);
+      current++;
+    }
+    blocks.end();
+    const expected = createSums();
+    for (const time of times) expected[Math.floor(time / blocks.width)]!++;
+    expect([...counts]).toEqual([...expected]);
+  });
+
   it.each([10, 100, 500, 1_000, 5_000, 100_000])('lose nothing of %i ms', (events) => {
     const { blocks, counts, times } = divide(events);
     expect(counts.reduce((sum, count) => sum + count)).toBe(events);
