@@ -142,25 +142,30 @@ export default defineRule({
       for (let timer = 0; timer < contextCount; timer++) resets.clear(vcpu * contextCount + timer);
     }
 
-    /** From 5.1 on the reset of a vcpu that has run reports level 0 of both timers, whatever they were at. */
-    function reported(event: TimerEvent, timer: number): void {
+    /**
+     * From 5.1 on the reset of a vcpu that has run reports level 0 of both timers, whatever they were at.
+     *
+     * @returns false if it has not
+     */
+    function reported(event: TimerEvent, timer: number): boolean {
       const reset = resets.get(event.vcpu * contextCount + timer);
       const vcpu = machine.vcpu(event.vcpu);
       const state = vcpu.contexts[timer] as TimerContext;
       // What is not known to be whose may have been this one's.
-      if (reset === undefined || vcpu.enabled !== yes || state.level === unknown || vcpu.unseen) return;
-      if (state.update.serial > reset.serial) return;
+      if (reset === undefined || vcpu.enabled !== yes || state.level === unknown || vcpu.unseen) return true;
+      if (state.update.serial > reset.serial) return true;
       context.violate(event, {
         message: 'not-lowered',
         data: { timer: timerText(timer), vcpu: vcpuName(machine, event.vcpu) },
         witness: [reset],
       });
+      return false;
     }
 
     function lowered(event: TimerEvent): void {
       if (event.vcpu < 0 || event.certainty !== Certainty.recorded) return;
-      reported(event, Timer.vtimer);
-      reported(event, Timer.ptimer);
+      // A reset that reports nothing is one fault.
+      if (reported(event, Timer.vtimer)) reported(event, Timer.ptimer);
     }
 
     /** What the hardware gets next shows whether the reset was kept. */
