@@ -1,10 +1,10 @@
 import { Certainty, Context, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
-import { activeStateAtFlush } from './active-state-at-flush.js';
-import { activeStateIgnoringLevel, ignoringLevel } from './active-state-ignoring-level.js';
 import { because } from './context.js';
 import { Marks, when } from './occasion.js';
+import { activeStateAtFlush } from './parts/active-state-at-flush.js';
+import { activeStateIgnoringLevel, ignoringLevel } from './parts/active-state-ignoring-level.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, timerText, tracedModels, vcpuName } from './support.js';
 

@@ -1,7 +1,7 @@
 import { Context, Ctl, canFire, Timer } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { activeStateAtSync, syncExamples, syncMessages } from './active-state-at-sync.js';
 import { because } from './context.js';
+import { activeStateAtSync, syncExamples, syncMessages } from './parts/active-state-at-sync.js';
 import { defineRule } from './rule.js';
 import { cachingModels, everyModelSinceRfc, Slots, timerText, vcpuName } from './support.js';
 

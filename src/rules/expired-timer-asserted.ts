@@ -3,8 +3,8 @@ import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { Answer, Evidence, type Listener } from '../timing/line.js';
 import { because } from './context.js';
-import { expiredAtFlush } from './expired-at-flush.js';
 import { when } from './occasion.js';
+import { expiredAtFlush } from './parts/expired-at-flush.js';
 import { defineRule } from './rule.js';
 import { cvalText, durationText, everyModel, givenCounter, Slots, shownTimer, timerText, vcpuName } from './support.js';
 

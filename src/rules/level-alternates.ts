@@ -2,8 +2,8 @@ import { Context, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
-import { levelInPlace } from './level-in-place.js';
 import { when } from './occasion.js';
+import { levelInPlace } from './parts/level-in-place.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyLoadPutModel, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 

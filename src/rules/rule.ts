@@ -44,6 +44,12 @@ export interface ViolatingExample extends Example {
   readonly line: number;
 }
 
+/** What a rule has to say nothing to, and what it has to find. */
+export interface RuleExamples {
+  readonly legal: readonly Example[];
+  readonly violating: readonly ViolatingExample[];
+}
+
 /** One invariant of the catalogue (specification §4): everything that is known of it, in one place. */
 export interface Rule {
   /** The catalogue's id; the file's name, and what `explain` and `--rule` take. */
@@ -60,7 +66,7 @@ export interface Rule {
   readonly source: string;
   /** Texts of its violations, by message id; the sub-diagnoses of the catalogue are message ids. */
   readonly messages: Readonly<Record<string, Message>>;
-  readonly examples: { readonly legal: readonly Example[]; readonly violating: readonly ViolatingExample[] };
+  readonly examples: RuleExamples;
   /** Makes the handlers for one trace; state that the machine does not keep lives in this closure. */
   create(context: RuleContext): RuleHandlers;
 }

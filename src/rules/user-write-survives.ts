@@ -3,8 +3,8 @@ import { Kind } from '../events/kinds.js';
 import { formatU64 } from '../events/u64.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
-import { levelAfterUserWrite } from './level-after-user-write.js';
 import { Occasion, when } from './occasion.js';
+import { levelAfterUserWrite } from './parts/level-after-user-write.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, Slots, timerText, vcpuName } from './support.js';
 

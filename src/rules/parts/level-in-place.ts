@@ -1,8 +1,8 @@
-import { accessClasses, Context, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { yes } from '../machine/state.js';
-import type { RuleContext } from './context.js';
-import { cachingModels, timerText, vcpuName } from './support.js';
+import { accessClasses, Context, Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { yes } from '../../machine/state.js';
+import type { RuleContext } from '../context.js';
+import { cachingModels, timerText, vcpuName } from '../support.js';
 
 /**
  * Up to 5.0 the virtual timer's level is evaluated in few places: by flush and sync up to 4.14, by the sync of an exit and the

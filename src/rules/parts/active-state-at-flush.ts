@@ -1,8 +1,8 @@
-import { Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { no, type TimerContext, unknown } from '../machine/state.js';
-import { because, type RuleContext, type RuleHandlers } from './context.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { no, type TimerContext, unknown } from '../../machine/state.js';
+import { because, type RuleContext, type RuleHandlers } from '../context.js';
+import { Slots, timerText, vcpuName } from '../support.js';
 
 /** 4.4 to 4.14: kvm_timer_flush_hwstate writes the active state, unless it has cleared it last and would do so again. */
 export function activeStateAtFlush(context: RuleContext): RuleHandlers {

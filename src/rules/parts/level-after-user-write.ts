@@ -1,8 +1,8 @@
-import { Context, canFire, Register, Timer, type TimerEvent } from '../events/event.js';
-import { no, type TimerContext, unknown, yes } from '../machine/state.js';
-import { because, type Handler, type RuleContext } from './context.js';
-import { type HandlerWhen, when } from './occasion.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { Context, canFire, Register, Timer, type TimerEvent } from '../../events/event.js';
+import { no, type TimerContext, unknown, yes } from '../../machine/state.js';
+import { because, type Handler, type RuleContext } from '../context.js';
+import { type HandlerWhen, when } from '../occasion.js';
+import { Slots, timerText, vcpuName } from '../support.js';
 
 /** Counts by which a deadline has to lie beside the count that was written: the counter goes on in the meantime. */
 const margin = 1_000_000;

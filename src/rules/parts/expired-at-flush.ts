@@ -1,9 +1,9 @@
-import { canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { yes } from '../machine/state.js';
-import { because, type RuleContext, type RuleHandlers } from './context.js';
-import { when } from './occasion.js';
-import { isSameValue, Slots, timerText, vcpuName } from './support.js';
+import { canFire, Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { yes } from '../../machine/state.js';
+import { because, type RuleContext, type RuleHandlers } from '../context.js';
+import { when } from '../occasion.js';
+import { isSameValue, Slots, timerText, vcpuName } from '../support.js';
 
 /**
  * 4.4 to 4.14: the callback of the vcpu's one hrtimer arms it again unless a timer has expired, and the next sync or flush

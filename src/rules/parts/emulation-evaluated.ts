@@ -1,9 +1,9 @@
-import { Certainty, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { contextCount, type VcpuState } from '../machine/state.js';
-import type { RuleContext } from './context.js';
-import type { Example, Message, ViolatingExample } from './rule.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { Certainty, Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { contextCount, type VcpuState } from '../../machine/state.js';
+import type { RuleContext } from '../context.js';
+import type { Message, RuleExamples } from '../rule.js';
+import { Slots, timerText, vcpuName } from '../support.js';
 
 // When timer_emulate has to have run (kvm_timer_vcpu_load, kvm_arm_timer_write_sysreg, kvm_timer_sync_nested; 5.1 and
 // later): the part of soft-timer-follows-emulated-context that does not depend on what it finds.
@@ -25,10 +25,7 @@ export const evaluationMessages: Readonly<Record<string, Message>> = {
   },
 };
 
-export const evaluationExamples: {
-  readonly legal: readonly Example[];
-  readonly violating: readonly ViolatingExample[];
-} = {
+export const evaluationExamples: RuleExamples = {
   legal: [
     {
       title: 'a hypervisor writes the timer of its guest in memory: the next exit evaluates it, and finds another',

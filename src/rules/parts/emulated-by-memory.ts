@@ -1,8 +1,82 @@
-import { canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { type Known, type TimerContext, unknown, yes } from '../machine/state.js';
-import { because, type RuleContext } from './context.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { canFire, Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { type Known, type TimerContext, unknown, yes } from '../../machine/state.js';
+import { because, type RuleContext } from '../context.js';
+import type { Message, RuleExamples } from '../rule.js';
+import { Slots, timerText, vcpuName } from '../support.js';
+
+/** Up to 5.0: a vcpu that runs for the first time, and the guest that enables its physical timer. */
+const accesses = 'event,vcpu,cpu,timer,level,ec,register,write,value,expires\nenable,0,0\nload,0,0\n';
+const enables = 'entry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,ctl,1,1\n';
+
+export const memoryMessages: Readonly<Record<string, Message>> = {
+  unarmed: {
+    headline: '{vcpu} enters the guest with nothing armed for its {timer}, which can fire and has not',
+    given: 'the guest of {vcpu} had enabled its {timer}, as the writes before show',
+    must: 'the flush, from 4.15 on the load or the write, arms a timer of the kernel for its deadline',
+    but: '{vcpu} was entered without one, before that deadline',
+    therefore: 'its interrupt comes with a later exit or load instead of at its deadline, or never',
+  },
+  'armed-for-nothing': {
+    headline: 'a timer of the kernel is armed on CPU {cpu} for the {timer} of {vcpu}, which cannot fire',
+    given: 'the {timer} of {vcpu} was disabled or masked, as the writes before show',
+    must: 'nothing is armed for it, and what was is cancelled before the next entry',
+    but: 'its timer was armed, or still was at the entry',
+    therefore: 'it fires, and raises an interrupt that the guest has turned off',
+  },
+  'level-stays': {
+    headline: '{vcpu} enters the guest with the level of its {timer} high, which cannot fire',
+    given: 'the guest of {vcpu} had disabled or masked its {timer}, as the writes before show',
+    must: 'its level is lowered before the next entry',
+    but: 'the level was still high',
+    therefore: 'the guest gets the interrupt again and again',
+  },
+};
+
+export const memoryExamples: RuleExamples = {
+  legal: [
+    {
+      title: 'up to 5.0: armed by the write that enables it, cancelled and armed again by the next load',
+      model: 'load-put-5.0',
+      trace: `${accesses}${enables}soft_arm,0,0,ptimer\nentry,0,0\nexit,0,0\nput,0,0\nsoft_cancel,0,0,ptimer\nload,0,0\nsoft_arm,0,0,ptimer\nentry,0,0\n`,
+    },
+    {
+      title: 'up to 4.14: armed by the flush, until the sync',
+      model: 'world-switch',
+      trace: `${accesses}flush,0,0\nentry,0,0\nexit,0,0,,,SYS64\nsync,0,0\ntrapped_access,0,0,ptimer,,,ctl,1,1\nflush,0,0\nbg_arm,0,0\nentry,0,0\nexit,0,0\nbg_cancel,0,0\nsync,0,0\nwfx,0,0\n`,
+    },
+  ],
+  violating: [
+    {
+      title: 'the write that enables it arms nothing',
+      model: 'load-put-5.0',
+      trace: `${accesses}${enables}entry,0,0\n`,
+      message: 'unarmed',
+      line: 6,
+    },
+    {
+      title: 'not armed in the flush, and not expired by the next sync',
+      model: 'world-switch',
+      trace: `${accesses}flush,0,0\nentry,0,0\nexit,0,0,,,SYS64\nsync,0,0\ntrapped_access,0,0,ptimer,,,ctl,1,1\nflush,0,0\nentry,0,0\nexit,0,0\nsync,0,0\nwfx,0,0\n`,
+      message: 'unarmed',
+      line: 9,
+    },
+    {
+      title: 'masked, and its soft timer stays armed',
+      model: 'load-put-4.15',
+      trace: `${accesses}${enables}soft_arm,0,0,ptimer\nentry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,ctl,1,3\nentry,0,0\n`,
+      message: 'armed-for-nothing',
+      line: 10,
+    },
+    {
+      title: 'disabled, and its level stays high',
+      model: 'load-put-4.16',
+      trace: `${accesses}${enables}update_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\ntrapped_access,0,0,ptimer,,,ctl,1,0\nentry,0,0\n`,
+      message: 'level-stays',
+      line: 10,
+    },
+  ],
+};
 
 /** A deadline may pass between two looks at it, nanoseconds: so far ahead it has not. */
 const moment = 1_000_000;

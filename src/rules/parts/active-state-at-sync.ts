@@ -1,10 +1,10 @@
-import { Context, isVirtual, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { yes } from '../machine/state.js';
-import type { RuleContext, RuleHandlers } from './context.js';
-import { Marks, Occasion, when } from './occasion.js';
-import type { Example, Message, ViolatingExample } from './rule.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { Context, isVirtual, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { yes } from '../../machine/state.js';
+import type { RuleContext, RuleHandlers } from '../context.js';
+import { Marks, Occasion, when } from '../occasion.js';
+import type { Example, Message, ViolatingExample } from '../rule.js';
+import { Slots, timerText, vcpuName } from '../support.js';
 
 // From 4.16 on, and so dist-active-cleared-on-lower there: the sync of an exit lowers the level, and clears the active
 // state or unmasks the interrupt, only for a vcpu whose interrupt controller is in userspace (unmask_vtimer_irq_user).

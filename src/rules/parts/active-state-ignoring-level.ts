@@ -1,9 +1,9 @@
-import { Certainty, Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { no, type TimerContext, yes } from '../machine/state.js';
-import type { ModelId } from '../models/model.js';
-import { because, type RuleContext, type RuleHandlers } from './context.js';
-import { timerText, vcpuName } from './support.js';
+import { Certainty, Context, Ctl, canFire, Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { no, type TimerContext, yes } from '../../machine/state.js';
+import type { ModelId } from '../../models/model.js';
+import { because, type RuleContext, type RuleHandlers } from '../context.js';
+import { timerText, vcpuName } from '../support.js';
 
 /** The models whose load writes the vgic's active state and does not look at the level: bug 22. */
 export const ignoringLevel: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0'];

@@ -1,9 +1,9 @@
-import { canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind } from '../events/kinds.js';
-import { no, type TimerContext, unknown, yes } from '../machine/state.js';
-import { because, type RuleContext, type RuleHandlers } from './context.js';
-import { when } from './occasion.js';
-import { Slots, timerText, vcpuName } from './support.js';
+import { canFire, Timer, type TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
+import { no, type TimerContext, unknown, yes } from '../../machine/state.js';
+import { because, type RuleContext, type RuleHandlers } from '../context.js';
+import { when } from '../occasion.js';
+import { Slots, timerText, vcpuName } from '../support.js';
 
 /**
  * 4.11 to 4.14: kvm_timer_flush_hwstate arms the vcpu's one hrtimer for the physical timer, whose registers are known where
