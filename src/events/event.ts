@@ -316,3 +316,9 @@ export const writableCtl = Ctl.enable | Ctl.imask;
 export function canFire(ctl: number): boolean {
   return (ctl & (Ctl.enable | Ctl.imask)) === Ctl.enable;
 }
+
+/**
+ * Time within which the callback of an hrtimer starts it again (HRTIMER_RESTART), nanoseconds: what is armed on the same
+ * CPU later than that is armed by somebody else.
+ */
+export const callbackSpan = 1_000_000;

@@ -121,3 +121,13 @@ export const kindNames: readonly KindName[] = Object.values(Kind).filter(
 
 /** One sentence on each kind, indexed by its number. */
 export const kindMeanings: readonly string[] = kindNames.map((name) => definitions[name][1]);
+
+/** A set of kinds that is asked at every event: 1 at the number of each member. */
+export type KindSet = Readonly<Uint8Array>;
+
+/** Makes a set of kinds. */
+export function kindSet(kinds: readonly Kind[]): KindSet {
+  const set = new Uint8Array(kindNames.length);
+  for (const kind of kinds) set[kind] = 1;
+  return set;
+}

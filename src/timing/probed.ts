@@ -1,5 +1,5 @@
-import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind, kindNames } from '../events/kinds.js';
+import { Context, Ctl, callbackSpan, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Kind, kindSet } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, type TimerContext } from '../machine/state.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
@@ -7,8 +7,6 @@ import { Evidence } from './line.js';
 
 /** Longest time between the call of kvm_timer_schedule and the arming in it, nanoseconds. */
 const longestBlock = 1_000_000_000;
-/** Time within which a callback of an hrtimer starts it again, nanoseconds. */
-const callbackSpan = 1_000_000;
 /** ISTATUS may lag the counter in an emulator (specification §4.8, point 7), nanoseconds. */
 const lag = 10_000_000;
 
@@ -21,8 +19,7 @@ enum Emulated {
 }
 
 /** By kind: 1 for those that tell something. */
-const ofInterest = new Uint8Array(kindNames.length);
-for (const kind of [
+const ofInterest = kindSet([
   Kind.schedule,
   Kind.unschedule,
   Kind.halt_end,
@@ -47,8 +44,7 @@ for (const kind of [
   Kind.reset,
   Kind.userspace_exit,
   Kind.lost,
-])
-  ofInterest[kind] = 1;
+]);
 
 /** What is remembered of one vcpu beside the machine. */
 class VcpuTiming {

@@ -1,5 +1,5 @@
 import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
-import { Kind, kindNames } from '../events/kinds.js';
+import { Kind, kindSet } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
@@ -22,8 +22,7 @@ const lag = 10_000_000;
 const longestPut = 1_000_000_000;
 
 /** By kind: 1 for those that the timing looks at. */
-const ofInterest = new Uint8Array(kindNames.length);
-for (const kind of [
+const ofInterest = kindSet([
   Kind.timer_map,
   Kind.save,
   Kind.restore,
@@ -39,8 +38,7 @@ for (const kind of [
   Kind.wakeup,
   Kind.userspace_exit,
   Kind.lost,
-])
-  ofInterest[kind] = 1;
+]);
 
 /** What the timing needs to remember of one vcpu beside the machine. */
 class VcpuTiming {

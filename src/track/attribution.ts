@@ -1,12 +1,18 @@
-import { Certainty, Context, defaultPpi, isGicv5Ppi, isVirtual, Timer, type TimerEvent } from '../events/event.js';
+import {
+  Certainty,
+  Context,
+  callbackSpan,
+  defaultPpi,
+  isGicv5Ppi,
+  isVirtual,
+  Timer,
+  type TimerEvent,
+} from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { formatU64, U64Map } from '../events/u64.js';
 import type { CpuTrack } from './cpu-track.js';
 import { irqKinds, taskKinds } from './kinds.js';
 import { type Thread, Threads, type Vcpu } from './threads.js';
-
-/** Time within which a callback of an hrtimer starts it again, nanoseconds. */
-const callbackSpan = 1_000_000;
 
 /** Tells to which vcpu an event belongs, and learns from it who is who (specification §3.5). */
 export class Attribution {

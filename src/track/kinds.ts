@@ -1,14 +1,4 @@
-import { Kind, kindNames } from '../events/kinds.js';
-
-/** A set of kinds that is asked at every event: 1 at the number of each member. */
-export type KindSet = Readonly<Uint8Array>;
-
-/** Makes a set of kinds. */
-export function kindSet(kinds: readonly Kind[]): KindSet {
-  const set = new Uint8Array(kindNames.length);
-  for (const kind of kinds) set[kind] = 1;
-  return set;
-}
+import { Kind, type KindSet, kindSet } from '../events/kinds.js';
 
 /** What a vcpu's thread writes, and nobody else. */
 const ofVcpuThread = [
