@@ -51,17 +51,31 @@ export class Gaps {
   #now = 0;
   /** Number of CPUs whose records are missing from some place to the end. */
   #cut = 0;
-  readonly #cpus: () => number;
-
+  /** Number of CPUs that the recording says it has; 0 when it does not say. */
+  #cpus: number;
   readonly #ringBuffers: boolean;
+  /** Whether a CPU that the recording has, or may have, has recorded nothing so far, or nothing more from here on. */
+  blind = false;
 
   /**
    * @param cpus        number of CPUs that the recording says it has; 0 when it does not say
    * @param ringBuffers false for a native trace, which has no buffers to lose records from
    */
-  constructor(cpus: () => number, ringBuffers: boolean) {
+  constructor(cpus: number, ringBuffers: boolean) {
     this.#cpus = cpus;
     this.#ringBuffers = ringBuffers;
+    this.#look();
+  }
+
+  /** The recording says only now how many CPUs it has. */
+  hasCpus(count: number): void {
+    this.#cpus = count;
+    this.#look();
+  }
+
+  #look(): void {
+    const known = this.#cpus > 0 ? this.#cpus : 2;
+    this.blind = this.#ringBuffers && (this.#cut > 0 || this.#seen < known);
   }
 
   /** Adds something that waits, in the order of the trace. */
@@ -82,10 +96,15 @@ export class Gaps {
     const before = this.#recorded[event.cpu] ?? 0;
     // That records are lost is no record: of a CPU whose data is missing as a whole, nothing else is known.
     if (event.kind !== Kind.lost) {
-      if (before === 0) this.#seen++;
       this.#recorded[event.cpu] = this.#sequence;
+      if (before === 0) {
+        this.#seen++;
+        this.#look();
+      }
+    } else if (event.lostCount === lostToTheEnd) {
+      this.#cut++;
+      this.#look();
     }
-    if (event.kind === Kind.lost && event.lostCount === lostToTheEnd) this.#cut++;
     if (this.#queue.length === 0) return;
     this.#doubtOrder(event);
     if (event.kind === Kind.lost) {
@@ -111,14 +130,6 @@ export class Gaps {
       else waiting.settle();
     }
     this.#queue.length = 0;
-  }
-
-  /** Whether a CPU that the recording has, or may have, has recorded nothing so far, or nothing more from here on. */
-  get blind(): boolean {
-    if (!this.#ringBuffers) return false;
-    if (this.#cut > 0) return true;
-    const known = this.#cpus();
-    return this.#seen < (known > 0 ? known : 2);
   }
 
   /** A record of the vcpu that another CPU wrote at nearly the same time may have come first, and explain all. */
@@ -156,7 +167,7 @@ export class Gaps {
   /** A CPU that has recorded nothing since; -2 when one that is not known yet may still turn up; -1 none. */
   #silent(entry: Entry): number {
     const { event } = entry.waiting;
-    const known = this.#cpus();
+    const known = this.#cpus;
     if (known === 0 && this.#now - this.#first < beginning) return -2;
     for (let cpu = 0; cpu < Math.max(known, this.#recorded.length); cpu++) {
       const recorded = this.#recorded[cpu] ?? (cpu < known ? 0 : Number.POSITIVE_INFINITY);

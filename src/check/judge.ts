@@ -5,7 +5,7 @@ import { type VcpuState, yes } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
-import { always, type HandlerWhen, Occasion } from '../rules/occasion.js';
+import { Occasion } from '../rules/occasion.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Timing, type TimingSetup } from '../timing/timing.js';
 import { Coverage } from './coverage.js';
@@ -13,8 +13,10 @@ import { OpenEpisode } from './episodes.js';
 import type { CheckOptions, Finding } from './facts.js';
 import { Findings, type Naming, snapshot } from './findings.js';
 import { Gaps } from './gaps.js';
+import { Handlers } from './handlers.js';
 import { Needs } from './needs.js';
 import type { Observer } from './observe.js';
+import type { Recorded } from './recorded.js';
 
 /** Most distinct findings kept unless the user says otherwise. */
 const defaultMaxFindings = 100;
@@ -29,12 +31,9 @@ export interface JudgeSetup {
   readonly host: Host | undefined;
   readonly naming: Naming;
   readonly observer: Observer | undefined;
-  /** Whether the trace records a kind of event. */
-  records(kind: Kind): boolean;
-  /** How many kinds and sources the trace has shown so far: what it records changes only with this number. */
-  kindsSeen(): number;
-  /** Number of CPUs that the recording says it has; 0 when it does not say. */
-  cpus(): number;
+  readonly recorded: Recorded;
+  /** Number of CPUs that the recording says it has; 0 when it has not said yet. */
+  readonly cpus: number;
   /** False for a native trace. */
   readonly ringBuffers: boolean;
   /** What is given of the counter. */
@@ -63,25 +62,6 @@ interface Pending {
   readonly episode: OpenEpisode | undefined;
 }
 
-/** The handlers of one kind of event, in the order of the rules. */
-class Handlers {
-  readonly #occasions: Occasion[] = [];
-  readonly #handlers: Handler[] = [];
-
-  add(handler: Handler | HandlerWhen): void {
-    const isPlain = typeof handler === 'function';
-    this.#occasions.push(isPlain ? always : handler.occasion);
-    this.#handlers.push(isPlain ? handler : handler.handler);
-  }
-
-  /** Calls those for which there is an occasion. */
-  call(event: TimerEvent): void {
-    const occasions = this.#occasions;
-    const handlers = this.#handlers;
-    for (let i = 0; i < occasions.length; i++) if (occasions[i]!.count > 0) handlers[i]!(event);
-  }
-}
-
 /**
  * Replays attributed events: for each, the rules' `before` handlers, the model's step, the rules' `after` handlers.
  * Handlers stand in flat tables by event kind.
@@ -100,9 +80,10 @@ export class Judge {
   /** Violations that go on, by what they have begun. */
   readonly #episodes = new Set<OpenEpisode>();
   readonly #gaps: Gaps;
-  /** By kind: the occasion that the trace has recorded it, as of so many kinds and sources seen. */
+  readonly #recorded: Recorded;
+  /** By kind: the occasion that the trace records it, as of this version of what it has shown. */
   readonly #occasions = new Map<Kind, Occasion>();
-  #kindsSeen = -1;
+  #shown = -1;
   /** CPUs on which vcpus were loaded. */
   readonly #hosts = new Set<number>();
   #serial = 0;
@@ -112,6 +93,7 @@ export class Judge {
 
   constructor(setup: JudgeSetup) {
     this.#setup = setup;
+    this.#recorded = setup.recorded;
     const maxLatency = setup.options.maxLatency ?? defaultMaxLatency;
     const emulatesAlways = setup.candidates.every((id) => id === 'stateless-level');
     const recordsSaveRestore = !setup.candidates.every((id) => !models[id].recordsSaveRestore);
@@ -132,13 +114,18 @@ export class Judge {
     if (model !== undefined) for (const active of this.active) this.#activate(active, model);
   }
 
+  /** The recording says only now how many CPUs it has. */
+  hasCpus(count: number): void {
+    this.#gaps.hasCpus(count);
+  }
+
   event(event: TimerEvent): void {
     const { machine } = this;
     const { kind, cpu } = event;
     event.serial = ++this.#serial;
     this.#gaps.event(event);
     this.timing.event(event);
-    if (this.#kindsSeen !== this.#setup.kindsSeen()) this.#look();
+    if (this.#shown !== this.#recorded.version) this.#look();
     const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
     (this.#before[kind] as Handlers).call(event);
     if (kind === Kind.lost) machine.showsLeaving = this.#showsLeaving();
@@ -177,13 +164,13 @@ export class Judge {
 
   /** Whether puts of vcpus are recorded, or the switches of their threads without which none changes its CPU. */
   #showsLeaving(): boolean {
-    const { records } = this.#setup;
-    return !this.#setup.ringBuffers || records(Kind.put) || records(Kind.sched_switch);
+    const recorded = this.#recorded;
+    return !this.#setup.ringBuffers || recorded.records(Kind.put) || recorded.records(Kind.sched_switch);
   }
 
   /** Whether a vcpu may be loaded on a CPU without records next, and nothing would tell before. */
   #mayLeave(vcpu: VcpuState): boolean {
-    if (vcpu.inGuest === yes && this.#setup.records(Kind.exit)) return false;
+    if (vcpu.inGuest === yes && this.#recorded.records(Kind.exit)) return false;
     return vcpu.cpu < 0 || !this.#showsLeaving();
   }
 
@@ -196,8 +183,8 @@ export class Judge {
 
   /** The trace has shown something new. */
   #look(): void {
-    this.#kindsSeen = this.#setup.kindsSeen();
-    for (const [kind, occasion] of this.#occasions) occasion.count = this.#setup.records(kind) ? 1 : 0;
+    this.#shown = this.#recorded.version;
+    for (const [kind, occasion] of this.#occasions) occasion.set(this.#recorded.records(kind));
   }
 
   #severity(rule: Rule): Severity | 'off' | undefined {
@@ -215,8 +202,8 @@ export class Judge {
     const { held } = coverage;
     const needs = new Needs(
       active.rule,
-      (kind) => this.#setup.records(Kind[kind]),
-      () => this.#setup.kindsSeen(),
+      (kind) => this.#recorded.records(Kind[kind]),
+      () => this.#recorded.version,
     );
     const context: RuleContext = {
       machine: this.machine,
@@ -225,7 +212,7 @@ export class Judge {
       host: this.#setup.host,
       maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
       timing: this.timing,
-      records: (kind) => this.#setup.records(kind),
+      records: (kind) => this.#recorded.records(kind),
       recorded: (kind) => this.#occasion(kind),
       hold: ({ vcpu }) => {
         // No call as long as it is like this, which is at nearly every event.

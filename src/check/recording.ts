@@ -50,7 +50,7 @@ function adviceOf(run: TraceRun, rules: Readonly<Record<string, RuleSummary>>): 
   for (const { rule } of run.judge?.active ?? []) {
     const summary = rules[rule.id];
     if (summary === undefined || !['undecided', 'not-exercised'].includes(summary.status)) continue;
-    for (const kinds of missingKinds(rule, (kind) => run.hasKind(kind))) {
+    for (const kinds of missingKinds(rule, (kind) => run.shown.shows(kind))) {
       const key = kinds.join(' or ');
       const group = groups.get(key) ?? { kinds, rules: [] };
       group.rules.push(rule.id);
@@ -71,7 +71,7 @@ function adviceOf(run: TraceRun, rules: Readonly<Record<string, RuleSummary>>): 
   // The probes that this recording has are kept.
   const kept = catalogue.events.flatMap(({ name }, index) => {
     const own = probes.get(name);
-    return own !== undefined && run.showsSource(index) ? [own] : [];
+    return own !== undefined && run.shown.hasSource(index) ? [own] : [];
   });
   const definitions = [...new Set([...kept, ...wanted])]
     .filter(({ system }) => system === undefined)
@@ -109,7 +109,7 @@ export function summariseRecording(
       const events = run.kindCounts[number]!;
       return events > 0 && kind !== 'lost' ? [{ kind, events }] : [];
     }),
-    shown: kindNames.filter((kind) => kind !== 'lost' && run.hasKind(kind)),
+    shown: kindNames.filter((kind) => kind !== 'lost' && run.shown.shows(kind)),
     advice: adviceOf(run, rules),
   };
 }

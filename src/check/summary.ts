@@ -30,7 +30,7 @@ function ruleSummary(active: ActiveRule, run: TraceRun, vcpus: readonly number[]
     const [reason] = Object.entries(coverage.reasons).sort((a, b) => b[1] - a[1])[0] as [string, number];
     return { ...base, status: 'undecided', severity, reason };
   }
-  const lacking = missingNeeds(active.rule, (kind) => run.hasKind(kind)).join(', ');
+  const lacking = missingNeeds(active.rule, (kind) => run.shown.shows(kind)).join(', ');
   const reason = lacking === '' ? 'the trace has no occasion for it' : `the trace records no ${lacking}`;
   return { ...base, status: 'not-exercised', severity, reason };
 }

@@ -1,5 +1,5 @@
 import { bugsBehind } from '../bugs/index.js';
-import { catalogue, Source, sourceKinds } from '../decode/catalogue.js';
+import { catalogue } from '../decode/catalogue.js';
 import type { ConditionKind } from '../events/conditions.js';
 import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
@@ -16,6 +16,7 @@ import type { Naming } from './findings.js';
 import { Intake } from './intake.js';
 import { Judge, type JudgeSetup } from './judge.js';
 import type { Observer } from './observe.js';
+import { Recorded } from './recorded.js';
 import { summarise } from './summary.js';
 import { groupVms, type VmGrouping } from './vms.js';
 
@@ -25,35 +26,6 @@ const heldBack = 4096;
 const fewest = 64;
 /** Trace time after which a decisive choice is not waited for any longer, nanoseconds. */
 const patience = 1_000_000_000;
-
-/**
- * What shows a kind where no probe records it: any of the lists, each of whose kinds must be recorded. A put by the
- * scheduler and one at the end of KVM_RUN leave different records, so sched_switch alone does not show all puts.
- */
-const shownBy: Partial<Record<KindName, readonly (readonly KindName[])[]>> = {
-  load: [['timer_load'], ['restore']],
-  put: [['timer_put'], ['save'], ['sched_switch', 'userspace_exit']],
-  schedule: [['wfx']],
-  unschedule: [['halt_end']],
-};
-
-/**
- * Effects that a model implies: a native trace may leave them out. Of every other kind its silence means that it did
- * not happen, because what somebody writes by hand is meant to be the whole story.
- */
-const impliedKinds: readonly KindName[] = [
-  'save',
-  'restore',
-  'set_active',
-  'set_affinity',
-  'mask_irq',
-  'set_cntvoff',
-  'set_cntpoff',
-  'set_traps',
-  // Functions of every round that mostly do nothing.
-  'flush',
-  'sync',
-];
 
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
 const earlyEnd = 20_000_000;
@@ -74,13 +46,7 @@ export class TraceRun extends Intake {
   readonly #rules: readonly Rule[];
   readonly conditions = new Conditions();
   readonly #evidence = new Evidence();
-  readonly #seen = new Uint8Array(catalogue.events.length);
-  readonly #kinds = new Uint8Array(kindNames.length);
-  /** Number of kinds and sources seen. */
-  #shown = 0;
-  /** By kind: whether the trace records it (1 yes, 2 no, 0 not asked), as of `#shown` being `#answered`. */
-  readonly #recorded = new Uint8Array(kindNames.length);
-  #answered = 0;
+  readonly shown = new Recorded(() => this.isStory);
   /** The first events, until the model is chosen. */
   #pending: TimerEvent[] = [];
   #tracker: Tracker | undefined;
@@ -105,8 +71,7 @@ export class TraceRun extends Intake {
         release: this.recording.kernel,
       }).map(({ id, commits, title, kernels }) => ({ id, commits, title, kernels })),
   };
-  /** Every save and restore is recorded, each as part of a put or load. */
-  #traced = true;
+  #feeds: Feeds | undefined;
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
@@ -119,14 +84,13 @@ export class TraceRun extends Intake {
   // --- what the intake delivers -------------------------------------------
 
   protected sourceSeen(source: number): void {
-    if (this.#seen[source] === 1) return;
-    this.#seen[source] = 1;
-    this.#shown++;
+    this.shown.source(source);
   }
 
   override fact(facts: RecordingFacts): void {
     super.fact(facts);
     if (facts.kernel !== undefined) this.#evidence.kernel(facts.kernel);
+    if (facts.cpus !== undefined) this.#judge?.hasCpus(facts.cpus);
     if (facts.model !== undefined || facts.host !== undefined) this.#evidence.named(facts.model, facts.host);
   }
 
@@ -139,10 +103,7 @@ export class TraceRun extends Intake {
     if (kind !== Kind.lost) this.timerEvents++;
     if (this.#firstTime < 0) this.#firstTime = event.time;
     this.#lastPosition = event.position;
-    if (this.#kinds[kind] === 0) {
-      this.#kinds[kind] = 1;
-      this.#shown++;
-    }
+    if (this.shown.kind(kind)) this.#feed();
     this.#evidence.event(event);
     if (this.#tracker !== undefined) this.#tracker.event(event);
     else this.#holdBack(event);
@@ -227,45 +188,6 @@ export class TraceRun extends Intake {
     return `${Math.floor(nanoseconds / 1e9)}.${String(nanoseconds % 1e9).padStart(9, '0')}`;
   }
 
-  /** Whether the trace records a kind, or shows it, or would if there were an occasion. */
-  hasKind(kind: KindName): boolean {
-    const recorded = (other: KindName) => this.#kinds[Kind[other]] === 1;
-    if (recorded(kind)) return true;
-    // Up to 4.16 every ioctl of a vcpu loads and puts it: what a probe shows of the one shows nothing of the other.
-    if (kind === 'put' && recorded('load') && !recorded('save') && !recorded('timer_put')) return this.isStory;
-    if (shownBy[kind]?.some((others) => others.every((other) => recorded(other) && this.#shows(other)))) return true;
-    if (this.isStory) {
-      if (kind === 'save') return recorded('restore');
-      if (kind === 'restore') return recorded('save');
-      return !impliedKinds.includes(kind);
-    }
-    return sourceKinds.some(([source, shows]) => shows === kind && this.#seen[Source[source]] === 1);
-  }
-
-  /** Whether a kind shows another one: up to 5.0 a save is not always a put's, nor a restore a load's. */
-  #shows(kind: KindName): boolean {
-    return this.#traced || (kind !== 'save' && kind !== 'restore');
-  }
-
-  /** As `hasKind`, asked at every event: the answer changes only when the trace shows something new. */
-  #records(kind: Kind): boolean {
-    if (this.#answered !== this.#shown) {
-      this.#answered = this.#shown;
-      this.#recorded.fill(0);
-    }
-    let answer = this.#recorded[kind];
-    if (answer === 0) {
-      answer = this.hasKind(kindNames[kind] as KindName) ? 1 : 2;
-      this.#recorded[kind] = answer;
-    }
-    return answer === 1;
-  }
-
-  /** Whether the trace has records of a source, an index into the catalogue. */
-  showsSource(source: number): boolean {
-    return this.#seen[source] === 1;
-  }
-
   position(position: number): Position {
     return this.binary ? { offset: position } : { line: position };
   }
@@ -282,7 +204,7 @@ export class TraceRun extends Intake {
   readonly #sources = {
     has: (name: string): boolean => {
       const index = catalogue.events.findIndex((spec) => spec.name === name);
-      return index >= 0 && this.#seen[index] === 1;
+      return index >= 0 && this.shown.hasSource(index);
     },
   };
 
@@ -295,7 +217,7 @@ export class TraceRun extends Intake {
     this.#choice = choice;
     this.#evidence.settle();
     // Up to 5.0 schedule saves and unschedule restores as well: a record of either gives no put or load away.
-    this.#traced = this.isStory || choice.candidates.every((id) => models[id].recordsSaveRestore);
+    this.shown.traced = this.isStory || choice.candidates.every((id) => models[id].recordsSaveRestore);
     this.#contradict();
     if (choice.candidates.length === 0) this.condition('model-missing', 1, 0);
     else if (choice.candidates.length > 1) this.condition('model-undecided', 1, 0, choice.candidates.join(' or '));
@@ -307,9 +229,8 @@ export class TraceRun extends Intake {
       host: choice.host,
       naming: this.#naming,
       observer: this.#observer,
-      records: (kind) => this.#records(kind),
-      kindsSeen: () => this.#shown,
-      cpus: () => this.recording.cpus ?? 0,
+      recorded: this.shown,
+      cpus: this.recording.cpus ?? 0,
       ringBuffers: !this.isStory,
       timing: this.#timing(),
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
@@ -320,10 +241,12 @@ export class TraceRun extends Intake {
       host: choice.host,
       kernel: () => this.recording.kernel,
       timing: this.#judge.timing,
-      records: (kind) => this.#records(kind),
+      records: (kind) => this.shown.records(kind),
     });
     const judge = this.#judge;
-    const tracker = new Tracker(this.#feeds(), (event) => judge.event(event));
+    this.#feeds = this.#whatFeeds();
+    this.#feed();
+    const tracker = new Tracker(this.#feeds, (event) => judge.event(event));
     this.recording.guests?.forEach(({ vcpus }, vm) => {
       for (const { id, pid } of vcpus) tracker.threads.ofGuest(vm, id, pid);
     });
@@ -357,10 +280,8 @@ export class TraceRun extends Intake {
   }
 
   /** What is recorded, so that the tracker makes up for the rest. */
-  #feeds(): Feeds {
-    const kinds = this.#kinds;
-    const kind = (name: KindName) => kinds[Kind[name]] === 1;
-    const traced = this.#traced;
+  #whatFeeds(): Feeds {
+    const kind = (name: KindName) => this.shown.hasKind(name);
     return {
       loadProbe: kind('load') || (this.isStory && kind('put')),
       putProbe: kind('put') || (this.isStory && kind('load')),
@@ -368,17 +289,20 @@ export class TraceRun extends Intake {
       timerPutProbe: kind('timer_put'),
       ringBuffers: !this.isStory,
       exits: kind('exit'),
-      // A vcpu that spins is not put for seconds: the first save may come long after the model is chosen.
-      get saves() {
-        return traced && kinds[Kind.save] === 1;
-      },
-      get restores() {
-        return traced && kinds[Kind.restore] === 1;
-      },
+      saves: false,
+      restores: false,
       scheduleProbe: kind('schedule'),
       hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
       irqEntry: this.#sources.has('irq_handler_entry'),
     };
+  }
+
+  /** A vcpu that spins is not put for seconds: the first save may come long after the model is chosen. */
+  #feed(): void {
+    if (this.#feeds === undefined) return;
+    const { traced } = this.shown;
+    this.#feeds.saves = traced && this.shown.hasKind('save');
+    this.#feeds.restores = traced && this.shown.hasKind('restore');
   }
 
   #vcpuName(index: number): VcpuName | null {

@@ -145,7 +145,7 @@ export default defineRule({
           if (model.id === 'rfc-load-put')
             return context.violate(event, { message: 'no-vcpu', data, witness, ofCpu: true });
           late++;
-          lateOnes.count = late;
+          lateOnes.set(true);
           const here = (sinceLoad[event.cpu] ?? 0) + 1;
           sinceLoad[event.cpu] = here;
           if (here > 1) context.violate(event, { message: 'again', data, witness, ofCpu: true });

@@ -6,12 +6,51 @@ import type { Handler } from './context.js';
  */
 export class Occasion {
   /** Number of things that wait for the handlers. */
-  count = 0;
+  #count = 0;
+  /** What is to be switched on while there are any, and off while there are none. */
+  readonly #switches: Switch[] = [];
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** One thing more waits. */
+  add(): void {
+    this.#count++;
+    if (this.#count === 1) this.#turn(true);
+  }
+
+  /** One thing less waits. */
+  remove(): void {
+    this.#count--;
+    if (this.#count === 0) this.#turn(false);
+  }
+
+  /** Whether anything waits, of which the number does not matter. */
+  set(exists: boolean): void {
+    if (exists !== this.#count > 0) this.#turn(exists);
+    this.#count = exists ? 1 : 0;
+  }
+
+  /** Switches something with the occasion, from now on. */
+  drive(one: Switch): void {
+    this.#switches.push(one);
+    one.turn(this.#count > 0);
+  }
+
+  #turn(on: boolean): void {
+    for (let i = 0; i < this.#switches.length; i++) (this.#switches[i] as Switch).turn(on);
+  }
+}
+
+/** Something that is on or off, as what calls a handler. */
+export interface Switch {
+  turn(on: boolean): void;
 }
 
 /** An occasion that there is always. */
 export const always = new Occasion();
-always.count = 1;
+always.add();
 
 /** A handler that is called only when there is an occasion for it. */
 export interface HandlerWhen {
@@ -37,14 +76,14 @@ export class Marks {
     if (this.#marked[key] === true) return;
     while (this.#marked.length < key) this.#marked.push(false);
     this.#marked[key] = true;
-    this.occasion.count++;
+    this.occasion.add();
   }
 
   /** @returns whether the number was in the set */
   delete(key: number): boolean {
     if (this.#marked[key] !== true) return false;
     this.#marked[key] = false;
-    this.occasion.count--;
+    this.occasion.remove();
     return true;
   }
 }

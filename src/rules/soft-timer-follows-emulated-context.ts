@@ -211,7 +211,7 @@ export default defineRule({
           maps[event.vcpu] = event.directVtimer;
         },
         emulate(event) {
-          emulation.count++;
+          emulation.set(true);
           goesOn(event);
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           settleTrap(event.vcpu);
@@ -230,7 +230,7 @@ export default defineRule({
           outcomes.reported(event);
         }),
         soft_arm(event) {
-          emulation.count++;
+          emulation.set(true);
           const { vcpu } = event;
           if (vcpu < 0) {
             anybodys();
@@ -263,7 +263,7 @@ export default defineRule({
           else anybodys();
         },
         soft_expire(event) {
-          emulation.count++;
+          emulation.set(true);
           returned(event);
           if (event.expires >= 0) clockOffset = event.expires - event.time;
           if (event.vcpu < 0) {
@@ -355,7 +355,7 @@ export default defineRule({
         bg_expire(event) {
           returned(event);
           if (lostAtLoad === undefined || event.vcpu < 0) return;
-          emulation.count++;
+          emulation.set(true);
           lostAtLoad.fired(event);
         },
         bg_arm(event) {

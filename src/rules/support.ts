@@ -105,7 +105,7 @@ export class Slots {
     this.#slots[key] = event.retain();
     if (!this.#kept[key]) {
       this.#size++;
-      this.occasion.count++;
+      this.occasion.add();
     }
     this.#kept[key] = true;
     before?.release();
@@ -125,7 +125,7 @@ export class Slots {
     if (this.#size === 0 || this.#kept[key] !== true) return undefined;
     this.#kept[key] = false;
     this.#size--;
-    this.occasion.count--;
+    this.occasion.remove();
     return this.#slots[key];
   }
 

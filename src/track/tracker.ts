@@ -21,9 +21,9 @@ export interface Feeds {
   /** Exits are recorded. */
   exits: boolean;
   /** Saves are recorded, and one of the virtual timer is part of a put. */
-  readonly saves: boolean;
+  saves: boolean;
   /** Restores are recorded, each in a load. */
-  readonly restores: boolean;
+  restores: boolean;
   /** The blocking hooks are probed. */
   scheduleProbe: boolean;
   /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
