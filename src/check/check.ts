@@ -70,6 +70,8 @@ async function* checkTrace(
   };
   for await (const bytes of readInput(input, options.inputFormat, begin)) {
     const current = run as unknown as TraceRun;
+    // Whoever reads a trace while it is recorded sees each finding at once.
+    current.judgeBatch();
     yield* drain(current);
     yield { type: 'progress', path: input.path, bytes, events: current.records };
   }

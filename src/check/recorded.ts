@@ -55,17 +55,16 @@ export class Recorded {
     this.version++;
   }
 
-  /** There is an event of a kind. @returns whether it is the first */
-  kind(kind: Kind): boolean {
-    if (this.#kinds[kind] === 1) return false;
+  /** There is an event of a kind. */
+  kind(kind: Kind): void {
+    if (this.#kinds[kind] === 1) return;
     this.#kinds[kind] = 1;
     this.version++;
-    return true;
   }
 
   /** Whether there was an event of a kind. */
-  hasKind(kind: KindName): boolean {
-    return this.#kinds[Kind[kind]] === 1;
+  hasKind(kind: Kind): boolean {
+    return this.#kinds[kind] === 1;
   }
 
   /** Whether there was a record of a source, an index into the catalogue. */
@@ -89,14 +88,16 @@ export class Recorded {
 
   /** Whether the trace records a kind, or shows it, or would if there were an occasion. */
   shows(kind: KindName): boolean {
-    if (this.hasKind(kind)) return true;
+    if (this.hasKind(Kind[kind])) return true;
     const isStory = this.#isStory();
     // Up to 4.16 every ioctl of a vcpu loads and puts it: what a probe shows of the one shows nothing of the other.
-    if (kind === 'put' && this.hasKind('load') && !this.hasKind('save') && !this.hasKind('timer_put')) return isStory;
-    if (shownBy[kind]?.some((others) => others.every((other) => this.hasKind(other) && this.#tells(other)))) return true;
+    if (kind === 'put' && this.hasKind(Kind.load) && !this.hasKind(Kind.save) && !this.hasKind(Kind.timer_put))
+      return isStory;
+    if (shownBy[kind]?.some((others) => others.every((other) => this.hasKind(Kind[other]) && this.#tells(other))))
+      return true;
     if (isStory) {
-      if (kind === 'save') return this.hasKind('restore');
-      if (kind === 'restore') return this.hasKind('save');
+      if (kind === 'save') return this.hasKind(Kind.restore);
+      if (kind === 'restore') return this.hasKind(Kind.save);
       return !impliedKinds.includes(kind);
     }
     return sourceKinds.some(([source, shows]) => shows === kind && this.#sources[Source[source]] === 1);
