@@ -86,11 +86,11 @@ export class Gaps {
     if (this.#queue.length === 1) this.#release();
   }
 
-  /** Must be called with every event, before what it causes is added. */
+  /** Must be called with every event, once it has its serial number and before what it causes is added. */
   event(event: TimerEvent): void {
-    if (this.#sequence === 0) this.#first = event.time;
+    if (event.serial === 1) this.#first = event.time;
     this.#now = event.time;
-    this.#sequence++;
+    this.#sequence = event.serial;
     // A derived event says nothing of its CPU's buffer: it follows from a record that may be another's.
     if (event.certainty !== Certainty.recorded) return;
     const before = this.#recorded[event.cpu] ?? 0;

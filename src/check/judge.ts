@@ -5,7 +5,7 @@ import { type VcpuState, yes } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
-import { Occasion } from '../rules/occasion.js';
+import { Marks, Occasion } from '../rules/occasion.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Timing, type TimingSetup } from '../timing/timing.js';
 import { Coverage } from './coverage.js';
@@ -81,11 +81,12 @@ export class Judge {
   readonly #episodes = new Set<OpenEpisode>();
   readonly #gaps: Gaps;
   readonly #recorded: Recorded;
+  readonly #observer: Observer | undefined;
   /** By kind: the occasion that the trace records it, as of this version of what it has shown. */
   readonly #occasions = new Map<Kind, Occasion>();
   #shown = -1;
   /** CPUs on which vcpus were loaded. */
-  readonly #hosts = new Set<number>();
+  readonly #hosts = new Marks();
   #serial = 0;
   /** Violations of the event at hand, reported once the model has applied it. */
   readonly #pending: Pending[] = [];
@@ -94,6 +95,7 @@ export class Judge {
   constructor(setup: JudgeSetup) {
     this.#setup = setup;
     this.#recorded = setup.recorded;
+    this.#observer = setup.observer;
     const maxLatency = setup.options.maxLatency ?? defaultMaxLatency;
     const emulatesAlways = setup.candidates.every((id) => id === 'stateless-level');
     const recordsSaveRestore = !setup.candidates.every((id) => !models[id].recordsSaveRestore);
@@ -140,7 +142,7 @@ export class Judge {
     }
     if (kind === Kind.load) this.#hosts.add(cpu);
     machine.remember(event, vcpu);
-    this.#setup.observer?.event(event, machine);
+    if (this.#observer !== undefined) this.#observer.event(event, machine);
     (this.#after[kind] as Handlers).call(event);
     if (this.#pending.length > 0) this.#report(event);
   }

@@ -43,7 +43,6 @@ export class TraceRun extends Intake {
   readonly path: string;
   /** Facts that wait to be yielded. */
   readonly facts: Fact[] = [];
-  timerEvents = 0;
   readonly #options: CheckOptions;
   readonly #rules: readonly Rule[];
   readonly conditions = new Conditions();
@@ -109,12 +108,10 @@ export class TraceRun extends Intake {
 
   protected take(event: TimerEvent): void {
     const { kind } = event;
-    if (kind !== Kind.lost) this.timerEvents++;
-    if (this.#firstTime < 0) this.#firstTime = event.time;
-    this.#lastPosition = event.position;
     if (!this.shown.hasKind(kind)) this.#newKind(kind);
-    this.#evidence.event(event);
     if (this.#tracker === undefined) return this.#holdBack(event);
+    // All that still speaks against the choice.
+    if (kind === Kind.timer_map) this.#evidence.event(event);
     this.#batch[this.#batched++] = event.retain();
     if (this.#batched === batchSize) this.judgeBatch();
   }
@@ -136,6 +133,7 @@ export class TraceRun extends Intake {
     if (tracker === undefined || judge === undefined) return;
     for (let i = 0; i < this.#batched; i++) {
       const event = this.#batch[i] as TimerEvent;
+      this.#lastPosition = event.position;
       tracker.event(event);
       event.release();
     }
@@ -150,6 +148,8 @@ export class TraceRun extends Intake {
 
   /** Keeps an event until the model is chosen. */
   #holdBack(event: TimerEvent): void {
+    if (this.#firstTime < 0) this.#firstTime = event.time;
+    this.#evidence.event(event);
     this.#evidence.timerNames(this.timerNames);
     this.#pending.push(event.retain());
     const waited = event.time - this.#firstTime > patience && this.#pending.length >= fewest;
@@ -220,6 +220,11 @@ export class TraceRun extends Intake {
 
   get hostChoice(): HostChoice {
     return { id: this.#choice?.host ?? null, reasons: this.#choice?.hostReasons ?? [] };
+  }
+
+  /** Number of timer events. */
+  get timerEvents(): number {
+    return this.kindCounts.reduce((sum, count, kind) => (kind === Kind.lost ? sum : sum + count), 0);
   }
 
   /** Seconds from the first to the last event with nine decimals. */

@@ -2,6 +2,7 @@ import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { noEvent, replaceEvent } from '../machine/state.js';
 import { because, type Ongoing } from './context.js';
+import { Marks } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
 import { Place, Whereabouts } from './whereabouts.js';
@@ -167,7 +168,7 @@ export default defineRule({
     const threads = new Whereabouts(context);
     const vcpus: Asserted[] = [];
     /** By vcpu: its levels go to the vgic, not to userspace. */
-    const injected: boolean[] = [];
+    const injected = new Marks();
     /** Number of vcpus with an asserted level, and a time before which none of them can be overdue. */
     let open = 0;
     let earliest = Number.POSITIVE_INFINITY;
@@ -292,7 +293,7 @@ export default defineRule({
       if (!final && now.time - own.overdue <= maxLatency / 10) return;
       // A level wakes only where the vgic takes it: what userspace does with its interrupts is its own affair.
       const waits = own.sleeps >= fewSleeps || threads.of(vcpu) === Place.waiting;
-      if (waits && injected[vcpu] !== true) return drop(vcpu, because.irqchip, 'lost');
+      if (waits && !injected.has(vcpu)) return drop(vcpu, because.irqchip, 'lost');
       if (own.sleeps >= fewSleeps) {
         // Not at a load after a preemption: the round that is shown is a typical one.
         const round =
@@ -374,7 +375,7 @@ export default defineRule({
           if (event.vcpu >= 0) moved(event.vcpu, event);
         },
         vgic_inject(event) {
-          if (event.vcpu >= 0) injected[event.vcpu] = true;
+          if (event.vcpu >= 0) injected.add(event.vcpu);
         },
         // A storm of interrupts starves the thread: what is wrong then is the storm.
         vtimer_irq(event) {

@@ -230,11 +230,11 @@ export default defineRule({
     /** Vcpus whose load has left anything to forget. */
     const begun = new Marks();
     /** By vcpu: loaded with its timer enabled, and neither entered nor put since. */
-    const open: boolean[] = [];
+    const open = new Marks();
     /** By vcpu: bits of the timers whose active state its load has written. */
     const writes: number[] = [];
     /** Vcpus whose guest has a GICv5. */
-    const gicv5: boolean[] = [];
+    const gicv5 = new Marks();
 
     const isTraced = tracedModels.some((id) => id === context.model.id);
     /** A load has reported a level: 5.1 does not. */
@@ -266,8 +266,7 @@ export default defineRule({
 
     /** A load whose records are complete has written the active state of every direct timer. */
     function complete(event: TimerEvent): void {
-      if (event.vcpu < 0 || open[event.vcpu] !== true) return;
-      open[event.vcpu] = false;
+      if (!open.delete(event.vcpu)) return;
       // Hosts without a usable active state mask the interrupt instead.
       if (!context.records(Kind.set_active) || context.records(Kind.mask_irq)) return;
       const vcpu = machine.vcpu(event.vcpu);
@@ -317,7 +316,8 @@ export default defineRule({
         load(event) {
           if (event.vcpu < 0) return;
           // A load that follows from its restore comes too late here: the active state has been written by then.
-          open[event.vcpu] = machine.vcpu(event.vcpu).enabled === yes && event.certainty === Certainty.recorded;
+          if (machine.vcpu(event.vcpu).enabled === yes && event.certainty === Certainty.recorded) open.add(event.vcpu);
+          else open.delete(event.vcpu);
           writes[event.vcpu] = 0;
         },
         entry(event) {
@@ -334,11 +334,11 @@ export default defineRule({
         },
         exit: when(begun.occasion, afresh),
         put(event) {
-          if (event.vcpu >= 0) open[event.vcpu] = false;
+          open.delete(event.vcpu);
           afresh(event);
         },
         put_end(event) {
-          if (event.vcpu >= 0 && gicv5[event.vcpu] === true) leftActive(event);
+          if (gicv5.has(event.vcpu)) leftActive(event);
           afresh(event);
         },
         update_irq(event) {
@@ -348,7 +348,7 @@ export default defineRule({
           if (loaded.restored) return;
           loaded.level = event.level;
           loaded.written = false;
-          if (isGicv5Ppi(event.irq)) gicv5[event.vcpu] = true;
+          if (isGicv5Ppi(event.irq)) gicv5.add(event.vcpu);
           loaded.report = replaceEvent(loaded.report, event);
           latest[event.cpu] = event.timer;
         },
@@ -404,7 +404,7 @@ export default defineRule({
         },
         lost() {
           for (const loaded of timers) if (loaded !== undefined) loaded.level = -1;
-          open.fill(false);
+          open.clear();
         },
       },
       end(event) {

@@ -118,7 +118,7 @@ export default defineRule({
     /** Vcpus for which it has been masked or enabled. */
     const without = new Marks();
     /** By vcpu: its interrupts go into the vgic of the kernel. */
-    const injected: boolean[] = [];
+    const injected = new Marks();
     /** By vcpu: it has been masked or enabled since the load, or flush; undefined where that was not seen. */
     const written: (boolean | undefined)[] = [];
 
@@ -146,7 +146,7 @@ export default defineRule({
         },
         vgic_inject(event) {
           if (event.vcpu < 0) return;
-          injected[event.vcpu] = true;
+          injected.add(event.vcpu);
           without.delete(event.vcpu);
         },
         mask_irq(event) {
@@ -155,7 +155,7 @@ export default defineRule({
           masked[event.cpu] = event.level === 1 ? yes : 0;
           const vcpu = event.vcpu >= 0 ? event.vcpu : running;
           if (vcpu < 0) return;
-          if (injected[vcpu] === true) {
+          if (injected.has(vcpu)) {
             if (event.vcpu >= 0) violate(event, 'in-kernel');
             return;
           }

@@ -7,8 +7,9 @@ import type { Handler } from './context.js';
 export class Occasion {
   /** Number of things that wait for the handlers. */
   #count = 0;
-  /** What is to be switched on while there are any, and off while there are none. */
-  readonly #switches: Switch[] = [];
+  /** Whose bits are set while there are any, and the bit of each. */
+  readonly #calls: Calls[] = [];
+  readonly #bits: number[] = [];
 
   get count(): number {
     return this.#count;
@@ -32,20 +33,25 @@ export class Occasion {
     this.#count = exists ? 1 : 0;
   }
 
-  /** Switches something with the occasion, from now on. */
-  drive(one: Switch): void {
-    this.#switches.push(one);
-    one.turn(this.#count > 0);
+  /** Sets a bit while there is an occasion, from now on. */
+  drive(calls: Calls, bit: number): void {
+    this.#calls.push(calls);
+    this.#bits.push(bit);
+    this.#turn(this.#count > 0);
   }
 
   #turn(on: boolean): void {
-    for (let i = 0; i < this.#switches.length; i++) (this.#switches[i] as Switch).turn(on);
+    for (let i = 0; i < this.#bits.length; i++) {
+      const calls = this.#calls[i] as Calls;
+      const bit = this.#bits[i] as number;
+      calls.active = on ? calls.active | bit : calls.active & ~bit;
+    }
   }
 }
 
-/** Something that is on or off, as what calls a handler. */
-export interface Switch {
-  turn(on: boolean): void;
+/** Handlers of which bits say whether they are to be called. */
+export interface Calls {
+  active: number;
 }
 
 /** An occasion that there is always. */
@@ -85,5 +91,9 @@ export class Marks {
     this.#marked[key] = false;
     this.occasion.remove();
     return true;
+  }
+
+  clear(): void {
+    for (let key = 0; key < this.#marked.length; key++) this.delete(key);
   }
 }

@@ -2,7 +2,7 @@ import { Context, defaultPpi, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount } from '../machine/state.js';
 import { because } from './context.js';
-import { when } from './occasion.js';
+import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, vcpuName } from './support.js';
 
@@ -73,7 +73,7 @@ export default defineRule({
     const waiting = new Slots();
     const slot = (event: TimerEvent) => event.cpu * 2 + (event.context === Context.hardirq ? 1 : 0);
     /** Lines whose injection was ever seen; a vcpu with a userspace irqchip has none. */
-    const injected = new Set<number>();
+    const injected = new Marks();
     /** By CPU: whether a report was seen since the start or the last gap. */
     const reported: boolean[] = [];
 

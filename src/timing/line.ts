@@ -92,6 +92,11 @@ const mostSuspects = 64;
 /** Changes of an offset that are kept; all are counted. */
 const mostChanges = 64;
 
+/** How many of a trace's lines are contested: mostly none, which saves asking each. */
+export interface Contests {
+  open: number;
+}
+
 /**
  * The counter of a vcpu's virtual, or physical, timer against CLOCK_MONOTONIC. Constraints narrow its bounds. One that
  * contradicts them begins a contest: either it is wrong, or the offset has changed and all that follow agree with it.
@@ -126,11 +131,13 @@ export class Line {
   #against = 0;
   #suspects: Suspect[] = [];
   readonly #listeners: readonly Listener[][];
+  readonly #contests: Contests;
 
-  constructor(vcpu: number, isVirtual: boolean, listeners: readonly Listener[][]) {
+  constructor(vcpu: number, isVirtual: boolean, listeners: readonly Listener[][], contests: Contests) {
     this.vcpu = vcpu;
     this.isVirtual = isVirtual;
     this.#listeners = listeners;
+    this.#contests = contests;
   }
 
   /**
@@ -197,7 +204,7 @@ export class Line {
     if (!this.#contested) {
       if (agrees) return this.#agree(constraint, rate, evidence, event, basis);
       if (this.given) return this.#tell(evidence, event, Answer.violated, by, basis, '');
-      this.#contested = true;
+      this.#contest(true);
       this.#supportBefore = this.support;
       this.#neither = 0;
       this.#rival.copy(constraint);
@@ -224,10 +231,15 @@ export class Line {
         this.#against = 0;
         this.#neither = 0;
       }
-      this.#contested = true;
+      this.#contest(true);
       this.#suspect(evidence, event, basis, by);
     }
     this.#settle(rate, event);
+  }
+
+  #contest(begins: boolean): void {
+    if (begins !== this.#contested) this.#contests.open += begins ? 1 : -1;
+    this.#contested = begins;
   }
 
   /** What contradicts the line was compared by another clock. */
@@ -309,7 +321,7 @@ export class Line {
   #resolve(answer: Answer, reason: string): void {
     const suspects = this.#suspects;
     this.#suspects = [];
-    this.#contested = false;
+    this.#contest(false);
     this.#for = 0;
     this.#against = 0;
     for (const { event, basis, evidence, by } of suspects) {

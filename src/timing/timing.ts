@@ -5,7 +5,7 @@ import { Bounds } from './bounds.js';
 import { ClockMap } from './clock.js';
 import { FrequencySearch, Trial } from './frequency.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
-import { Answer, because, Evidence, evidenceNames, Line, type Listener } from './line.js';
+import { Answer, because, type Contests, Evidence, evidenceNames, Line, type Listener } from './line.js';
 import { ProbedEvidence } from './probed.js';
 import { TracedEvidence } from './traced.js';
 
@@ -50,6 +50,7 @@ export class Timing implements Constraints {
   #search: FrequencySearch | undefined;
   readonly #listeners: Listener[][] = evidenceNames.map(() => []);
   readonly #constraint = new Bounds();
+  readonly #contests: Contests = { open: 0 };
 
   constructor(machine: Machine, setup: TimingSetup) {
     this.#setup = setup;
@@ -203,7 +204,7 @@ export class Timing implements Constraints {
     }
     if (this.rate === 0) return this.#tried(line, constraint, evidence, event, basis);
     line.observe(constraint, this.rate, evidence, event, basis, lenient);
-    if (line.isVirtual && line.settled) this.#second(line, constraint, event);
+    if (this.#contests.open > 0 && line.isVirtual && line.settled) this.#second(line, constraint, event);
   }
 
   /** What one vcpu shows of the VM's offset counts for the others, where that is in doubt. */
@@ -243,7 +244,7 @@ export class Timing implements Constraints {
   #addLine(key: number, vcpu: number, timer: number, basis: TimerEvent): Line {
     const { count, frequency, cntvoff } = this.#setup;
     const isVirtual = timer === Timer.vtimer && cntvoff === undefined;
-    const line = new Line(cntvoff === undefined ? vcpu : -1, isVirtual, this.#listeners);
+    const line = new Line(cntvoff === undefined ? vcpu : -1, isVirtual, this.#listeners, this.#contests);
     line.referenceHi = basis.cvalHi;
     line.referenceLo = basis.cvalLo;
     if (count !== undefined && frequency !== undefined && isVirtual) {

@@ -98,6 +98,7 @@ export class Solver {
       0,
       true,
       Array.from({ length: 6 }, () => [listener]),
+      { open: 0 },
     );
   }
 
