@@ -29,10 +29,16 @@ export class Record {
   /** Line number (text, from 1) or byte offset (binary). */
   position = 0;
   present = 0;
-  readonly hi = new Int32Array(maxFields);
-  readonly lo = new Int32Array(maxFields);
+  readonly hi: Int32Array;
+  readonly lo: Int32Array;
   /** The thread's name, made only on demand. */
   comm: () => string = () => '';
+
+  /** The values may lie where a reader finds them. */
+  constructor(hi: Int32Array = new Int32Array(maxFields), lo: Int32Array = new Int32Array(maxFields)) {
+    this.hi = hi;
+    this.lo = lo;
+  }
 
   has(field: number): boolean {
     return (this.present & (1 << field)) !== 0;

@@ -61,13 +61,20 @@ export class TimeReader {
     return at < end && bytes[at] === Byte.colon ? at + 1 : -1;
   }
 
+  /** Takes a time that was read elsewhere, in seconds and nanoseconds. */
+  set(seconds: number, nanoseconds: number): void {
+    this.seconds = seconds;
+    this.nanoseconds = nanoseconds;
+    this.form = TimeForm.seconds;
+  }
+
   /**
    * Reads the digits behind the dot and the colon behind them.
    *
    * @param seconds what stood before the dot
    * @returns as `read` does.
    */
-  fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
+  private fraction(bytes: Uint8Array, from: number, end: number, seconds: number): number {
     let at = from;
     let value = 0;
     while (at < end && at - from < 9) {
@@ -79,9 +86,7 @@ export class TimeReader {
     const digits = at - from;
     if (digits === 9) at = skipDigits(bytes, at, end);
     if (digits === 0 || at >= end || bytes[at] !== Byte.colon) return -1;
-    this.seconds = seconds;
-    this.nanoseconds = value * scale[digits]!;
-    this.form = TimeForm.seconds;
+    this.set(seconds, value * scale[digits]!);
     this.dot = from - 1;
     return at + 1;
   }

@@ -1,9 +1,4 @@
-import { copyWords, wordCount } from './words.js';
-
-/** Places for remembered columns, less one. */
-const slotMask = 511;
-/** Columns longer than this many words are not remembered: a pid, a tgid, CPU, flags and seconds are shorter. */
-const mostWords = 16;
+import type { Scanner } from './scanner.js';
 
 /**
  * What the columns from the `-` before the pid to the dot in the time mean, remembered by their bytes:
@@ -15,63 +10,65 @@ const mostWords = 16;
  * everything in here from these bytes alone, so where they are found again its result is known without it.
  */
 export class Columns {
-  /** Number of bytes from the `-` to the dot, both included, as the last line had them; 0 when nothing is known. */
-  length = 0;
   pid = 0;
   tgid = -1;
   cpu = 0;
   context = -1;
   isLatency = false;
   seconds = 0;
-  private readonly words = new Int32Array((slotMask + 1) * mostWords);
-  private readonly lengths = new Int32Array(slotMask + 1);
-  private readonly pids = new Float64Array(slotMask + 1);
-  private readonly tgids = new Float64Array(slotMask + 1);
-  private readonly cpus = new Int32Array(slotMask + 1);
-  private readonly contexts = new Int32Array(slotMask + 1);
-  private readonly latencies = new Uint8Array(slotMask + 1);
-  private readonly allSeconds = new Float64Array(slotMask + 1);
+  nanoseconds = 0;
+  private readonly scanner: Scanner;
+  /** Number of bytes from the `-` to the dot, both included, as the last line had them; 0 when nothing is known. */
+  private length = 0;
+  private readonly pids: Float64Array;
+  private readonly tgids: Float64Array;
+  private readonly cpus: Int32Array;
+  private readonly contexts: Int32Array;
+  private readonly latencies: Uint8Array;
+  private readonly allSeconds: Float64Array;
 
-  /** Looks up the `length` bytes at `from`, which exist. @returns whether the fields now tell what they mean. */
-  recall(view: DataView, from: number): boolean {
-    const length = this.length;
-    const slot = slotOf(view, from, length);
-    if (this.lengths[slot] !== length) return false;
-    const words = this.words;
-    const first = slot * mostWords;
-    const last = wordCount(length) - 1;
-    for (let i = 0; i < last; i++) if (view.getInt32(from + i * 4, true) !== words[first + i]) return false;
-    if (view.getInt32(from + length - 4, true) !== words[first + last]) return false;
-    this.pid = this.pids[slot]!;
-    this.tgid = this.tgids[slot]!;
-    this.cpu = this.cpus[slot]!;
-    this.context = this.contexts[slot]!;
-    this.isLatency = this.latencies[slot] === 1;
-    this.seconds = this.allSeconds[slot]!;
-    return true;
+  constructor(scanner: Scanner) {
+    this.scanner = scanner;
+    const { places } = scanner;
+    this.pids = new Float64Array(places);
+    this.tgids = new Float64Array(places);
+    this.cpus = new Int32Array(places);
+    this.contexts = new Int32Array(places);
+    this.latencies = new Uint8Array(places);
+    this.allSeconds = new Float64Array(places);
   }
 
-  /** Remembers that the `length` bytes at `from` mean what the fields tell. */
-  keep(view: DataView, from: number, length: number): void {
-    this.length = 0;
-    if (length < 4 || wordCount(length) > mostWords) return;
-    this.length = length;
-    const slot = slotOf(view, from, length);
-    this.lengths[slot] = length;
-    copyWords(view, from, length, this.words, slot * mostWords);
-    this.pids[slot] = this.pid;
-    this.tgids[slot] = this.tgid;
-    this.cpus[slot] = this.cpu;
-    this.contexts[slot] = this.context;
-    this.latencies[slot] = this.isLatency ? 1 : 0;
-    this.allSeconds[slot] = this.seconds;
+  /**
+   * Looks up the columns at the dash and reads the rest of the time.
+   *
+   * @returns the position of the event's name, or -1 when the fields do not tell what the columns mean
+   */
+  recall(dash: number, end: number): number {
+    const { scanner, length } = this;
+    const place = length === 0 ? -1 : scanner.prefix(dash, length, end);
+    if (place < 0) return -1;
+    this.pid = this.pids[place]!;
+    this.tgid = this.tgids[place]!;
+    this.cpu = this.cpus[place]!;
+    this.context = this.contexts[place]!;
+    this.isLatency = this.latencies[place] === 1;
+    this.seconds = this.allSeconds[place]!;
+    this.nanoseconds = scanner.results[0]!;
+    return scanner.results[1]!;
   }
-}
 
-function slotOf(view: DataView, from: number, length: number): number {
-  let hash = view.getInt32(from + length - 4, true);
-  const last = wordCount(length) - 1;
-  for (let i = 0; i < last; i++) hash = Math.imul(hash, 0x2c1b3c6d) ^ view.getInt32(from + i * 4, true);
-  hash = Math.imul(hash, 0x2c1b3c6d);
-  return (hash >>> 20) & slotMask;
+  /** Remembers that the `length` bytes at `from` mean what the fields tell; 0 bytes where there is no such thing. */
+  keep(from: number, length: number): void {
+    const { scanner } = this;
+    this.length = length > scanner.longestKey ? 0 : length;
+    if (this.length === 0) return;
+    const known = scanner.recall(scanner.columnsOwner, from, length);
+    const place = known >= 0 ? known : scanner.keep(scanner.columnsOwner, from, length, 0);
+    this.pids[place] = this.pid;
+    this.tgids[place] = this.tgid;
+    this.cpus[place] = this.cpu;
+    this.contexts[place] = this.context;
+    this.latencies[place] = this.isLatency ? 1 : 0;
+    this.allSeconds[place] = this.seconds;
+  }
 }

@@ -5,19 +5,14 @@ import { ascii, Byte, matches, skipBlanks, skipWord } from './bytes.js';
 import { LabelReader } from './labels.js';
 import { NameTable } from './names.js';
 import { Probe, ProbeReader } from './probes.js';
+import type { Scanner } from './scanner.js';
 import { SchedSwitchReader } from './sched-switch.js';
 import { Tally } from './tally.js';
-import { Words } from './words.js';
 
 /** Value of an event name that is no tracepoint the catalogue wants; its records may still be those of a probe. */
 const unknownName = -1;
 /** trace-cmd's name for the records of the function tracer. */
 const functionTracer = -2;
-
-/** Places for guesses, less one. */
-const guessMask = 1023;
-/** A guess is made from this many bytes. */
-const guessEnd = 16;
 
 const functionTracerName = 'function';
 const arrow = ascii('<-');
@@ -28,7 +23,8 @@ const rawFunction = ascii('ip=');
  * read. The caller fills `record`'s time, cpu, pid and so on before it calls `event`.
  */
 export class TextEvents {
-  readonly record = new Record();
+  readonly record: Record;
+  private readonly scanner: Scanner;
   private readonly sink: RecordSink;
   private readonly catalogue: Catalogue;
   private readonly readers: readonly ArgumentReader[];
@@ -45,11 +41,10 @@ export class TextEvents {
   private readonly pointers = { hashedPointers: 0 };
   private firstHashed = 0;
   private nameEnd = 0;
-  private readonly words = new Words();
-  /** Entry + 1 of the name last seen with certain bytes: a right guess saves hashing it. */
-  private readonly guesses = new Int32Array(guessMask + 1);
 
-  constructor(catalogue: Catalogue, sink: RecordSink) {
+  constructor(scanner: Scanner, catalogue: Catalogue, sink: RecordSink) {
+    this.scanner = scanner;
+    this.record = new Record(scanner.hi, scanner.lo);
     this.sink = sink;
     this.catalogue = catalogue;
     this.readers = catalogue.events.map((spec) => this.argumentReader(spec));
@@ -69,17 +64,19 @@ export class TextEvents {
    * @param from position of the name
    */
   event(bytes: Uint8Array, from: number, end: number): void {
-    const view = this.words.of(bytes);
-    const guess = from + guessEnd <= end ? guessOf(view, from) : 0;
-    let name = this.guesses[guess]! - 1;
-    let at = name >= 0 ? this.names.standsAt(name, view, from, end) : -1;
-    if (at < 0 || (at + 1 < end && bytes[at + 1]! > Byte.blank)) {
+    const { scanner } = this;
+    const place = scanner.name(from);
+    let name: number;
+    let args: number;
+    if (place >= 0) {
+      name = scanner.values[place]!;
+      args = scanner.results[1]!;
+    } else {
       name = this.findName(bytes, from, end);
       if (name < 0) return;
-      at = this.nameEnd;
-      this.guesses[guess] = name + 1;
+      args = skipBlanks(bytes, this.nameEnd + 1, end);
+      this.keepName(bytes, from, name);
     }
-    const args = skipBlanks(bytes, at + 1, end);
     const first = args < end ? bytes[args]! : 0;
     const event = this.names.values[name]!;
     if ((first === Byte.openRound || first === Byte.underscore) && this.beginsWithComm[event] !== 1) {
@@ -118,6 +115,14 @@ export class TextEvents {
     return this.names.entry(bytes, start, at, hash);
   }
 
+  /** Remembers the name that `findName` has found: it has looked at nothing behind the blank. */
+  private keepName(bytes: Uint8Array, from: number, name: number): void {
+    const { scanner, nameEnd } = this;
+    const length = nameEnd - from;
+    if (bytes[nameEnd] !== Byte.blank || length > scanner.longestKey || !this.names.isOneName(name)) return;
+    if (scanner.recall(scanner.namesOwner, from, length) < 0) scanner.keep(scanner.namesOwner, from, length, name);
+  }
+
   /** Reports what was gathered. */
   finish(): void {
     this.unused.report(this.sink, (name) => this.names.names[name]!);
@@ -133,7 +138,9 @@ export class TextEvents {
   }
 
   private argumentReader(spec: EventSpec): ArgumentReader {
-    return spec.shape === 'sched_switch' ? new SchedSwitchReader(spec) : new LabelReader(spec, this.pointers);
+    return spec.shape === 'sched_switch'
+      ? new SchedSwitchReader(spec)
+      : new LabelReader(spec, this.scanner, this.pointers);
   }
 
   private deliver(event: number, bytes: Uint8Array, args: number, end: number): void {
@@ -214,10 +221,4 @@ export class TextEvents {
     if (event === notWanted) this.unused.add(name, this.record.position);
     else this.deliverFunction(event, name, false, false, bytes, to, end);
   }
-}
-
-/** A number for the name at `from`: most often another one for another name. */
-function guessOf(view: DataView, from: number): number {
-  const mixed = view.getInt32(from + 4, true) ^ Math.imul(view.getInt32(from + 8, true), 0x2c1b3c6d);
-  return (Math.imul(mixed ^ view.getInt32(from + 12, true), 0x297a2d39) >>> 20) & guessMask;
 }

@@ -2,16 +2,18 @@ import type { Catalogue } from '../catalogue.js';
 import type { RecordSink } from '../record.js';
 import { textOf } from './bytes.js';
 import { Clock, CpuTimes, TimeForm } from './clock.js';
+import { Columns } from './columns.js';
 import { TextEvents } from './events.js';
 import { reportLoss } from './notes.js';
 import { Prefix } from './prefix.js';
+import type { Scanner } from './scanner.js';
 
 /** Nanoseconds without a record after which a CPU of an overwritten ring may have lost some. */
 const longSilence = 50_000_000;
 
 /** One line of ftrace's text as a record: the columns, the clock, the event. Shared by traces and kernel logs. */
 export class FtraceLine {
-  private readonly prefix = new Prefix();
+  private readonly prefix: Prefix;
   private readonly events: TextEvents;
   private readonly clock = new Clock();
   private readonly times = new CpuTimes();
@@ -23,9 +25,11 @@ export class FtraceLine {
   isFirst = true;
   private name = -1;
 
-  constructor(catalogue: Catalogue, sink: RecordSink) {
+  /** @param scanner in whose memory the lines lie */
+  constructor(scanner: Scanner, catalogue: Catalogue, sink: RecordSink) {
     this.sink = sink;
-    this.events = new TextEvents(catalogue, sink);
+    this.prefix = new Prefix(new Columns(scanner));
+    this.events = new TextEvents(scanner, catalogue, sink);
     this.clock.onStart = (origin) => sink.fact({ origin });
     this.events.record.comm = () => textOf(this.bytes, this.prefix.commStart, this.prefix.commEnd).trim();
   }

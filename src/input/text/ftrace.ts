@@ -14,7 +14,7 @@ export class FtraceReader extends LineReader {
 
   constructor(catalogue: Catalogue, sink: RecordSink) {
     super(sink);
-    this.event = new FtraceLine(catalogue, sink);
+    this.event = new FtraceLine(this.scanner, catalogue, sink);
     this.notes = new Notes(
       sink,
       (cpu, position) => this.event.startCpu(cpu, position),

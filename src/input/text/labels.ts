@@ -3,9 +3,9 @@ import type { Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
-import { type FoundValue, makePlan, type Plan, ValueKind } from './plan.js';
+import { type FoundValue, Plan, ValueKind } from './plan.js';
+import type { Scanner } from './scanner.js';
 import { SymbolReader } from './symbols.js';
-import { Words } from './words.js';
 
 /** Counts pointers that the kernel hid. */
 export interface PointerTally {
@@ -39,20 +39,22 @@ export class LabelReader implements ArgumentReader {
   private readonly nextLabel: Uint8Array;
   private readonly rank: Uint8Array;
   private readonly tally: PointerTally;
-  private readonly words = new Words();
-  private plan: Plan | undefined;
+  private readonly plan: Plan;
   /** Lines that the plan did not fit. */
   private misses = 0;
   private isLearning = false;
   /** While learning: the values of the line in their order. */
   private readonly found: FoundValue[] = [];
 
-  constructor(spec: EventSpec, tally: PointerTally) {
+  /** @param scanner in whose memory the lines lie */
+  constructor(spec: EventSpec, scanner: Scanner, tally: PointerTally) {
     this.required = requiredMask(spec);
     this.tally = tally;
-    this.kinds = Uint8Array.from(spec.fields, ({ type }) => ValueKind[type]);
+    this.kinds = Uint8Array.from(spec.fields, ({ type, toEnd }) =>
+      toEnd === true ? ValueKind.symbolToEnd : ValueKind[type],
+    );
     this.symbols = spec.fields.map((field) =>
-      field.type === 'symbol' ? new SymbolReader(field.symbols ?? {}, field.toEnd ?? false) : undefined,
+      field.type === 'symbol' ? new SymbolReader(scanner, field.symbols ?? {}, field.toEnd ?? false) : undefined,
     );
     this.before = spec.fields.map((field) => (field.before === undefined ? undefined : ascii(field.before)));
     this.hasBefore = this.before.some((text) => text !== undefined);
@@ -75,6 +77,7 @@ export class LabelReader implements ArgumentReader {
       this.firstLabel[first] = index;
     }
     this.rank = new Uint8Array(spec.fields.length);
+    this.plan = new Plan(scanner, this.labelText, this.kinds, this.symbols);
   }
 
   read(bytes: Uint8Array, from: number, end: number, record: Record): void {
@@ -82,7 +85,7 @@ export class LabelReader implements ArgumentReader {
       record.present = 0;
       return;
     }
-    if (this.plan?.read(bytes, this.words.of(bytes), from, end, record) === true) return;
+    if (this.plan.read(from, end, record)) return;
     this.misses++;
     // A plan is made anew at every doubling of the misses: seldom enough to cost nothing where no plan ever fits.
     this.isLearning = !this.hasBefore && (this.misses & (this.misses - 1)) === 0;
@@ -128,7 +131,7 @@ export class LabelReader implements ArgumentReader {
   }
 
   private learn(bytes: Uint8Array, from: number, end: number, isAll: boolean): void {
-    this.plan = makePlan(bytes, from, end, this.labelText, this.found, isAll, this.kinds, this.symbols);
+    this.plan.learn(bytes, from, end, this.found, isAll);
     this.found.length = 0;
   }
 

@@ -1,11 +1,15 @@
 import type { Reader, RecordSink } from '../record.js';
 import { Byte } from './bytes.js';
+import { Scanner } from './scanner.js';
 
 /** A line beyond this is no trace: it is passed over so that a file without newlines cannot fill the memory. */
 const longestLine = 1 << 20;
 
+/** Bytes taken at a time: they and the longest line fit the scanner's memory. */
+const pieceSize = 1 << 18;
+
 /**
- * Cuts chunks into lines and hands each over where it lies; only a line that straddles two chunks is copied.
+ * Copies chunks into the scanner's memory, behind what is left of the chunk before, and hands over the lines there.
  *
  * A last line without a lineEnd is not used: where the input was cut, a number in it may be cut as well.
  */
@@ -17,7 +21,8 @@ export abstract class LineReader implements Reader {
   protected records = 0;
   private unparsed = 0;
   private firstUnparsed = 0;
-  private carry = Buffer.allocUnsafeSlow(4096);
+  protected readonly scanner = new Scanner();
+  /** Bytes of an unfinished line at the beginning of the memory. */
   private carried = 0;
   private overlong = false;
 
@@ -37,29 +42,15 @@ export abstract class LineReader implements Reader {
   protected abstract finish(): void;
 
   push(chunk: Uint8Array): void {
-    // One class of array in the whole reader keeps its inner loops fast, whatever the caller's chunks are.
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const length = bytes.length;
-    let from = 0;
-    if (this.carried > 0 || this.overlong) {
-      const lineEnd = bytes.indexOf(Byte.newline);
-      this.keep(bytes, 0, lineEnd < 0 ? length : lineEnd);
-      if (lineEnd < 0) return;
-      const carried = this.carried;
-      this.carried = 0;
-      this.take(this.carry, 0, carried);
-      from = lineEnd + 1;
-    }
-    from = this.takeLines(bytes, from);
-    if (from < length) this.keep(bytes, from, length);
+    for (let from = 0; from < chunk.length; from += pieceSize) this.takePiece(chunk.subarray(from, from + pieceSize));
     this.reportCount();
   }
 
   end(): void {
     this.reportCount();
     let at = 0;
-    while (at < this.carried && this.carry[at]! <= Byte.blank) at++;
-    if (this.overlong || (at < this.carried && this.wasNeeded(this.carry, 0, this.carried))) {
+    while (at < this.carried && this.scanner.bytes[at]! <= Byte.blank) at++;
+    if (this.overlong || (at < this.carried && this.wasNeeded(this.scanner.bytes, 0, this.carried))) {
       this.sink.condition('truncated-line', 1, this.lineNumber + 1);
     }
     this.carried = 0;
@@ -75,10 +66,25 @@ export abstract class LineReader implements Reader {
     if (this.unparsed++ === 0) this.firstUnparsed = this.lineNumber;
   }
 
-  /** Hands over the whole lines from `from` on. @returns where the last, unfinished one begins. */
-  private takeLines(bytes: Buffer, from: number): number {
-    let start = from;
-    for (let lineEnd = bytes.indexOf(Byte.newline, start); lineEnd >= 0; lineEnd = bytes.indexOf(Byte.newline, start)) {
+  private takePiece(piece: Uint8Array): void {
+    const { bytes } = this.scanner;
+    const to = this.carried + piece.length;
+    bytes.set(piece, this.carried);
+    const rest = this.takeLines(bytes, this.carried, to);
+    if (this.overlong || to - rest > longestLine) {
+      this.overlong = true;
+      this.carried = 0;
+      return;
+    }
+    if (rest > 0) bytes.copyWithin(0, rest, to);
+    this.carried = to - rest;
+  }
+
+  /** Hands over the whole lines before `to`; none ends before `from`. @returns where the last, unfinished one begins. */
+  private takeLines(bytes: Buffer, from: number, to: number): number {
+    const { scanner } = this;
+    let start = 0;
+    for (let lineEnd = scanner.lineEnd(from, to); lineEnd >= 0; lineEnd = scanner.lineEnd(start, to)) {
       this.take(bytes, start, lineEnd);
       start = lineEnd + 1;
     }
@@ -95,22 +101,6 @@ export abstract class LineReader implements Reader {
     let end = lineEnd;
     while (end > start && bytes[end - 1] === Byte.carriageReturn) end--;
     if (end > start) this.line(bytes, start, end);
-  }
-
-  private keep(bytes: Buffer, from: number, to: number): void {
-    const length = this.carried + (to - from);
-    if (this.overlong || length > longestLine) {
-      this.overlong = true;
-      this.carried = 0;
-      return;
-    }
-    if (length > this.carry.length) {
-      const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)));
-      this.carry.copy(larger, 0, 0, this.carried);
-      this.carry = larger;
-    }
-    bytes.copy(this.carry, this.carried, from, to);
-    this.carried = length;
   }
 
   private reportCount(): void {

@@ -1,5 +1,4 @@
-import { Byte, textOf } from './bytes.js';
-import { Literal } from './words.js';
+import { textOf } from './bytes.js';
 
 /** Beyond this many different names the rest share one entry and are looked up each time: a hostile input must not grow memory without end. */
 const mostNames = 20_000;
@@ -20,9 +19,7 @@ export class NameTable {
   readonly values: number[] = [];
   private readonly resolve: (name: string) => number;
   /** The names' bytes, by entry. */
-  readonly bytes: Uint8Array[] = [];
-  /** The same with a colon behind. */
-  private readonly withColon: Literal[] = [];
+  private readonly bytes: Uint8Array[] = [];
   private readonly hashes: number[] = [];
   private slots = new Int32Array(512);
   private mask = 511;
@@ -51,10 +48,9 @@ export class NameTable {
     }
   }
 
-  /** Whether exactly this name stands at `from`, and a colon behind it. @returns the colon's position, or -1. */
-  standsAt(entry: number, view: DataView, from: number, end: number): number {
-    const name = this.withColon[entry]!;
-    return name.length > 1 && name.standsAt(view, from, end) ? from + name.length - 1 : -1;
+  /** Whether an entry stands for one name only, whose value never changes. */
+  isOneName(entry: number): boolean {
+    return entry !== this.other;
   }
 
   private same(entry: number, bytes: Uint8Array, from: number, to: number): boolean {
@@ -81,7 +77,6 @@ export class NameTable {
   private append(name: string, bytes: Uint8Array, hash: number): number {
     this.names.push(name);
     this.bytes.push(bytes);
-    this.withColon.push(new Literal(new Uint8Array([...bytes, Byte.colon])));
     this.hashes.push(hash);
     this.values.push(this.resolve(name));
     return this.names.length - 1;

@@ -105,7 +105,7 @@ export class PerfScriptReader extends LineReader {
 
   constructor(catalogue: Catalogue, sink: RecordSink) {
     super(sink);
-    this.events = new TextEvents(catalogue, sink);
+    this.events = new TextEvents(this.scanner, catalogue, sink);
     this.clock.onStart = (origin) => sink.fact({ origin });
     this.events.record.comm = () => textOf(this.bytes, this.prefix.commStart, this.prefix.commEnd).trim();
     this.events.record.context = Context.unknown;

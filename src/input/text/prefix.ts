@@ -1,8 +1,7 @@
 import { Context } from '../../events/event.js';
 import { Byte, decimal, hexValue, skipBlanks, skipDigits, skipWord } from './bytes.js';
 import { TimeForm, TimeReader } from './clock.js';
-import { Columns } from './columns.js';
-import { Words } from './words.js';
+import type { Columns } from './columns.js';
 
 /** CPU numbers beyond this are no CPUs (NR_CPUS is at most 8192). */
 const mostCpus = 65_536;
@@ -41,8 +40,12 @@ export class Prefix {
   /** Whether the line has the latency format: the name cut to 8 bytes, the CPU before the flags. */
   isLatency = false;
   private column = commWidth;
-  private readonly words = new Words();
-  private readonly columns = new Columns();
+  private readonly columns: Columns | undefined;
+
+  /** @param columns where columns are remembered, for lines that lie in a scanner's memory */
+  constructor(columns?: Columns) {
+    this.columns = columns;
+  }
 
   /**
    * Reads the prefix of the line in [start, end).
@@ -51,47 +54,42 @@ export class Prefix {
    */
   read(bytes: Uint8Array, start: number, end: number): number {
     const dash = start + this.column;
+    const known = this.columns === undefined ? -1 : this.recall(this.columns, start, dash, end);
+    if (known >= 0) return known;
     if (dash < end && bytes[dash] === Byte.minus) {
-      const view = this.words.of(bytes);
-      const known = this.recall(bytes, view, start, dash, end);
-      if (known >= 0) return known;
       const name = this.afterDash(bytes, start, dash, end);
       if (name >= 0) {
-        this.keep(view, dash);
+        this.keep(dash);
         return name;
       }
     }
     return this.search(bytes, start, end);
   }
 
-  /**
-   * The fast path of `afterDash`: where the columns up to the time's dot are those of an earlier line, only the
-   * fraction is read. Whatever else there is to see gives -1, and `afterDash` decides.
-   */
-  private recall(bytes: Uint8Array, view: DataView, start: number, dash: number, end: number): number {
-    const columns = this.columns;
-    const fraction = dash + columns.length;
-    if (columns.length === 0 || fraction >= end || !columns.recall(view, dash)) return -1;
-    const after = this.time.fraction(bytes, fraction, end, columns.seconds);
-    if (after < 0 || (after < end && bytes[after] !== Byte.blank)) return -1;
+  /** What `afterDash` would do, from an earlier line with these columns. */
+  private recall(columns: Columns, start: number, dash: number, end: number): number {
+    const name = columns.recall(dash, end);
+    if (name < 0) return -1;
     this.pid = columns.pid;
     this.tgid = columns.tgid;
     this.cpu = columns.cpu;
     this.context = columns.context;
+    this.time.set(columns.seconds, columns.nanoseconds);
     this.setThread(start, dash, columns.isLatency);
-    return this.name(bytes, after, end);
+    return name;
   }
 
   /** Remembers the columns that `afterDash` has just read. */
-  private keep(view: DataView, dash: number): void {
+  private keep(dash: number): void {
     const columns = this.columns;
+    if (columns === undefined) return;
     columns.pid = this.pid;
     columns.tgid = this.tgid;
     columns.cpu = this.cpu;
     columns.context = this.context;
     columns.isLatency = this.isLatency;
     columns.seconds = this.time.seconds;
-    columns.keep(view, dash, this.time.form === TimeForm.seconds ? this.time.dot + 1 - dash : 0);
+    columns.keep(dash, this.time.form === TimeForm.seconds ? this.time.dot + 1 - dash : 0);
   }
 
   private setThread(start: number, dash: number, isLatency: boolean): void {

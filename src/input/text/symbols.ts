@@ -2,6 +2,7 @@ import { otherSymbol } from '../catalogue.js';
 import { Byte, ByteClass, byteClass, hexValue } from './bytes.js';
 import { NameTable } from './names.js';
 import { type Halves, readHex, readNumber } from './numbers.js';
+import type { Scanner } from './scanner.js';
 
 /** Marks a symbol that was read as a plain number. */
 const isNumber = -2;
@@ -9,22 +10,22 @@ const isNumber = -2;
 /** Digits of a kernel address as `%lx` prints it. */
 const addressDigits = 16;
 
-/** A longer value is not compared with the one before. */
-const longestKept = 64;
-
 /** Reads the values of one `symbol` field. */
 export class SymbolReader {
+  /** Whose the texts are in the scanner's memory. */
+  readonly owner: number;
+  readonly toEnd: boolean;
+  private readonly scanner: Scanner;
   private readonly table: NameTable;
-  private readonly toEnd: boolean;
-  /** The value before this one: most often the next is the same. */
-  private last: Uint8Array = new Uint8Array(0);
-  private lastValue = 0;
 
   /**
+   * @param scanner in whose memory the lines lie
    * @param symbols text to number
    * @param toEnd   the value extends to the end of the line, blanks included
    */
-  constructor(symbols: Readonly<Record<string, number>>, toEnd: boolean) {
+  constructor(scanner: Scanner, symbols: Readonly<Record<string, number>>, toEnd: boolean) {
+    this.scanner = scanner;
+    this.owner = scanner.newOwner();
     const known = new Map(Object.entries(symbols));
     this.table = new NameTable((name) => known.get(name) ?? (isPlainNumber(name) ? isNumber : otherSymbol));
     this.toEnd = toEnd;
@@ -36,21 +37,6 @@ export class SymbolReader {
    * @returns the position after it, or -1 when nothing stands there.
    */
   read(bytes: Uint8Array, from: number, end: number, into: Halves, slot: number): number {
-    const last = this.last;
-    const guess = from + last.length;
-    if (
-      last.length > 0 &&
-      guess <= end &&
-      (guess === end || (!this.toEnd && (byteClass[bytes[guess]!]! & ByteClass.symbolEnd) !== 0))
-    ) {
-      let same = 0;
-      while (same < last.length && last[same] === bytes[from + same]) same++;
-      if (same === last.length) {
-        into.hi[slot] = 0;
-        into.lo[slot] = this.lastValue;
-        return guess;
-      }
-    }
     let to = from;
     let hash = 0;
     if (this.toEnd) {
@@ -80,13 +66,17 @@ export class SymbolReader {
       const isAddress = to - from === addressDigits && hexValue[bytes[from + 1]!] !== 255;
       return isAddress ? readHex(bytes, from, to, into, slot) : readNumber(bytes, from, to, into, slot);
     }
-    if (to - from <= longestKept) {
-      this.last = this.table.bytes[entry]!;
-      this.lastValue = value;
-    }
+    if (this.table.isOneName(entry)) this.keep(bytes, from, to, value);
     into.hi[slot] = 0;
     into.lo[slot] = value;
     return to;
+  }
+
+  /** Remembers a symbol for the plans; not one behind whose last byte a label may begin. */
+  private keep(bytes: Uint8Array, from: number, to: number, value: number): void {
+    const { scanner, owner } = this;
+    if (to - from > scanner.longestKey || (byteClass[bytes[to - 1]!]! & ByteClass.beforeLabel) !== 0) return;
+    if (scanner.recall(owner, from, to - from) < 0) scanner.keep(owner, from, to - from, value);
   }
 }
 
