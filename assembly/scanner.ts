@@ -9,45 +9,64 @@
  * may reach beyond the line, but never beyond the memory, whose last parts are the tables.
  */
 
-const wide: i32 = 16;
-
-// Where things are; `src/input/text/scanner.ts` learns the addresses from the exports.
+// Where things are, and how many; `src/input/text/scanner.ts` learns it from the exports.
 
 /** Text lies in [0, window). */
 export const window: i32 = 0x140000;
 
-/** Texts that were seen before: sets of `ways` places, each a key of at most `longestKey` bytes, its tag and its value. */
-const ways: i32 = 2;
+/** Texts that were seen before: pairs of places, each a key of at most `longestKey` bytes, its tag and its value. */
 export const places: i32 = 2048;
-const placeMask: i32 = places - 1;
 export const longestKey: i32 = 64;
 const keys: i32 = window + 0x100;
+/** By place: length and owner of the text. */
 const tags: i32 = keys + places * longestKey;
 /** By place: what the text means, a number of the caller's. */
 export const values: i32 = tags + places * 4;
 
-/** Plans: `mostSteps` steps each of a fixed text, where a value is stored and how it is read. */
+// Whose a text is: the same bytes mean one thing in the columns and another in a field. Symbols have the numbers behind.
+export const columnsOwner: i32 = 1;
+export const namesOwner: i32 = 2;
+
+/** Plans: at most `mostSteps` steps each, of a fixed text and of how the value behind it is read. */
+export const mostPlans: i32 = 128;
 export const mostSteps: i32 = 8;
 export const longestLiteral: i32 = 64;
-export const stepSize: i32 = 16 + longestLiteral;
-export const mostPlans: i32 = 128;
 export const plans: i32 = values + places * 4;
+
+// Parts of a step.
+const literalPart: i32 = 0;
+const lengthPart: i32 = longestLiteral;
+const placementPart: i32 = lengthPart + 4;
+const kindPart: i32 = lengthPart + 8;
+const fieldPart: i32 = lengthPart + 12;
+const ownerPart: i32 = lengthPart + 16;
+const endsPart: i32 = lengthPart + 20;
+const blanksPart: i32 = lengthPart + 24;
+export const stepSize: i32 = lengthPart + 28;
+
+// Where a step's fixed text stands: the members of `Placement` in `src/input/text/scanner.ts`; 0 ends a plan.
+const elsewhere: i32 = 2;
+
+// How its value is read: the members of `ValueKind` there.
+const numberKind: i32 = 1;
+const pointerKind: i32 = 2;
+const symbolKind: i32 = 3;
 
 /** The values that `plan` has read, by field: halves of 64 bits. */
 export const high: i32 = plans + mostPlans * mostSteps * stepSize;
 export const low: i32 = high + 64;
 
-/** 1 where a byte ends a symbol. */
-export const symbolEnds: i32 = low + 64;
+/** By byte: see `ByteClass` in `src/input/text/bytes.ts`. */
+export const classes: i32 = low + 64;
+const beforeLabelClass: i32 = 1;
 
-/** What `prefix` and `name` found beside what they return: nanoseconds, and where to go on. */
-export const results: i32 = symbolEnds + 256;
+/** What `prefix` and `name` find beside what they return: nanoseconds, and where the rest of the line begins. */
+export const results: i32 = classes + 256;
 const nanoseconds: i32 = results;
 const next: i32 = results + 4;
 
-// Whose a text is: the same bytes mean one thing in the columns and another in a field. Symbols have the numbers behind.
-export const columnsOwner: i32 = 1;
-export const namesOwner: i32 = 2;
+/** Bytes in a vector. */
+const wide: i32 = 16;
 
 /** Position of the first newline in [from, to), or -1. */
 export function lineEnd(from: i32, to: i32): i32 {
@@ -62,51 +81,57 @@ export function lineEnd(from: i32, to: i32): i32 {
   return -1;
 }
 
-/** The bytes of [from, from + length) that a word at the text's end holds, as the word's low ones. */
-function lastWord(from: i32, length: i32): u64 {
-  const beyond = (8 - (length & 7)) & 7;
-  return load<u64>(from + ((length - 1) & ~7)) << (beyond << 3);
+/** Whether two texts of `length` bytes are the same. */
+function isSame(a: i32, b: i32, length: i32): bool {
+  let i = 0;
+  for (; i + 8 < length; i += 8) if (load<u64>(a + i) !== load<u64>(b + i)) return false;
+  // What is beyond the last word's part of the texts is shifted out.
+  return (load<u64>(a + i) ^ load<u64>(b + i)) << ((i + 8 - length) << 3) === 0;
 }
 
-function placeOf(from: i32, length: i32, owner: i32): i32 {
-  let hash: u64 = lastWord(from, length) ^ owner;
-  const last = (length - 1) & ~7;
-  for (let i = 0; i < last; i += 8) hash = (hash * 0x9e3779b97f4a7c15) ^ (hash >> 32) ^ load<u64>(from + i);
-  hash *= 0x9e3779b97f4a7c15;
-  return <i32>(hash >> 48) & placeMask & ~(ways - 1);
-}
+/** Any large odd number. */
+const mixer: u64 = ((<u64>0x2c1b3c6d) << 32) | 0x297a2d39;
 
-function holds(place: i32, from: i32, length: i32, tag: i32): bool {
-  if (load<i32>(tags + (place << 2)) !== tag) return false;
-  const key = keys + place * longestKey;
-  const last = (length - 1) & ~7;
-  for (let i = 0; i < last; i += 8) if (load<u64>(from + i) !== load<u64>(key + i)) return false;
-  return lastWord(from, length) === lastWord(key, length);
-}
+/** The first of the two places of the text that `recall` was asked for last. */
+let pair: i32 = 0;
 
 /** The place of the text [from, from + length) of this owner, or -1 when it was not kept. */
 export function recall(owner: i32, from: i32, length: i32): i32 {
   if (length <= 0 || length > longestKey) return -1;
-  const place = placeOf(from, length, owner);
+  let hash: u64 = owner;
+  let i = 0;
+  for (; i + 8 < length; i += 8) hash = (hash ^ load<u64>(from + i)) * mixer;
+  hash = (hash ^ (hash >> 32) ^ (load<u64>(from + i) << ((i + 8 - length) << 3))) * mixer;
+  pair = <i32>(hash >> 48) & (places - 2);
   const tag = (owner << 8) | length;
-  if (holds(place, from, length, tag)) return place;
-  return holds(place + 1, from, length, tag) ? place + 1 : -1;
+  for (let place = pair; place < pair + 2; place++) {
+    if (load<i32>(tags + (place << 2)) === tag && isSame(from, keys + place * longestKey, length)) return place;
+  }
+  return -1;
 }
 
-/** Keeps the text [from, from + length), 1 to `longestKey` bytes. Returns its place; what was there is forgotten. */
+/** Which place of a pair was given away last. */
+let turn: i32 = 0;
+
+/**
+ * Keeps the text [from, from + length), 1 to `longestKey` bytes, and what it means. Returns its place; another text that
+ * was there is forgotten.
+ */
 export function keep(owner: i32, from: i32, length: i32, value: i32): i32 {
-  let place = placeOf(from, length, owner);
-  if (load<i32>(tags + (place << 2)) !== 0) {
-    if (load<i32>(tags + ((place + 1) << 2)) === 0) place++;
-    else place += turn ^= 1;
+  let place = recall(owner, from, length);
+  if (place < 0) {
+    place = pair;
+    // A free place of the two, or each in turn.
+    if (load<i32>(tags + (pair << 2)) !== 0) {
+      turn = load<i32>(tags + (pair << 2) + 4) === 0 ? 1 : turn ^ 1;
+      place += turn;
+    }
+    store<i32>(tags + (place << 2), (owner << 8) | length);
+    memory.copy(keys + place * longestKey, from, length);
   }
-  store<i32>(tags + (place << 2), (owner << 8) | length);
   store<i32>(values + (place << 2), value);
-  memory.copy(keys + place * longestKey, from, length);
   return place;
 }
-
-let turn: i32 = 0;
 
 function isDigit(c: u32): bool {
   return c - 0x30 < 10;
@@ -119,8 +144,8 @@ function skipBlanks(from: i32): i32 {
 }
 
 /**
- * The columns at the `-` before a pid: `length` bytes that were seen before, a fraction of a second, a colon.
- * Returns the place of the columns, or -1. `next` is then where the event's name begins.
+ * The columns at the `-` before a pid: `length` bytes that were seen before, a fraction of a second, a colon. Returns
+ * their place, or -1.
  */
 export function prefix(from: i32, length: i32, end: i32): i32 {
   const fraction = from + length;
@@ -129,21 +154,19 @@ export function prefix(from: i32, length: i32, end: i32): i32 {
   if (place < 0) return -1;
   let at = fraction;
   let value: u32 = 0;
-  for (let c = load<u8>(at); isDigit(c); c = load<u8>(++at)) value = value * 10 + (c - 0x30);
+  for (let c: u32 = load<u8>(at); isDigit(c); c = load<u8>(++at)) value = value * 10 + (c - 0x30);
   const digits = at - fraction;
-  if (digits === 0 || digits > 9 || load<u8>(at) !== 0x3a || load<u8>(at + 1) !== 0x20) return -1;
+  if (digits === 0 || digits > 9 || load<u16>(at) !== 0x203a) return -1;
   for (let missing = digits; missing < 9; missing++) value *= 10;
   at = skipBlanks(at + 2);
+  // A tab is a blank too, and `(+123)` no name.
   if (load<u8>(at) === 0x28 || load<u8>(at) === 0x09) return -1;
   store<u32>(nanoseconds, value);
   store<i32>(next, at);
   return place;
 }
 
-/**
- * The event's name at `from`: a word and a blank. Returns the place of the word, or -1; `next` is where the arguments
- * begin.
- */
+/** The event's name at `from`, a word and a blank. Returns the word's place, or -1. */
 export function name(from: i32): i32 {
   const blank = i8x16.splat(0x20);
   for (let at = from; at < from + longestKey; at += wide) {
@@ -158,59 +181,58 @@ export function name(from: i32): i32 {
   return -1;
 }
 
-// How a value is read: the members of `ValueKind` in `src/input/text/plan.ts`.
-const pointerKind: i32 = 1;
-const symbolKind: i32 = 2;
-const symbolToEndKind: i32 = 3;
-
-function hexDigit(c: u32): u32 {
-  if (isDigit(c)) return c - 0x30;
-  const letter = (c | 0x20) - 0x61;
-  return letter < 6 ? letter + 10 : 255;
-}
-
-/** A hexadecimal number at `from`. Returns the position after it, or -1 where there is none of at most 16 digits. */
-function hex(from: i32, field: i32): i32 {
-  let value: u64 = 0;
-  let at = from;
-  for (let digit = hexDigit(load<u8>(at)); digit !== 255; digit = hexDigit(load<u8>(++at)))
-    value = (value << 4) | digit;
-  if (at === from || at - from > 16) return -1;
-  put(field, value);
-  return at;
-}
-
 function put(field: i32, value: u64): void {
   store<u32>(high + (field << 2), <u32>(value >> 32));
   store<u32>(low + (field << 2), <u32>value);
 }
 
+function hexDigit(c: u32): u32 {
+  if (isDigit(c)) return c - 0x30;
+  const letter = (c | 0x20) - 0x61;
+  return letter < 6 ? letter + 10 : 16;
+}
+
+/** A hexadecimal number at `from`. Returns the position after it, or -1 where there is none of at most 16 digits. */
+function hex(from: i32, field: i32): i32 {
+  const start = isHexMark(from) ? from + 2 : from;
+  let value: u64 = 0;
+  let at = start;
+  for (let digit = hexDigit(load<u8>(at)); digit < 16; digit = hexDigit(load<u8>(++at))) value = (value << 4) | digit;
+  if (at === start || at - start > 16) return -1;
+  put(field, value);
+  return at;
+}
+
+/** Whether `0x` or `0X` is at this position. */
 function isHexMark(at: i32): bool {
-  return load<u8>(at) === 0x30 && (load<u8>(at + 1) | 0x20) === 0x78;
+  return (load<u16>(at) | 0x2000) === 0x7830;
 }
 
 /** A number at `from`: decimal, negative decimal, `0x`. Returns the position after it, or -1 for the rarer forms. */
 function number(from: i32, field: i32): i32 {
-  if (isHexMark(from)) return hex(from + 2, field);
+  if (isHexMark(from)) return hex(from, field);
   const isNegative = load<u8>(from) === 0x2d;
   const start = from + i32(isNegative);
   let value: u64 = 0;
   let at = start;
-  for (let c = load<u8>(at); isDigit(c); c = load<u8>(++at)) value = value * 10 + (c - 0x30);
-  // A negative hexadecimal number is none.
+  for (let c: u32 = load<u8>(at); isDigit(c); c = load<u8>(++at)) value = value * 10 + (c - 0x30);
+  // More digits than these may not fit, and a negative hexadecimal number is none.
   if (at === start || at - start > 18 || (isNegative && isHexMark(start))) return -1;
   put(field, isNegative ? -value : value);
   return at;
 }
 
-/** A symbol of this owner at `from`. Returns the position after it, or -1 where it was not kept. */
-function symbol(owner: i32, from: i32, end: i32, isToEnd: bool, field: i32): i32 {
+/**
+ * A symbol of this owner at `from`, up to a byte of the classes `ends`; with none of them up to the end of the line.
+ * Returns the position after it, or -1 where it was not kept.
+ */
+function symbol(owner: i32, from: i32, end: i32, ends: i32, field: i32): i32 {
   let to = from;
-  if (isToEnd) {
+  if (ends === 0) {
     to = end;
     while (to > from && load<u8>(to - 1) <= 0x20) to--;
   } else {
-    while (to < end && load<u8>(symbolEnds + load<u8>(to)) === 0) to++;
+    while (to < end && (load<u8>(classes + load<u8>(to)) & ends) === 0) to++;
   }
   const place = recall(owner, from, to - from);
   if (place < 0) return -1;
@@ -218,29 +240,35 @@ function symbol(owner: i32, from: i32, end: i32, isToEnd: bool, field: i32): i32
   return to;
 }
 
-function isLiteral(at: i32, literal: i32, length: i32): bool {
-  const last = (length - 1) & ~7;
-  for (let i = 0; i < last; i += 8) if (load<u64>(at + i) !== load<u64>(literal + i)) return false;
-  return lastWord(at, length) === lastWord(literal, length);
+function isBeforeLabel(at: i32): bool {
+  return (load<u8>(classes + load<u8>(at)) & beforeLabelClass) !== 0;
 }
 
 /**
- * Reads the arguments in [from, end) by plan `index` (see `Plan` in `src/input/text/plan.ts`) into `high` and `low`.
- * Returns the position after the last value, or -1 where the line is another one.
+ * Reads the arguments in [from, end) by plan `index` (see `Step` in `src/input/text/scanner.ts`). Returns the position
+ * after the last step, or -1 where the line is another one.
  */
 export function plan(index: i32, from: i32, end: i32): i32 {
   let step = plans + index * mostSteps * stepSize;
   let at = from;
-  for (let length = load<i32>(step); length !== 0; length = load<i32>(step)) {
-    if (at + length > end || !isLiteral(at, step + 16, length)) return -1;
-    at = skipBlanks(at + length);
-    const field = load<i32>(step + 4);
-    const kind = load<i32>(step + 8);
-    if (kind >= symbolKind) at = symbol(load<i32>(step + 12), at, end, kind === symbolToEndKind, field);
-    else if (kind === pointerKind) at = hex(isHexMark(at) ? at + 2 : at, field);
-    else at = number(at, field);
+  for (let placement = load<i32>(step + placementPart); placement !== 0; placement = load<i32>(step + placementPart)) {
+    const length = load<i32>(step + lengthPart);
+    while (length !== 0 && at + length <= end && !isSame(at, step + literalPart, length)) {
+      if (placement !== elsewhere) return -1;
+      at++;
+    }
+    at += length;
+    if (at > end) return -1;
+    if (load<i32>(step + blanksPart) !== 0) at = skipBlanks(at);
+    const kind = load<i32>(step + kindPart);
+    const field = load<i32>(step + fieldPart);
+    if (kind === numberKind) at = number(at, field);
+    else if (kind === pointerKind) at = hex(at, field);
+    else if (kind === symbolKind) at = symbol(load<i32>(step + ownerPart), at, end, load<i32>(step + endsPart), field);
     if (at < 0) return -1;
     step += stepSize;
+    // Behind the last byte of a symbol a label may begin, unless nothing more is looked for.
+    if (kind === symbolKind && load<i32>(step + placementPart) !== 0 && isBeforeLabel(at - 1)) return -1;
   }
   return at;
 }

@@ -37,6 +37,10 @@ export enum ByteClass {
   symbolEnd = 2,
   /** Letter, digit or underscore. */
   word = 4,
+  /** Any other. */
+  noWord = 8,
+  /** Blank or tab. */
+  blank = 16,
 }
 
 /** What a byte can be, see `ByteClass`. */
@@ -49,7 +53,8 @@ function makeClasses(): Uint8Array {
   const classes = new Uint8Array(256);
   for (const c of ' \t,([{<>') classes[c.charCodeAt(0)]! |= ByteClass.beforeLabel;
   for (const c of ' \t,:+/(') classes[c.charCodeAt(0)]! |= ByteClass.symbolEnd;
-  for (let c = 0; c < 128; c++) if (/\w/.test(String.fromCharCode(c))) classes[c]! |= ByteClass.word;
+  for (const c of ' \t') classes[c.charCodeAt(0)]! |= ByteClass.blank;
+  for (let c = 0; c < 256; c++) classes[c]! |= /\w/.test(String.fromCharCode(c)) ? ByteClass.word : ByteClass.noWord;
   return classes;
 }
 
@@ -88,6 +93,13 @@ export function matches(bytes: Uint8Array, at: number, end: number, text: Uint8A
   const length = text.length;
   if (at + length > end) return false;
   for (let i = 0; i < length; i++) if (bytes[at + i] !== text[i]) return false;
+  return true;
+}
+
+/** Whether `text` agrees with the bytes [from, to), as far as both go. */
+export function agrees(text: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
+  const length = Math.min(text.length, to - from);
+  for (let i = 0; i < length; i++) if (text[i] !== bytes[from + i]) return false;
   return true;
 }
 

@@ -62,8 +62,7 @@ export class Columns {
     const { scanner } = this;
     this.length = length > scanner.longestKey ? 0 : length;
     if (this.length === 0) return;
-    const known = scanner.recall(scanner.columnsOwner, from, length);
-    const place = known >= 0 ? known : scanner.keep(scanner.columnsOwner, from, length, 0);
+    const place = scanner.keep(scanner.columnsOwner, from, length, 0);
     this.pids[place] = this.pid;
     this.tgids[place] = this.tgid;
     this.cpus[place] = this.cpu;

@@ -120,7 +120,7 @@ export class TextEvents {
     const { scanner, nameEnd } = this;
     const length = nameEnd - from;
     if (bytes[nameEnd] !== Byte.blank || length > scanner.longestKey || !this.names.isOneName(name)) return;
-    if (scanner.recall(scanner.namesOwner, from, length) < 0) scanner.keep(scanner.namesOwner, from, length, name);
+    scanner.keep(scanner.namesOwner, from, length, name);
   }
 
   /** Reports what was gathered. */
@@ -139,7 +139,7 @@ export class TextEvents {
 
   private argumentReader(spec: EventSpec): ArgumentReader {
     return spec.shape === 'sched_switch'
-      ? new SchedSwitchReader(spec)
+      ? new SchedSwitchReader(spec, this.scanner)
       : new LabelReader(spec, this.scanner, this.pointers);
   }
 

@@ -3,8 +3,8 @@ import type { Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
-import { type FoundValue, Plan, ValueKind } from './plan.js';
-import type { Scanner } from './scanner.js';
+import { type FoundValue, Plan } from './plan.js';
+import { type Scanner, ValueKind } from './scanner.js';
 import { SymbolReader } from './symbols.js';
 
 /** Counts pointers that the kernel hid. */
@@ -26,7 +26,7 @@ const noRank = 127;
 export class LabelReader implements ArgumentReader {
   readonly required: number;
   /** By field, see `ValueKind`. */
-  private readonly kinds: Uint8Array;
+  private readonly kinds: readonly ValueKind[];
   private readonly symbols: readonly (SymbolReader | undefined)[];
   private readonly before: readonly (Uint8Array | undefined)[];
   private readonly hasBefore: boolean;
@@ -50,12 +50,7 @@ export class LabelReader implements ArgumentReader {
   constructor(spec: EventSpec, scanner: Scanner, tally: PointerTally) {
     this.required = requiredMask(spec);
     this.tally = tally;
-    this.kinds = Uint8Array.from(spec.fields, ({ type, toEnd }) =>
-      toEnd === true ? ValueKind.symbolToEnd : ValueKind[type],
-    );
-    this.symbols = spec.fields.map((field) =>
-      field.type === 'symbol' ? new SymbolReader(scanner, field.symbols ?? {}, field.toEnd ?? false) : undefined,
-    );
+    this.kinds = spec.fields.map(({ type }) => ValueKind[type]);
     this.before = spec.fields.map((field) => (field.before === undefined ? undefined : ascii(field.before)));
     this.hasBefore = this.before.some((text) => text !== undefined);
     const labels = spec.fields.flatMap((field, index) => {
@@ -67,6 +62,10 @@ export class LabelReader implements ArgumentReader {
         .filter(({ text }) => text.length > 0);
     });
     this.labelText = labels.map(({ text }) => text);
+    this.symbols = spec.fields.map(({ type, symbols = {}, toEnd = false, before }) => {
+      const rivals = before === undefined ? [] : this.labelText;
+      return type === 'symbol' ? new SymbolReader(scanner, symbols, toEnd, rivals) : undefined;
+    });
     this.labelField = Uint8Array.from(labels, ({ field }) => field);
     this.labelRank = Uint8Array.from(labels, ({ rank }) => rank);
     this.nextLabel = new Uint8Array(labels.length + 1);
@@ -88,7 +87,7 @@ export class LabelReader implements ArgumentReader {
     if (this.plan.read(from, end, record)) return;
     this.misses++;
     // A plan is made anew at every doubling of the misses: seldom enough to cost nothing where no plan ever fits.
-    this.isLearning = !this.hasBefore && (this.misses & (this.misses - 1)) === 0;
+    this.isLearning = (this.misses & (this.misses - 1)) === 0;
     this.readAll(bytes, from, end, record);
   }
 
@@ -123,16 +122,12 @@ export class LabelReader implements ArgumentReader {
       while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) === 0) at++;
       while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) !== 0) at++;
     }
-    if (this.isLearning) this.learn(bytes, from, end, open === 0);
+    if (this.isLearning) this.plan.learn(bytes, from, end, this.found, open === 0);
+    this.found.length = 0;
   }
 
   private note(label: number, start: number, end: number, after: number): void {
     this.found.push({ label, field: this.labelField[label]!, start, end, after });
-  }
-
-  private learn(bytes: Uint8Array, from: number, end: number, isAll: boolean): void {
-    this.plan.learn(bytes, from, end, this.found, isAll);
-    this.found.length = 0;
   }
 
   /** Reads the value behind a label unless a better label gave one. @returns the position after it, or -1. */
@@ -159,21 +154,26 @@ export class LabelReader implements ArgumentReader {
       let to = from;
       while (to < end && (byteClass[bytes[to]!]! & ByteClass.word) !== 0) to++;
       // Most often the word is the first one. A text that does not begin like a word stands nowhere before it.
-      if ((byteClass[text[0]!]! & ByteClass.word) !== 0 || !matches(bytes, to, end, text)) {
+      const isFirst = (byteClass[text[0]!]! & ByteClass.noWord) !== 0 && matches(bytes, to, end, text);
+      if (!isFirst) {
         to = find(bytes, from, end, text);
         start = to;
         while (start > from && (byteClass[bytes[start - 1]!]! & ByteClass.word) !== 0) start--;
       }
-      if (to <= start) continue;
       const symbols = this.symbols[field];
+      // A plan knows one word, and only as the first.
+      if (!isFirst || to <= start || symbols === undefined || found > 0) this.isLearning = false;
+      if (to <= start) continue;
       const after =
         symbols === undefined
           ? this.value(field, bytes, start, to, record)
           : symbols.readExactly(bytes, start, to, record, field);
+      if (after !== to) this.isLearning = false;
       if (after < 0) continue;
       this.rank[field] = 0;
       record.present |= 1 << field;
       found++;
+      if (this.isLearning) this.found.push({ label: text, field, start, end: start, after });
     }
     return found;
   }

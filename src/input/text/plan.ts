@@ -1,20 +1,12 @@
 import type { Record } from '../record.js';
-import type { Scanner, Step } from './scanner.js';
+import { agrees, ByteClass } from './bytes.js';
+import { Placement, type Scanner, type Step, ValueKind } from './scanner.js';
 import type { SymbolReader } from './symbols.js';
 
-/** How the value of a field is read; `assembly/scanner.ts` has the same numbers. */
-export enum ValueKind {
-  number,
-  pointer,
-  symbol,
-  /** up to the end of the line, see `FieldSpec` */
-  symbolToEnd,
-}
-
-/** A value that the complete reader found behind a label. */
+/** A value that the complete reader found behind a label, or as the first word, before a text. */
 export interface FoundValue {
-  /** Index of the label, and of its field. */
-  readonly label: number;
+  /** Index of the label, or the text behind the word. */
+  readonly label: number | Uint8Array;
   readonly field: number;
   /** Where the label begins and ends. */
   readonly start: number;
@@ -37,7 +29,8 @@ export interface FoundValue {
  * - both read a value with the same function, from the same place (`after` is then the same), and the last byte of a
  *   value before another label is none after which a label may begin: the walk goes on from that byte;
  * - no other label of the event stands before this one in the fixed bytes, or begins there and reaches beyond them,
- *   into bytes that are not compared (`makePlan` refuses such a plan);
+ *   into bytes that are not compared (`learn` refuses such a plan), nor begins with the word that stands before a text
+ *   (`SymbolReader` remembers no such word);
  * - behind the last value either nothing is left that `LabelReader` would look for, or the line ends.
  *
  * Whatever else a line holds, `read` gives false and the complete reader decides.
@@ -45,7 +38,7 @@ export interface FoundValue {
 export class Plan {
   private readonly scanner: Scanner;
   private readonly labels: readonly Uint8Array[];
-  private readonly kinds: Uint8Array;
+  private readonly kinds: readonly ValueKind[];
   private readonly symbols: readonly (SymbolReader | undefined)[];
   /** Number of the plan in the scanner; -1 while there is none. */
   private readonly index: number;
@@ -63,7 +56,7 @@ export class Plan {
   constructor(
     scanner: Scanner,
     labels: readonly Uint8Array[],
-    kinds: Uint8Array,
+    kinds: readonly ValueKind[],
     symbols: readonly (SymbolReader | undefined)[],
   ) {
     this.scanner = scanner;
@@ -92,26 +85,40 @@ export class Plan {
     this.isKnown = false;
     const steps: Step[] = [];
     let from = args;
+    /** What must stand behind the first word. */
+    let behind: Uint8Array = new Uint8Array(0);
     for (const { label, field, start, end: labelEnd, after } of found) {
-      for (let at = from; at <= start; at++) {
-        // At its own place the label that was found is tried before those behind it in the list.
-        const rivals = at === start ? this.labels.slice(0, label) : this.labels;
-        if (rivals.some((rival) => begins(rival, bytes, at, labelEnd))) return;
+      const step = {
+        placement: Placement.here,
+        kind: this.kinds[field]!,
+        field,
+        owner: this.symbols[field]?.owner ?? 0,
+      };
+      if (typeof label !== 'number') {
+        behind = label;
+        steps.push({ ...step, literal: new Uint8Array(0), blanks: false, ends: ByteClass.noWord });
+      } else {
+        for (let at = from; at <= start; at++) {
+          // At its own place the label that was found is tried before those behind it in the list.
+          const rivals = at === start ? this.labels.slice(0, label) : this.labels;
+          if (rivals.some((rival) => agrees(rival, bytes, at, labelEnd))) return;
+        }
+        if (labelEnd - from < behind.length) return;
+        behind = new Uint8Array(0);
+        const ends = this.symbols[field]?.toEnd === true ? 0 : ByteClass.symbolEnd;
+        steps.push({ ...step, literal: bytes.subarray(from, labelEnd), blanks: true, ends });
       }
-      const literal = bytes.subarray(from, labelEnd);
-      steps.push({ literal, field, kind: this.kinds[field]!, owner: this.symbols[field]?.owner ?? 0 });
       from = after;
     }
     if (this.index < 0 || found.length === 0 || (!isAll && from !== end)) return;
+    if (behind.length > 0) steps.push(textOnly(behind));
     this.isKnown = this.scanner.setPlan(this.index, steps);
     this.present = found.reduce((mask, { field }) => mask | (1 << field), 0);
     this.isToEnd = !isAll;
   }
 }
 
-/** Whether `label` agrees with the bytes [from, to), as far as both go. */
-function begins(label: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
-  const length = Math.min(label.length, to - from);
-  for (let i = 0; i < length; i++) if (label[i] !== bytes[from + i]) return false;
-  return true;
+/** A step without a value. */
+export function textOnly(literal: Uint8Array): Step {
+  return { literal, placement: Placement.here, blanks: false, kind: ValueKind.none, field: 0, owner: 0, ends: 0 };
 }

@@ -1,5 +1,5 @@
 import { maxFields } from '../record.js';
-import { ByteClass, byteClass } from './bytes.js';
+import { byteClass } from './bytes.js';
 import { scannerCode } from './scanner-code.js';
 
 /** What `assembly/scanner.ts` exports. */
@@ -15,7 +15,7 @@ interface Exports extends Readonly<Record<Constant, { readonly value: number }>>
 
 /** Addresses and sizes, see there. */
 type Constant =
-  | ('window' | 'values' | 'plans' | 'high' | 'low' | 'symbolEnds' | 'results')
+  | ('window' | 'values' | 'plans' | 'high' | 'low' | 'classes' | 'results')
   | ('places' | 'longestKey' | 'mostPlans' | 'mostSteps' | 'stepSize' | 'longestLiteral')
   | ('columnsOwner' | 'namesOwner');
 
@@ -55,7 +55,7 @@ export class Scanner {
   readonly lineEnd: (from: number, to: number) => number;
   /** Place of the text of `length` bytes at `from`, or -1. The same bytes are another text with another owner. */
   readonly recall: (owner: number, from: number, length: number) => number;
-  /** Keeps a text of 1 to `longestKey` bytes that has no place. @returns its place, where another may have been. */
+  /** Keeps a text of 1 to `longestKey` bytes and what it means. @returns its place, where another may have been. */
   readonly keep: (owner: number, from: number, length: number, value: number) => number;
   /** Place of the `length` bytes of columns at the `-` before a pid, which end with the dot in the time; or -1. */
   readonly prefix: (from: number, length: number, end: number) => number;
@@ -84,10 +84,7 @@ export class Scanner {
     this.columnsOwner = exports.columnsOwner.value;
     this.namesOwner = exports.namesOwner.value;
     this.owners = this.namesOwner;
-    const ends = new Uint8Array(this.memory, exports.symbolEnds.value, byteClass.length);
-    byteClass.forEach((marks, byte) => {
-      ends[byte] = marks & ByteClass.symbolEnd;
-    });
+    new Uint8Array(this.memory, exports.classes.value, byteClass.length).set(byteClass);
     // The exports of a module are a dictionary, whose look-up costs more than most calls.
     this.lineEnd = exports.lineEnd;
     this.recall = exports.recall;
@@ -110,32 +107,50 @@ export class Scanner {
   /** Sets what plan `index` reads. @returns whether that is possible: a plan too long is not. */
   setPlan(index: number, steps: readonly Step[]): boolean {
     const { mostSteps, longestLiteral, stepSize, plans } = this.exports;
-    const view = new DataView(this.memory, plans.value + index * mostSteps.value * stepSize.value);
-    // The steps end with one of length 0.
-    view.setInt32(0, 0, true);
+    const size = stepSize.value;
+    const bytes = new Uint8Array(this.memory, plans.value + index * mostSteps.value * size, mostSteps.value * size);
+    bytes.fill(0);
+    // A step of zeros ends the plan.
     if (steps.length >= mostSteps.value) return false;
-    if (steps.some(({ literal }) => literal.length === 0 || literal.length > longestLiteral.value)) return false;
-    for (const [number, { literal, field, kind, owner }] of steps.entries()) {
-      const at = number * stepSize.value;
-      view.setInt32(at, literal.length, true);
-      view.setInt32(at + 4, field, true);
-      view.setInt32(at + 8, kind, true);
-      view.setInt32(at + 12, owner, true);
-      literal.forEach((byte, i) => {
-        view.setUint8(at + 16 + i, byte);
-      });
+    if (steps.some(({ literal }) => literal.length > longestLiteral.value)) return false;
+    const numbers = new DataView(bytes.buffer, bytes.byteOffset);
+    for (const [number, step] of steps.entries()) {
+      bytes.set(step.literal, number * size);
+      [step.literal.length, step.placement, step.kind, step.field, step.owner, step.ends, step.blanks ? 1 : 0].forEach(
+        (value, index) => {
+          numbers.setInt32(number * size + longestLiteral.value + index * 4, value, true);
+        },
+      );
     }
-    view.setInt32(steps.length * stepSize.value, 0, true);
     return true;
   }
 }
 
-/** One step of a plan: a text that must stand there, and the value behind it. */
+/** Where the text of a step stands. */
+export enum Placement {
+  /** behind what came before */
+  here = 1,
+  /** anywhere behind it: the first place counts */
+  elsewhere = 2,
+}
+
+/** How the value of a step is read. */
+export enum ValueKind {
+  none = 0,
+  number = 1,
+  pointer = 2,
+  symbol = 3,
+}
+
+/** One step of a plan: a text that must stand in the line, and the value behind it. */
 export interface Step {
   readonly literal: Uint8Array;
+  readonly placement: Placement;
+  /** Whether blanks may stand between the text and the value. */
+  readonly blanks: boolean;
+  readonly kind: ValueKind;
   readonly field: number;
-  /** See `ValueKind`. */
-  readonly kind: number;
-  /** Of a symbol's texts. */
+  /** Of a symbol: whose text it is, and the classes of bytes that end it; none when it goes to the line's end. */
   readonly owner: number;
+  readonly ends: number;
 }

@@ -1,9 +1,11 @@
 import type { EventSpec } from '../catalogue.js';
 import { PrevState, PrevStates, prevState as stateOf } from '../prev-state.js';
-import { Record } from '../record.js';
+import { maxFields, Record } from '../record.js';
 import { type ArgumentReader, requiredMask } from './arguments.js';
-import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits } from './bytes.js';
+import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits, skipWord } from './bytes.js';
 import { readNumber } from './numbers.js';
+import { textOnly } from './plan.js';
+import { Placement, type Scanner, type Step, ValueKind } from './scanner.js';
 
 const prevComm = ascii('prev_comm=');
 const prevPid = ascii('prev_pid=');
@@ -12,6 +14,9 @@ const prevState = ascii(' prev_state=');
 const nextPid = ascii(' next_pid=');
 const nextPrio = ascii(' next_prio=');
 const arrow = ascii(' ==> ');
+
+/** Where the plan leaves a number that nobody asks for. */
+const unusedField = maxFields - 1;
 
 /** A thread's name has at most 15 bytes (TASK_COMM_LEN). */
 const longestComm = 15;
@@ -38,6 +43,11 @@ const [letterR, letterS, plus, bar] = [0x52, 0x53, 0x2b, 0x7c];
  */
 export class SchedSwitchReader implements ArgumentReader {
   readonly required: number;
+  private readonly scanner: Scanner;
+  /** Number of the plan for the first of the spellings, and whose the texts of its states are. */
+  private readonly plan: number;
+  private readonly owner: number;
+  private readonly allFields: number;
   private readonly prevPidField: number;
   private readonly nextPidField: number;
   private readonly stateField: number;
@@ -45,17 +55,48 @@ export class SchedSwitchReader implements ArgumentReader {
   private readonly number = new Record();
   private readonly states = new PrevStates();
 
-  constructor(spec: EventSpec) {
+  /** @param scanner in whose memory the lines lie */
+  constructor(spec: EventSpec, scanner: Scanner) {
+    this.scanner = scanner;
     this.required = requiredMask(spec);
     const index = (name: string) => spec.fields.findIndex((field) => field.name === name);
     this.prevPidField = index('prev_pid');
     this.nextPidField = index('next_pid');
     this.stateField = index('prev_state');
+    this.owner = scanner.newOwner();
+    this.plan = this.makePlan();
+    this.allFields = (1 << this.prevPidField) | (1 << this.nextPidField) | (1 << this.stateField);
   }
 
   read(bytes: Uint8Array, from: number, end: number, record: Record): void {
+    if (this.plan >= 0 && this.scanner.plan(this.plan, from, end) >= 0) {
+      const state = this.stateField;
+      record.lo[state] = this.states.sleeping(record.lo[this.prevPidField]!, record.lo[state]!);
+      record.present = this.allFields;
+      return;
+    }
     record.present = 0;
     if (!this.readLabelled(bytes, from, end, record)) this.readPlugin(bytes, from, end, record);
+  }
+
+  /** What `readLabelled` does where the first `prev_pid=` and `next_pid=` are the fields, and the state is known. */
+  private makePlan(): number {
+    if (Math.min(this.prevPidField, this.nextPidField, this.stateField) < 0) return -1;
+    const number = (literal: Uint8Array, placement: Placement, field: number): Step => ({
+      ...textOnly(literal),
+      ...{ placement, kind: ValueKind.number, field },
+    });
+    const state = { kind: ValueKind.symbol, field: this.stateField, owner: this.owner, ends: ByteClass.blank };
+    const steps = [
+      textOnly(prevComm),
+      number(prevPid, Placement.elsewhere, this.prevPidField),
+      number(prevPrio, Placement.here, unusedField),
+      { ...textOnly(prevState), ...state },
+      number(nextPid, Placement.elsewhere, this.nextPidField),
+      textOnly(nextPrio),
+    ];
+    const plan = this.scanner.newPlan();
+    return plan >= 0 && this.scanner.setPlan(plan, steps) ? plan : -1;
   }
 
   private readLabelled(bytes: Uint8Array, from: number, end: number, record: Record): boolean {
@@ -159,8 +200,15 @@ export class SchedSwitchReader implements ArgumentReader {
     } else {
       return;
     }
+    this.keepState(bytes, from, end, value);
     record.hi[this.stateField] = 0;
     record.lo[this.stateField] = this.states.sleeping(record.lo[this.prevPidField]!, value);
     record.present |= 1 << this.stateField;
+  }
+
+  /** Remembers a state for the plan: of the line nothing but its word tells it. */
+  private keepState(bytes: Uint8Array, from: number, end: number, value: PrevState): void {
+    const length = skipWord(bytes, from, end) - from;
+    if (length <= this.scanner.longestKey) this.scanner.keep(this.owner, from, length, value);
   }
 }

@@ -1,5 +1,5 @@
 import { otherSymbol } from '../catalogue.js';
-import { Byte, ByteClass, byteClass, hexValue } from './bytes.js';
+import { agrees, Byte, ByteClass, byteClass, hexValue } from './bytes.js';
 import { NameTable } from './names.js';
 import { type Halves, readHex, readNumber } from './numbers.js';
 import type { Scanner } from './scanner.js';
@@ -14,17 +14,26 @@ const addressDigits = 16;
 export class SymbolReader {
   /** Whose the texts are in the scanner's memory. */
   readonly owner: number;
+  /** The value extends to the end of the line, blanks included. */
   readonly toEnd: boolean;
   private readonly scanner: Scanner;
+  private readonly rivals: readonly Uint8Array[];
   private readonly table: NameTable;
 
   /**
    * @param scanner in whose memory the lines lie
    * @param symbols text to number
    * @param toEnd   the value extends to the end of the line, blanks included
+   * @param rivals  labels that may begin where a symbol begins
    */
-  constructor(scanner: Scanner, symbols: Readonly<Record<string, number>>, toEnd: boolean) {
+  constructor(
+    scanner: Scanner,
+    symbols: Readonly<Record<string, number>>,
+    toEnd: boolean,
+    rivals: readonly Uint8Array[],
+  ) {
     this.scanner = scanner;
+    this.rivals = rivals;
     this.owner = scanner.newOwner();
     const known = new Map(Object.entries(symbols));
     this.table = new NameTable((name) => known.get(name) ?? (isPlainNumber(name) ? isNumber : otherSymbol));
@@ -72,11 +81,16 @@ export class SymbolReader {
     return to;
   }
 
-  /** Remembers a symbol for the plans; not one behind whose last byte a label may begin. */
+  /** Remembers a symbol for the plans, unless a label may begin with it. */
   private keep(bytes: Uint8Array, from: number, to: number, value: number): void {
     const { scanner, owner } = this;
-    if (to - from > scanner.longestKey || (byteClass[bytes[to - 1]!]! & ByteClass.beforeLabel) !== 0) return;
-    if (scanner.recall(owner, from, to - from) < 0) scanner.keep(owner, from, to - from, value);
+    const length = to - from;
+    if (length > scanner.longestKey) return;
+    // What follows a word is no part of one.
+    const isRival = (label: Uint8Array) =>
+      agrees(label, bytes, from, to) &&
+      (label.length <= length || (byteClass[label[length]!]! & ByteClass.noWord) !== 0);
+    if (!this.rivals.some(isRival)) scanner.keep(owner, from, length, value);
   }
 }
 
