@@ -81,12 +81,18 @@ export function lineEnd(from: i32, to: i32): i32 {
   return -1;
 }
 
-/** Whether two texts of `length` bytes are the same. */
-function isSame(a: i32, b: i32, length: i32): bool {
-  let i = 0;
-  for (; i + 8 < length; i += 8) if (load<u64>(a + i) !== load<u64>(b + i)) return false;
-  // What is beyond the last word's part of the texts is shifted out.
-  return (load<u64>(a + i) ^ load<u64>(b + i)) << ((i + 8 - length) << 3) === 0;
+/** The 16 bytes at `from`; zeros instead of those from `count` on. */
+function masked(from: i32, count: i32): v128 {
+  const numbers = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return v128.and(v128.load(from), i8x16.lt_s(numbers, i8x16.splat(<i8>count)));
+}
+
+/** Whether the `length` bytes at `from` are those of a text that zeros follow up to a multiple of 16. */
+function isText(from: i32, text: i32, length: i32): bool {
+  for (let i = 0; i < length; i += wide) {
+    if (v128.any_true(v128.xor(masked(from + i, length - i), v128.load(text + i)))) return false;
+  }
+  return true;
 }
 
 /** Any large odd number. */
@@ -99,13 +105,19 @@ let pair: i32 = 0;
 export function recall(owner: i32, from: i32, length: i32): i32 {
   if (length <= 0 || length > longestKey) return -1;
   let hash: u64 = owner;
-  let i = 0;
-  for (; i + 8 < length; i += 8) hash = (hash ^ load<u64>(from + i)) * mixer;
-  hash = (hash ^ (hash >> 32) ^ (load<u64>(from + i) << ((i + 8 - length) << 3))) * mixer;
+  // Two vectors at a time: most texts need no third, and what takes always the same way is quick.
+  for (let i = 0; i < length; i += 2 * wide) {
+    const a = masked(from + i, length - i);
+    const b = masked(from + i + wide, length - i - wide);
+    hash = (hash ^ i64x2.extract_lane(a, 0)) * mixer;
+    hash = (hash ^ i64x2.extract_lane(a, 1)) * mixer;
+    hash = (hash ^ (hash >> 32) ^ i64x2.extract_lane(b, 0)) * mixer;
+    hash = (hash ^ i64x2.extract_lane(b, 1)) * mixer;
+  }
   pair = <i32>(hash >> 48) & (places - 2);
   const tag = (owner << 8) | length;
   for (let place = pair; place < pair + 2; place++) {
-    if (load<i32>(tags + (place << 2)) === tag && isSame(from, keys + place * longestKey, length)) return place;
+    if (load<i32>(tags + (place << 2)) === tag && isText(from, keys + place * longestKey, length)) return place;
   }
   return -1;
 }
@@ -127,20 +139,47 @@ export function keep(owner: i32, from: i32, length: i32, value: i32): i32 {
       place += turn;
     }
     store<i32>(tags + (place << 2), (owner << 8) | length);
+    memory.fill(keys + place * longestKey, 0, longestKey);
     memory.copy(keys + place * longestKey, from, length);
   }
   store<i32>(values + (place << 2), value);
   return place;
 }
 
-function isDigit(c: u32): bool {
-  return c - 0x30 < 10;
-}
-
+/** Position of the first byte from `from` on that is no blank. */
 function skipBlanks(from: i32): i32 {
   let at = from;
-  while (load<u8>(at) === 0x20) at++;
+  let count: i32;
+  do {
+    count = ctz(~i8x16.bitmask(i8x16.eq(v128.load(at), i8x16.splat(0x20))));
+    at += count;
+  } while (count === wide);
   return at;
+}
+
+/** Number of decimal digits at `from`, 16 at most. */
+function countDigits(from: i32): i32 {
+  const digits = i8x16.lt_u(i8x16.sub(v128.load(from), i8x16.splat(0x30)), i8x16.splat(10));
+  return ctz(~i8x16.bitmask(digits));
+}
+
+/** The bytes of 1 to 8 digits at `from` in a word: the first in the lowest byte, as many zeros before it as are missing. */
+function digitsAt(from: i32, count: i32): u64 {
+  return load<u64>(from) << ((8 - count) << 3);
+}
+
+/** Value of 1 to 8 decimal digits: neighbours are joined, then pairs, then fours. */
+function shortDecimal(from: i32, count: i32): u64 {
+  let value = (digitsAt(from, count) & 0x0f0f0f0f0f0f0f0f) * 2561;
+  value = ((value >> 8) & 0x00ff00ff00ff00ff) * 6553601;
+  value = ((value >> 16) & 0x0000ffff0000ffff) * 42949672960001;
+  return value >> 32;
+}
+
+/** Value of 1 to 16 decimal digits. */
+function decimal(from: i32, count: i32): u64 {
+  if (count <= 8) return shortDecimal(from, count);
+  return shortDecimal(from, count - 8) * 100000000 + shortDecimal(from + count - 8, 8);
 }
 
 /**
@@ -152,13 +191,11 @@ export function prefix(from: i32, length: i32, end: i32): i32 {
   if (fraction >= end) return -1;
   const place = recall(columnsOwner, from, length);
   if (place < 0) return -1;
-  let at = fraction;
-  let value: u32 = 0;
-  for (let c: u32 = load<u8>(at); isDigit(c); c = load<u8>(++at)) value = value * 10 + (c - 0x30);
-  const digits = at - fraction;
-  if (digits === 0 || digits > 9 || load<u16>(at) !== 0x203a) return -1;
+  const digits = countDigits(fraction);
+  if (digits === 0 || digits > 9 || load<u16>(fraction + digits) !== 0x203a) return -1;
+  let value = <u32>decimal(fraction, digits);
   for (let missing = digits; missing < 9; missing++) value *= 10;
-  at = skipBlanks(at + 2);
+  const at = skipBlanks(fraction + digits + 2);
   // A tab is a blank too, and `(+123)` no name.
   if (load<u8>(at) === 0x28 || load<u8>(at) === 0x09) return -1;
   store<u32>(nanoseconds, value);
@@ -169,8 +206,10 @@ export function prefix(from: i32, length: i32, end: i32): i32 {
 /** The event's name at `from`, a word and a blank. Returns the word's place, or -1. */
 export function name(from: i32): i32 {
   const blank = i8x16.splat(0x20);
-  for (let at = from; at < from + longestKey; at += wide) {
-    const found = i8x16.bitmask(i8x16.le_u(v128.load(at), blank));
+  for (let at = from; at < from + longestKey; at += 2 * wide) {
+    const first = i8x16.bitmask(i8x16.le_u(v128.load(at), blank));
+    const second = i8x16.bitmask(i8x16.le_u(v128.load(at + wide), blank));
+    const found = first | (second << wide);
     if (found === 0) continue;
     const to = at + ctz(found);
     const args = skipBlanks(to);
@@ -186,21 +225,32 @@ function put(field: i32, value: u64): void {
   store<u32>(low + (field << 2), <u32>value);
 }
 
-function hexDigit(c: u32): u32 {
-  if (isDigit(c)) return c - 0x30;
-  const letter = (c | 0x20) - 0x61;
-  return letter < 6 ? letter + 10 : 16;
+/** Number of hexadecimal digits at `from`, 16 at most. */
+function countHexDigits(from: i32): i32 {
+  const bytes = v128.load(from);
+  const digits = i8x16.lt_u(i8x16.sub(bytes, i8x16.splat(0x30)), i8x16.splat(10));
+  const letters = i8x16.lt_u(i8x16.sub(v128.or(bytes, i8x16.splat(0x20)), i8x16.splat(0x61)), i8x16.splat(6));
+  return ctz(~i8x16.bitmask(v128.or(digits, letters)));
 }
 
-/** A hexadecimal number at `from`. Returns the position after it, or -1 where there is none of at most 16 digits. */
+/** Value of 1 to 8 hexadecimal digits, joined like decimal ones. */
+function shortHex(from: i32, count: i32): u64 {
+  const digits = digitsAt(from, count);
+  // A letter has the bit of 0x40, and its low ones count from 1.
+  let value = (digits & 0x0f0f0f0f0f0f0f0f) + ((digits >> 6) & 0x0101010101010101) * 9;
+  value = ((value << 4) | (value >> 8)) & 0x00ff00ff00ff00ff;
+  value = ((value << 8) | (value >> 16)) & 0x0000ffff0000ffff;
+  return ((value << 16) | (value >> 32)) & 0xffffffff;
+}
+
+/** A hexadecimal number at `from`. Returns the position after it, or -1 where there is none that fits 64 bits. */
 function hex(from: i32, field: i32): i32 {
   const start = isHexMark(from) ? from + 2 : from;
-  let value: u64 = 0;
-  let at = start;
-  for (let digit = hexDigit(load<u8>(at)); digit < 16; digit = hexDigit(load<u8>(++at))) value = (value << 4) | digit;
-  if (at === start || at - start > 16) return -1;
-  put(field, value);
-  return at;
+  const count = countHexDigits(start);
+  if (count === 0 || (count === wide && countHexDigits(start + wide) !== 0)) return -1;
+  if (count <= 8) put(field, shortHex(start, count));
+  else put(field, (shortHex(start, count - 8) << 32) | shortHex(start + count - 8, 8));
+  return start + count;
 }
 
 /** Whether `0x` or `0X` is at this position. */
@@ -213,13 +263,12 @@ function number(from: i32, field: i32): i32 {
   if (isHexMark(from)) return hex(from, field);
   const isNegative = load<u8>(from) === 0x2d;
   const start = from + i32(isNegative);
-  let value: u64 = 0;
-  let at = start;
-  for (let c: u32 = load<u8>(at); isDigit(c); c = load<u8>(++at)) value = value * 10 + (c - 0x30);
-  // More digits than these may not fit, and a negative hexadecimal number is none.
-  if (at === start || at - start > 18 || (isNegative && isHexMark(start))) return -1;
+  const count = countDigits(start);
+  // Sixteen digits may be more, and a negative hexadecimal number is none.
+  if (count === 0 || count === wide || (isNegative && isHexMark(start))) return -1;
+  const value = decimal(start, count);
   put(field, isNegative ? -value : value);
-  return at;
+  return start + count;
 }
 
 /**
@@ -240,6 +289,19 @@ function symbol(owner: i32, from: i32, end: i32, ends: i32, field: i32): i32 {
   return to;
 }
 
+/** First position in [from, end) where the text stands, or `end`. */
+function seek(from: i32, end: i32, text: i32, length: i32): i32 {
+  const first = v128.load8_splat(text);
+  for (let block = from; block < end; block += wide) {
+    let found = i8x16.bitmask(i8x16.eq(v128.load(block), first));
+    for (; found !== 0; found &= found - 1) {
+      const at = block + ctz(found);
+      if (isText(at, text, length)) return at;
+    }
+  }
+  return end;
+}
+
 function isBeforeLabel(at: i32): bool {
   return (load<u8>(classes + load<u8>(at)) & beforeLabelClass) !== 0;
 }
@@ -253,10 +315,9 @@ export function plan(index: i32, from: i32, end: i32): i32 {
   let at = from;
   for (let placement = load<i32>(step + placementPart); placement !== 0; placement = load<i32>(step + placementPart)) {
     const length = load<i32>(step + lengthPart);
-    while (length !== 0 && at + length <= end && !isSame(at, step + literalPart, length)) {
-      if (placement !== elsewhere) return -1;
-      at++;
-    }
+    const literal = step + literalPart;
+    if (placement === elsewhere) at = seek(at, end, literal, length);
+    else if (!isText(at, literal, length)) return -1;
     at += length;
     if (at > end) return -1;
     if (load<i32>(step + blanksPart) !== 0) at = skipBlanks(at);
