@@ -87,12 +87,34 @@ function masked(from: i32, count: i32): v128 {
   return v128.and(v128.load(from), i8x16.lt_s(numbers, i8x16.splat(<i8>count)));
 }
 
-/** Whether the `length` bytes at `from` are those of a text that zeros follow up to a multiple of 16. */
+/** Whether the `length` bytes at `from` are those of a text that zeros follow up to a multiple of 32. */
 function isText(from: i32, text: i32, length: i32): bool {
-  for (let i = 0; i < length; i += wide) {
-    if (v128.any_true(v128.xor(masked(from + i, length - i), v128.load(text + i)))) return false;
+  // Two vectors at a time: most texts need no third, and what takes always the same way is quick.
+  for (let i = 0; i < length; i += 2 * wide) {
+    const a = v128.xor(masked(from + i, length - i), v128.load(text + i));
+    const b = v128.xor(masked(from + i + wide, length - i - wide), v128.load(text + i + wide));
+    if (v128.any_true(v128.or(a, b))) return false;
   }
   return true;
+}
+
+/** The first 8 bytes of a text from `from` on, or its last ones where fewer are left; no text is shorter. */
+function wordOf(from: i32, last: i32): u64 {
+  return load<u64>(min(from, last));
+}
+
+/** A number of 64 bits that is another one for most other texts; of the longest not all bytes count. */
+function hashOf(from: i32, length: i32): u64 {
+  if (length < 8) return (load<u64>(from) << ((8 - length) << 3)) * mixer;
+  const last = from + length - 8;
+  return (
+    load<u64>(from) * mixer +
+    wordOf(from + 8, last) * (mixer + 0x1b873594) +
+    wordOf(from + 16, last) * (mixer + 0x85ebca6c) +
+    wordOf(from + 24, last) * (mixer + 0xc2b2ae36) +
+    wordOf(from + 32, last) * (mixer + 0xe6546b64) +
+    load<u64>(last) * (mixer + 0xcc9e2d52)
+  );
 }
 
 /** Any large odd number. */
@@ -104,17 +126,7 @@ let pair: i32 = 0;
 /** The place of the text [from, from + length) of this owner, or -1 when it was not kept. */
 export function recall(owner: i32, from: i32, length: i32): i32 {
   if (length <= 0 || length > longestKey) return -1;
-  let hash: u64 = owner;
-  // Two vectors at a time: most texts need no third, and what takes always the same way is quick.
-  for (let i = 0; i < length; i += 2 * wide) {
-    const a = masked(from + i, length - i);
-    const b = masked(from + i + wide, length - i - wide);
-    hash = (hash ^ i64x2.extract_lane(a, 0)) * mixer;
-    hash = (hash ^ i64x2.extract_lane(a, 1)) * mixer;
-    hash = (hash ^ (hash >> 32) ^ i64x2.extract_lane(b, 0)) * mixer;
-    hash = (hash ^ i64x2.extract_lane(b, 1)) * mixer;
-  }
-  pair = <i32>(hash >> 48) & (places - 2);
+  pair = <i32>(hashOf(from, length) >> 48) & (places - 2);
   const tag = (owner << 8) | length;
   for (let place = pair; place < pair + 2; place++) {
     if (load<i32>(tags + (place << 2)) === tag && isText(from, keys + place * longestKey, length)) return place;

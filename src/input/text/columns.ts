@@ -10,64 +10,38 @@ import type { Scanner } from './scanner.js';
  * everything in here from these bytes alone, so where they are found again its result is known without it.
  */
 export class Columns {
-  pid = 0;
-  tgid = -1;
-  cpu = 0;
-  context = -1;
-  isLatency = false;
-  seconds = 0;
-  nanoseconds = 0;
   private readonly scanner: Scanner;
   /** Number of bytes from the `-` to the dot, both included, as the last line had them; 0 when nothing is known. */
   private length = 0;
-  private readonly pids: Float64Array;
-  private readonly tgids: Float64Array;
-  private readonly cpus: Int32Array;
-  private readonly contexts: Int32Array;
-  private readonly latencies: Uint8Array;
-  private readonly allSeconds: Float64Array;
+  /** By place in the scanner's memory. */
+  private readonly known: (Thread | undefined)[];
 
   constructor(scanner: Scanner) {
     this.scanner = scanner;
-    const { places } = scanner;
-    this.pids = new Float64Array(places);
-    this.tgids = new Float64Array(places);
-    this.cpus = new Int32Array(places);
-    this.contexts = new Int32Array(places);
-    this.latencies = new Uint8Array(places);
-    this.allSeconds = new Float64Array(places);
+    this.known = new Array<Thread | undefined>(scanner.places).fill(undefined);
   }
 
-  /**
-   * Looks up the columns at the dash and reads the rest of the time.
-   *
-   * @returns the position of the event's name, or -1 when the fields do not tell what the columns mean
-   */
-  recall(dash: number, end: number): number {
-    const { scanner, length } = this;
-    const place = length === 0 ? -1 : scanner.prefix(dash, length, end);
-    if (place < 0) return -1;
-    this.pid = this.pids[place]!;
-    this.tgid = this.tgids[place]!;
-    this.cpu = this.cpus[place]!;
-    this.context = this.contexts[place]!;
-    this.isLatency = this.latencies[place] === 1;
-    this.seconds = this.allSeconds[place]!;
-    this.nanoseconds = scanner.results[0]!;
-    return scanner.results[1]!;
+  /** What the columns at the dash mean, if they are known; the scanner's `results` then tell the rest of the time. */
+  recall(dash: number, end: number): Thread | undefined {
+    const { length } = this;
+    const place = length === 0 ? -1 : this.scanner.prefix(dash, length, end);
+    return place < 0 ? undefined : this.known[place];
   }
 
-  /** Remembers that the `length` bytes at `from` mean what the fields tell; 0 bytes where there is no such thing. */
-  keep(from: number, length: number): void {
+  /** Remembers what the `length` bytes at `from` mean; with 0 bytes there is nothing to remember. */
+  keep(from: number, length: number, thread: Thread): void {
     const { scanner } = this;
     this.length = length > scanner.longestKey ? 0 : length;
-    if (this.length === 0) return;
-    const place = scanner.keep(scanner.columnsOwner, from, length, 0);
-    this.pids[place] = this.pid;
-    this.tgids[place] = this.tgid;
-    this.cpus[place] = this.cpu;
-    this.contexts[place] = this.context;
-    this.latencies[place] = this.isLatency ? 1 : 0;
-    this.allSeconds[place] = this.seconds;
+    if (this.length > 0) this.known[scanner.keep(scanner.columnsOwner, from, length, 0)] = thread;
   }
+}
+
+/** What the columns say. */
+export interface Thread {
+  readonly pid: number;
+  readonly tgid: number;
+  readonly cpu: number;
+  readonly context: number;
+  readonly isLatency: boolean;
+  readonly seconds: number;
 }

@@ -5,7 +5,7 @@ import { ascii, Byte, matches, skipBlanks, skipWord } from './bytes.js';
 import { LabelReader } from './labels.js';
 import { NameTable } from './names.js';
 import { Probe, ProbeReader } from './probes.js';
-import type { Scanner } from './scanner.js';
+import { Result, type Scanner } from './scanner.js';
 import { SchedSwitchReader } from './sched-switch.js';
 import { Tally } from './tally.js';
 
@@ -70,7 +70,7 @@ export class TextEvents {
     let args: number;
     if (place >= 0) {
       name = scanner.values[place]!;
-      args = scanner.results[1]!;
+      args = scanner.results[Result.next]!;
     } else {
       name = this.findName(bytes, from, end);
       if (name < 0) return;
@@ -154,7 +154,8 @@ export class TextEvents {
       return;
     }
     record.event = event;
-    record.source = 'tracepoint';
+    // Storing an object costs the collector's attention even when it is the same.
+    if (record.source !== 'tracepoint') record.source = 'tracepoint';
     record.isReturn = false;
     this.sink.record(record);
   }

@@ -2,7 +2,6 @@ import type { Catalogue } from '../catalogue.js';
 import type { RecordSink } from '../record.js';
 import { textOf } from './bytes.js';
 import { Clock, CpuTimes, TimeForm } from './clock.js';
-import { Columns } from './columns.js';
 import { TextEvents } from './events.js';
 import { reportLoss } from './notes.js';
 import { Prefix } from './prefix.js';
@@ -28,7 +27,7 @@ export class FtraceLine {
   /** @param scanner in whose memory the lines lie */
   constructor(scanner: Scanner, catalogue: Catalogue, sink: RecordSink) {
     this.sink = sink;
-    this.prefix = new Prefix(new Columns(scanner));
+    this.prefix = new Prefix(scanner);
     this.events = new TextEvents(scanner, catalogue, sink);
     this.clock.onStart = (origin) => sink.fact({ origin });
     this.events.record.comm = () => textOf(this.bytes, this.prefix.commStart, this.prefix.commEnd).trim();

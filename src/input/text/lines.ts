@@ -6,7 +6,7 @@ import { Scanner } from './scanner.js';
 const longestLine = 1 << 20;
 
 /** Bytes taken at a time: they and the longest line fit the scanner's memory. */
-const pieceSize = 1 << 18;
+const pieceSize = 1 << 16;
 
 /**
  * Copies chunks into the scanner's memory, behind what is left of the chunk before, and hands over the lines there.

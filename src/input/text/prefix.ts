@@ -1,7 +1,8 @@
 import { Context } from '../../events/event.js';
 import { Byte, decimal, hexValue, skipBlanks, skipDigits, skipWord } from './bytes.js';
 import { TimeForm, TimeReader } from './clock.js';
-import type { Columns } from './columns.js';
+import { Columns, type Thread } from './columns.js';
+import { Result, type Scanner } from './scanner.js';
 
 /** CPU numbers beyond this are no CPUs (NR_CPUS is at most 8192). */
 const mostCpus = 65_536;
@@ -34,17 +35,18 @@ export class Prefix {
   /** See `Context`. */
   context: number = Context.unknown;
   readonly time = new TimeReader();
-  /** The thread's name, with the blanks that pad it. */
-  commStart = 0;
   commEnd = 0;
+  private lineStart = 0;
   /** Whether the line has the latency format: the name cut to 8 bytes, the CPU before the flags. */
   isLatency = false;
   private column = commWidth;
+  private readonly scanner: Scanner | undefined;
   private readonly columns: Columns | undefined;
 
-  /** @param columns where columns are remembered, for lines that lie in a scanner's memory */
-  constructor(columns?: Columns) {
-    this.columns = columns;
+  /** @param scanner in whose memory the lines lie, if they do */
+  constructor(scanner?: Scanner) {
+    this.scanner = scanner;
+    this.columns = scanner && new Columns(scanner);
   }
 
   /**
@@ -54,8 +56,8 @@ export class Prefix {
    */
   read(bytes: Uint8Array, start: number, end: number): number {
     const dash = start + this.column;
-    const known = this.columns === undefined ? -1 : this.recall(this.columns, start, dash, end);
-    if (known >= 0) return known;
+    const known = this.columns?.recall(dash, end);
+    if (known !== undefined) return this.take(known, start, dash);
     if (dash < end && bytes[dash] === Byte.minus) {
       const name = this.afterDash(bytes, start, dash, end);
       if (name >= 0) {
@@ -67,35 +69,33 @@ export class Prefix {
   }
 
   /** What `afterDash` would do, from an earlier line with these columns. */
-  private recall(columns: Columns, start: number, dash: number, end: number): number {
-    const name = columns.recall(dash, end);
-    if (name < 0) return -1;
-    this.pid = columns.pid;
-    this.tgid = columns.tgid;
-    this.cpu = columns.cpu;
-    this.context = columns.context;
-    this.time.set(columns.seconds, columns.nanoseconds);
-    this.setThread(start, dash, columns.isLatency);
-    return name;
+  private take(known: Thread, start: number, dash: number): number {
+    const { results } = this.scanner!;
+    this.pid = known.pid;
+    this.tgid = known.tgid;
+    this.cpu = known.cpu;
+    this.context = known.context;
+    this.time.set(known.seconds, results[Result.nanoseconds]!);
+    this.setThread(start, dash, known.isLatency);
+    return results[Result.next]!;
   }
 
   /** Remembers the columns that `afterDash` has just read. */
   private keep(dash: number): void {
-    const columns = this.columns;
-    if (columns === undefined) return;
-    columns.pid = this.pid;
-    columns.tgid = this.tgid;
-    columns.cpu = this.cpu;
-    columns.context = this.context;
-    columns.isLatency = this.isLatency;
-    columns.seconds = this.time.seconds;
-    columns.keep(dash, this.time.form === TimeForm.seconds ? this.time.dot + 1 - dash : 0);
+    const { pid, tgid, cpu, context, isLatency, time } = this;
+    const length = time.form === TimeForm.seconds ? time.dot + 1 - dash : 0;
+    this.columns?.keep(dash, length, { pid, tgid, cpu, context, isLatency, seconds: time.seconds });
   }
 
   private setThread(start: number, dash: number, isLatency: boolean): void {
     this.isLatency = isLatency;
-    this.commStart = Math.max(start, dash - (isLatency ? latencyCommWidth : commWidth));
+    this.lineStart = start;
     this.commEnd = dash;
+  }
+
+  /** Where the thread's name begins, with the blanks that pad it; `commEnd` is where it ends. */
+  get commStart(): number {
+    return Math.max(this.lineStart, this.commEnd - (this.isLatency ? latencyCommWidth : commWidth));
   }
 
   /** A line whose columns moved: leading blanks lost in a mail, another instance's name, the first line. */

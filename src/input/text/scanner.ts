@@ -45,7 +45,7 @@ export class Scanner {
   /** Fields that `plan` has read, see `Record`. */
   readonly hi: Int32Array;
   readonly lo: Int32Array;
-  /** What `prefix` and `name` found beside the place: nanoseconds, and where the next part of the line begins. */
+  /** What `prefix` and `name` found beside the place, see `Result`. */
   readonly results: Int32Array;
   readonly longestKey: number;
   readonly columnsOwner: number;
@@ -124,6 +124,13 @@ export class Scanner {
     }
     return true;
   }
+}
+
+/** What `results` holds. */
+export enum Result {
+  nanoseconds = 0,
+  /** where the next part of the line begins */
+  next = 1,
 }
 
 /** Where the text of a step stands. */
