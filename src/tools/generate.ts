@@ -14,6 +14,7 @@ import { modelsJsonSchema } from '../report/json/models.js';
 import { reportJsonSchema } from '../report/json/schema.js';
 import { statsJsonSchema } from '../report/json/stats.js';
 import { withGeneratedParts } from './readme.js';
+import { scannerModule } from './scanner.js';
 
 /** The project's root, seen from `src/tools` as from `dist/tools`. */
 export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
@@ -39,6 +40,7 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { file: 'schemas/info.schema.json', content: () => json(infoJsonSchema()) },
   { file: 'schemas/stats.schema.json', content: () => json(statsJsonSchema()) },
   { file: 'schemas/models.schema.json', content: () => json(modelsJsonSchema()) },
+  { file: 'src/input/text/scanner-code.ts', content: () => scannerModule(projectRoot) },
   {
     file: 'README.md',
     content: async () => withGeneratedParts(await readFile(join(projectRoot, 'README.md'), 'utf8')),

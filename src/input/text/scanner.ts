@@ -20,13 +20,12 @@ type Constant =
   | ('columnsOwner' | 'namesOwner');
 
 /** What is used of WebAssembly's interface, which the compiler's library knows for browsers only. */
-const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyInterface }).WebAssembly;
-
 interface WebAssemblyInterface {
   readonly Module: new (code: Uint8Array) => object;
   readonly Instance: new (module: object) => { readonly exports: object };
 }
 
+/** The module's code, made when the first text is read. */
 let compiled: object | undefined;
 
 /**
@@ -70,6 +69,7 @@ export class Scanner {
   private planned = 0;
 
   constructor() {
+    const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyInterface }).WebAssembly;
     compiled ??= new Module(Buffer.from(scannerCode, 'base64'));
     const exports = new Instance(compiled).exports as Exports;
     this.exports = exports;
