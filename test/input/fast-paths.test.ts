@@ -14,6 +14,7 @@ const lines = [
   '          <idle>-0       [000] dnh1.   195.235468: irq_handler_exit: irq=11 ret=handled',
   '       CPU 3/KVM-364   [003]    82.596604: kvm_exit:             IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0x0000000040001d78',
   '          <idle>-0     [003]    82.596472: sched_switch:         prev_comm=swapper/3 prev_pid=0 prev_prio=120 prev_state=R ==> next_comm=CPU 3/KVM next_pid=364 next_prio=120',
+  '       CPU 3/KVM-464   [001]    82.596755: kvm_wfx_arm64:        guest executed wfi at: 0x0000000040001d78',
   '             vmm-685     [000] d....          191: vgic_update_irq_pending: VCPU: 3, IRQ 27, level: 0',
 ];
 
