@@ -7,6 +7,8 @@
  * Positions are addresses in the memory that the readers share with this module: a line lies in [from, end), and at `end`
  * stands its newline or a carriage return, so that a scan for digits, blanks or letters stops there by itself. Wide loads
  * may reach beyond the line, but never beyond the memory, whose last parts are the tables.
+ *
+ * `npm run generate` compiles it into `src/input/text/scanner-code.ts`.
  */
 
 // Where things are, and how many; `src/input/text/scanner.ts` learns it from the exports.

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 /** Length of the strings that the code is cut into. */
 const lineLength = 110;
 
-/** Bytes of memory that the module begins with, and keeps: they hold all its tables. */
+/** Memory of the module in units of 64 KiB: what the addresses in `assembly/scanner.ts` reach, and a vector beyond. */
 const pages = 28;
 
 /**
