@@ -16,6 +16,10 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/dist-test\//] } },
     execArgv: ['--enable-source-maps'],
-    coverage: { include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
+    coverage: {
+      include: ['src/**/*.ts'],
+      exclude: ['src/input/text/assembly/**'],
+      reporter: ['text-summary', 'json-summary'],
+    },
   },
 });

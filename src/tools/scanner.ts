@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 
+/** What is compiled: no TypeScript, although it looks like it. */
+const source = 'src/input/text/assembly/scanner.ts';
+
 /** Length of the strings that the code is cut into. */
 const lineLength = 110;
 
-/** Memory of the module in units of 64 KiB: what the addresses in `assembly/scanner.ts` reach, and a vector beyond. */
+/** Memory of the module in units of 64 KiB: what the addresses in `src/input/text/assembly/scanner.ts` reach, and a vector beyond. */
 const pages = 28;
 
 /**
- * `assembly/scanner.ts` compiled, as the module that `src/input/text/scanner.ts` reads: so neither the build nor the
+ * `src/input/text/assembly/scanner.ts` compiled, as the module that `src/input/text/scanner.ts` reads: so neither the build nor the
  * installed program needs the compiler.
  */
 export function scannerModule(root: string): Promise<string> {
@@ -23,7 +26,7 @@ async function compile(root: string): Promise<string> {
   let code: Uint8Array | undefined;
   const { error, stderr } = await main(
     [
-      ...['assembly/scanner.ts', '--baseDir', root, '--outFile', 'scanner.wasm'],
+      ...[source, '--baseDir', root, '--outFile', 'scanner.wasm'],
       ...['-O3', '--runtime', 'stub', '--noAssert', '--enable', 'simd', '--initialMemory', String(pages)],
     ],
     {
@@ -32,8 +35,7 @@ async function compile(root: string): Promise<string> {
       },
     },
   );
-  if (error !== null || code === undefined)
-    throw new Error(`${join(root, 'assembly/scanner.ts')}: ${stderr.toString()}`);
+  if (error !== null || code === undefined) throw new Error(`${join(root, source)}: ${stderr.toString()}`);
   const lines =
     Buffer.from(code)
       .toString('base64')

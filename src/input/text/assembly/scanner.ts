@@ -8,10 +8,10 @@
  * stands its newline or a carriage return, so that a scan for digits, blanks or letters stops there by itself. Wide loads
  * may reach beyond the line, but never beyond the memory, whose last parts are the tables.
  *
- * `npm run generate` compiles it into `src/input/text/scanner-code.ts`.
+ * `npm run generate` compiles it into `scanner-code.ts` in the folder above.
  */
 
-// Where things are, and how many; `src/input/text/scanner.ts` learns it from the exports.
+// Where things are, and how many; `scanner.ts` there learns it from the exports.
 
 /** Text lies in [0, window). */
 export const window: i32 = 0x140000;
@@ -46,7 +46,7 @@ const endsPart: i32 = lengthPart + 20;
 const blanksPart: i32 = lengthPart + 24;
 export const stepSize: i32 = lengthPart + 28;
 
-// Where a step's fixed text stands: the members of `Placement` in `src/input/text/scanner.ts`; 0 ends a plan.
+// Where a step's fixed text stands: the members of `Placement` in `scanner.ts` there; 0 ends a plan.
 const elsewhere: i32 = 2;
 
 // How its value is read: the members of `ValueKind` there.
@@ -58,7 +58,7 @@ const symbolKind: i32 = 3;
 export const high: i32 = plans + mostPlans * mostSteps * stepSize;
 export const low: i32 = high + 64;
 
-/** By byte: see `ByteClass` in `src/input/text/bytes.ts`. */
+/** By byte: see `ByteClass` in `bytes.ts` there. */
 export const classes: i32 = low + 64;
 const beforeLabelClass: i32 = 1;
 
@@ -321,7 +321,7 @@ function isBeforeLabel(at: i32): bool {
 }
 
 /**
- * Reads the arguments in [from, end) by plan `index` (see `Step` in `src/input/text/scanner.ts`). Returns the position
+ * Reads the arguments in [from, end) by plan `index` (see `Step` in `scanner.ts` there). Returns the position
  * after the last step, or -1 where the line is another one.
  */
 export function plan(index: i32, from: i32, end: i32): i32 {
