@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { wantsColor } from '../../report/color.js';
 import { type Output, streamOutput } from '../../report/output.js';
 
@@ -14,6 +15,8 @@ export interface CommandContext {
   readonly interactive: boolean;
 }
 
+const stderrDescriptor = 2;
+
 /** The context of this process. */
 export function processContext(version: string): CommandContext {
   let stdout: Output | undefined;
@@ -26,9 +29,9 @@ export function processContext(version: string): CommandContext {
     exitCode: 0,
     stdout: () => (stdout ??= open(process.stdout)),
     stderr: () => (stderr ??= open(process.stderr)),
-    // Asked only by a run that may take long: to open the stream takes time.
+    // A terminal is a character device: for a pipe Node.js would load its sockets to open the stream.
     get interactive() {
-      return process.stderr.isTTY === true;
+      return fstatSync(stderrDescriptor).isCharacterDevice() && process.stderr.isTTY === true;
     },
   };
   return context;
