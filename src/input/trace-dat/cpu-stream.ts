@@ -26,12 +26,26 @@ export const noLoss = -2;
 
 /** Where a walk has stopped. */
 export enum Stop {
-  /** At a record that is wanted, or at the first one behind a loss. */
+  /** Before a record that is wanted, or the first one behind a loss. */
   record,
-  /** The windows of this slice of work are used up; `advance` goes on. */
+  /** The windows of this slice of work are used up; `run` goes on. */
   pause,
   /** Behind the last record. */
   end,
+}
+
+/** Who gets what a walk comes to. */
+export interface StreamSink {
+  /**
+   * A wanted record: its time and position are the stream's.
+   *
+   * @param event its index among the wanted ones
+   * @param payload first word of its payload in the stream's `words`
+   * @param length bytes of the payload
+   */
+  deliver(stream: CpuStream, event: number, payload: number, length: number): void;
+  /** Records were lost before the one at the stream's position, -1 when their number is not known. */
+  lost(stream: CpuStream, count: number): void;
 }
 
 /** What all CPUs of a file share: which events are wanted, and how many records of each there were. */
@@ -50,29 +64,20 @@ export class Tally {
 }
 
 /**
- * The records of one CPU: a walk over its pages that stops only at records which are wanted. All that changes from
- * record to record is in plain fields, and nothing is allocated.
+ * The records of one CPU: a walk over its pages that delivers those which are wanted. What changes from record to record
+ * is in local variables while it goes, and nothing is allocated.
  */
 export class CpuStream {
   readonly cpu: number;
   /** Index of its buffer. */
   readonly buffer: number;
   /**
-   * Raw time of the record at hand, counted from the tally's base. Times are born as no integers: so all streams have
-   * one shape from the beginning, whose fields the walk reaches directly.
+   * Time of the record at hand, counted from the tally's base. Times are born as no integers: so all streams have one
+   * shape from the beginning, whose fields the walk reaches directly.
    */
   time = Number.NaN;
-  /** Index of the record's event among the wanted ones, or -1: it only tells where a loss was. */
-  event = -1;
-  /** Id of the record's event. */
-  id = 0;
-  /** First word of the payload in `words`, and its bytes. */
-  payload = 0;
-  length = 0;
-  /** Place of the record in the CPU's uncompressed data. */
+  /** Place of the latest record that was delivered in the CPU's uncompressed data. */
   position = 0;
-  /** Records that were lost before this one, -1 when their number is not known, `noLoss`. */
-  lost = noLoss;
   /** Whether this CPU's data told of a loss. */
   hasLoss = false;
   /** Records so far, wanted or not. */
@@ -93,6 +98,9 @@ export class CpuStream {
   private readonly tally: Tally;
   private readonly progress: Progress;
   private readonly sink: ConditionSink;
+  private readonly events: StreamSink;
+  /** A raw time in the trace's clock; undefined where that is the same. */
+  private readonly timeAt: ((raw: number, cpu: number) => number) | undefined;
   private readonly isBigEndian: boolean;
   private readonly isSwapped: boolean;
   private readonly longSize: number;
@@ -119,7 +127,13 @@ export class CpuStream {
     buffer: number,
     windows: Windows,
     layout: { readonly isBigEndian: boolean; readonly longSize: number; readonly pageSize: number },
-    shared: { readonly tally: Tally; readonly progress: Progress; readonly sink: ConditionSink },
+    shared: {
+      readonly tally: Tally;
+      readonly progress: Progress;
+      readonly sink: ConditionSink;
+      readonly events: StreamSink;
+      readonly timeAt: ((raw: number, cpu: number) => number) | undefined;
+    },
   ) {
     this.cpu = cpu;
     this.buffer = buffer;
@@ -127,6 +141,8 @@ export class CpuStream {
     this.tally = shared.tally;
     this.progress = shared.progress;
     this.sink = shared.sink;
+    this.events = shared.events;
+    this.timeAt = shared.timeAt;
     this.isBigEndian = layout.isBigEndian;
     this.isSwapped = layout.isBigEndian !== (endianness() === 'BE');
     this.longSize = layout.longSize;
@@ -145,16 +161,18 @@ export class CpuStream {
     return true;
   }
 
-  /** Goes on to the next stop, at first to the CPU's first record. @returns why it stopped, see `Stop` */
-  advance(): number {
-    const { tally, isBigEndian } = this;
+  /**
+   * Delivers the wanted records up to a time, and goes on to the first one behind it: `time` is then that record's.
+   *
+   * @param until latest time that is delivered; before all times, to see the CPU's first record
+   * @returns why it stopped, see `Stop`
+   */
+  run(until: number): Stop {
+    const { tally, isBigEndian, timeAt } = this;
     const { wanted, unused } = tally;
-    this.lost = noLoss;
     for (;;) {
-      const words = this.words;
-      const end = this.end;
-      let at = this.at;
-      let time = this.clock;
+      const { words, end } = this;
+      let { at, clock, lastTime } = this;
       let records = 0;
       while (at < end) {
         const head = words[at]!;
@@ -166,12 +184,12 @@ export class CpuStream {
           if (payload >= end && !(type === padding && delta === 0)) break;
           const second = words[payload]!;
           if (type === timeExtend) {
-            time += second * deltaRange + delta;
+            clock += second * deltaRange + delta;
             at += 2;
             continue;
           }
           if (type === timeStamp) {
-            time = this.stamp(second, delta);
+            clock = this.stamp(second, delta);
             this.attentive = true;
             at += 2;
             continue;
@@ -181,7 +199,7 @@ export class CpuStream {
               at = end;
               continue;
             }
-            time += delta;
+            clock += delta;
             at = payload + Math.max(1, (second + 3) >>> 2);
             if (at > end) break;
             continue;
@@ -193,49 +211,49 @@ export class CpuStream {
         }
         const next = payload + length;
         if (next > end) break;
-        time += delta;
-        records++;
+        const raw = clock + delta;
         const first = words[payload]!;
         const id = isBigEndian ? first >>> 16 : first & 0xffff;
         const event = wanted[id]!;
-        if (event < 0 && unused[id]!++ === 0) tally.firstUnused[id] = this.windowStart + at * 4;
         if (event >= 0 || this.attentive) {
-          if (this.attentive) this.attend(time, at);
-          if (event >= 0 || this.lost !== noLoss || this.isFirst) {
-            if (this.isFirst) this.firstTime = time;
-            this.isFirst = false;
-            tally.records += records;
-            this.records += records;
-            this.event = event;
-            this.id = id;
-            this.payload = payload;
-            this.length = length * 4;
-            this.position = this.windowStart + at * 4;
+          const time = timeAt === undefined ? raw : timeAt(raw, this.cpu);
+          if (time > until && (event >= 0 || this.isFirst || this.pendingLoss !== noLoss)) {
             this.time = time;
-            this.lastTime = time;
-            this.clock = time;
-            this.at = next;
+            this.leave(at, clock, lastTime, records);
             return Stop.record;
           }
+          if (this.attentive) this.attend(raw, lastTime, at);
+          if (event >= 0) {
+            this.time = time;
+            this.position = this.windowStart + at * 4;
+            this.events.deliver(this, event, payload, length * 4);
+          }
         }
-        this.lastTime = time;
+        if (event < 0 && unused[id]!++ === 0) tally.firstUnused[id] = this.windowStart + at * 4;
+        records++;
+        clock = raw;
+        lastTime = raw;
         at = next;
       }
-      tally.records += records;
-      this.records += records;
+      this.leave(0, clock, lastTime, records);
+      this.end = 0;
       if (at !== end && !this.isCut) this.damaged(at, 'a record inside its page', 'one that goes beyond it');
       if (this.nextPage * 4 >= this.windowBytes) {
         if (this.isOver) return this.finish();
-        // Before the window changes: whoever reads the record at hand is done with it.
-        if (this.progress.quota <= 0 && this.windowBytes > 0) {
-          this.at = this.end = 0;
-          this.clock = time;
-          return Stop.pause;
-        }
+        if (this.progress.quota <= 0 && this.windowBytes > 0) return Stop.pause;
         if (!this.openWindow()) return this.finish();
       }
       this.openPage();
     }
+  }
+
+  /** Keeps where the walk is. */
+  private leave(at: number, clock: number, lastTime: number, records: number): void {
+    this.at = at;
+    this.clock = clock;
+    this.lastTime = lastTime;
+    this.records += records;
+    this.tally.records += records;
   }
 
   /** Whether bytes were missing behind the last record. */
@@ -330,11 +348,20 @@ export class CpuStream {
   }
 
   /** The first record behind something: a loss stands before it, or its time is less than the one before. */
-  private attend(time: number, at: number): void {
+  private attend(raw: number, lastTime: number, at: number): void {
+    const position = this.windowStart + at * 4;
     this.attentive = false;
-    if (time < this.lastTime && this.stepsBack++ === 0) this.firstStepBack = this.windowStart + at * 4;
-    this.lost = this.pendingLoss;
+    if (raw < lastTime && this.stepsBack++ === 0) this.firstStepBack = position;
+    if (this.isFirst) {
+      this.firstTime = raw;
+      this.position = position;
+      this.isFirst = false;
+    }
+    if (this.pendingLoss === noLoss) return;
+    const count = this.pendingLoss;
     this.pendingLoss = noLoss;
+    this.position = position;
+    this.events.lost(this, count);
   }
 
   private lose(count: number): void {

@@ -1,9 +1,10 @@
 import { Context } from '../../events/event.js';
 import { type Catalogue, notWanted } from '../catalogue.js';
 import { Record, type RecordSink } from '../record.js';
+import { reportLoss } from '../text/notes.js';
 import { aliasEvent, farthestEntry } from '../text/probes.js';
 import { Tally as Conditions } from '../text/tally.js';
-import type { CpuStream, Tally } from './cpu-stream.js';
+import type { CpuStream, StreamSink, Tally } from './cpu-stream.js';
 import { FieldReader } from './fields.js';
 import type { EventFormat, FormatField } from './formats.js';
 import type { Layout } from './layout.js';
@@ -13,9 +14,6 @@ import { addressKey, type Place, Symbols } from './symbols.js';
 const hardirqOrNmi = 0x08 | 0x40;
 const softirq = 0x10;
 
-/** Bytes of the common fields, the pid included. */
-const commonSize = 8;
-
 /** The function tracer's event. */
 const functionTracer = { system: 'ftrace', name: 'function' } as const;
 
@@ -24,20 +22,17 @@ const mostAddresses = 65_536;
 
 /** A function that a probe or the function tracer shows. */
 interface Target {
-  /** Index of the event, or `notWanted`. */
-  readonly event: number;
-  readonly source: 'function' | 'alias';
   readonly isResolved: boolean;
+  /** Nothing where the function is not wanted. */
   readonly reader: FieldReader | undefined;
 }
 
-const unresolved: Target = { event: notWanted, source: 'function', isResolved: false, reader: undefined };
+const unresolved: Target = { isResolved: false, reader: undefined };
 
 /** One wanted event of the file. */
 interface Wanted {
   readonly format: EventFormat;
   /** Of a tracepoint. */
-  readonly event: number;
   readonly reader: FieldReader | undefined;
   /** Of a probe or the function tracer: where the function's address stands, and the functions seen by address. */
   readonly address: FormatField | undefined;
@@ -49,9 +44,10 @@ interface Wanted {
   last: Target;
 }
 
-/** From a stop of a CPU's walk to a delivered record. */
-export class DatEvents {
-  readonly record = new Record();
+/** From what a CPU's walk comes to, to a delivered record. */
+export class DatEvents implements StreamSink {
+  /** Time of the trace's first record as the streams count it. */
+  first = 0;
   private readonly catalogue: Catalogue;
   private readonly sink: RecordSink;
   private readonly layout: Layout;
@@ -73,44 +69,30 @@ export class DatEvents {
     this.catalogue = catalogue;
     this.sink = sink;
     for (const format of layout.formats.wanted()) this.add(format);
-    const { comms } = layout;
-    this.record.comm = () => (this.record.pid === 0 ? '<idle>' : (comms.get(this.record.pid) ?? '<...>'));
   }
 
-  /**
-   * Delivers the record that a stream stands at.
-   *
-   * @param time nanoseconds since the first record of the trace
-   */
-  deliver(stream: CpuStream, time: number): void {
-    if (this.owners !== undefined && this.isRepeated(stream, this.owners)) return;
-    const wanted = this.wanted[stream.event]!;
-    const record = this.record;
-    record.position = stream.position;
-    if (stream.length < commonSize) {
-      this.malformed.add(stream.id, stream.position);
+  lost(stream: CpuStream, count: number): void {
+    reportLoss(this.sink, stream.cpu, count, stream.position);
+  }
+
+  deliver(stream: CpuStream, event: number, payload: number, length: number): void {
+    const wanted = this.wanted[event]!;
+    if (this.owners !== undefined && this.isRepeated(stream, wanted.format.id, this.owners)) return;
+    const reader = wanted.reader ?? this.ofFunction(stream, wanted, payload, length);
+    if (reader === undefined) return;
+    const { record } = reader;
+    if (!reader.read(stream, payload, length)) {
+      this.malformed.add(wanted.format.id, stream.position);
       return;
     }
-    record.time = time;
+    record.time = stream.time - this.first;
+    record.position = stream.position;
     record.cpu = stream.cpu;
-    record.pid = stream.words[stream.payload + 1]! | 0;
-    const flags = stream.bytes[stream.payload * 4 + 2]!;
+    record.pid = stream.words[payload + 1]! | 0;
+    const flags = stream.bytes[payload * 4 + 2]!;
     record.context =
       (flags & hardirqOrNmi) !== 0 ? Context.hardirq : (flags & softirq) !== 0 ? Context.softirq : Context.task;
-    if (wanted.address !== undefined) {
-      this.deliverFunction(stream, wanted, wanted.address);
-      return;
-    }
-    const reader = wanted.reader!;
-    reader.read(stream, record);
-    if ((record.present & reader.required) !== reader.required) {
-      this.malformed.add(stream.id, stream.position);
-      return;
-    }
-    record.event = wanted.event;
-    record.source = 'tracepoint';
-    record.isReturn = false;
-    if (wanted.isOnce) this.tell(stream.id, wanted.event);
+    if (wanted.isOnce) this.tell(wanted.format.id, record.event);
     this.sink.record(record);
   }
 
@@ -143,12 +125,12 @@ export class DatEvents {
   }
 
   /** Whether another buffer records this CPU's events of the kind: each happened once, however many buffers have it. */
-  private isRepeated(stream: CpuStream, owners: Map<number, number>): boolean {
-    const key = stream.cpu * 0x10000 + stream.id;
+  private isRepeated(stream: CpuStream, id: number, owners: Map<number, number>): boolean {
+    const key = stream.cpu * 0x10000 + id;
     const owner = owners.get(key);
     if (owner === undefined) owners.set(key, stream.buffer);
     if (owner === undefined || owner === stream.buffer) return false;
-    this.repeated.add(stream.id, stream.position);
+    this.repeated.add(id, stream.position);
     return true;
   }
 
@@ -163,8 +145,7 @@ export class DatEvents {
     this.tally.wanted[format.id] = this.wanted.length;
     this.wanted.push({
       format,
-      event,
-      reader: address === undefined ? this.reader(event, format) : undefined,
+      reader: address === undefined ? this.reader(event, format, 'tracepoint', false) : undefined,
       address,
       isReturn: returning !== undefined,
       isOnce: event !== notWanted && this.catalogue.events[event]!.once === true,
@@ -174,21 +155,28 @@ export class DatEvents {
     });
   }
 
-  private reader(event: number, format: EventFormat): FieldReader {
-    const { isBigEndian, longSize } = this.layout;
-    return new FieldReader(this.catalogue.events[event]!, format, isBigEndian, longSize, (hi, lo) => {
+  private reader(event: number, format: EventFormat, source: Record['source'], isReturn: boolean): FieldReader {
+    const { isBigEndian, longSize, comms } = this.layout;
+    const record = new Record();
+    record.event = event;
+    record.name = format.id;
+    record.source = source;
+    record.isReturn = isReturn;
+    record.comm = () => (record.pid === 0 ? '<idle>' : (comms.get(record.pid) ?? '<...>'));
+    return new FieldReader(this.catalogue.events[event]!, record, format, isBigEndian, longSize, (hi, lo) => {
       const place = this.place(hi, lo);
       return place !== undefined && place.offset <= farthestEntry ? place.names : undefined;
     });
   }
 
-  /** The entry or return of a function: nothing is required of it, the user chose what it carries. */
-  private deliverFunction(stream: CpuStream, wanted: Wanted, address: FormatField): void {
-    if (address.offset + address.size > stream.length) {
-      this.malformed.add(stream.id, stream.position);
-      return;
+  /** Reads what the entry or return of a function shows; nothing where it is not wanted. */
+  private ofFunction(stream: CpuStream, wanted: Wanted, payload: number, length: number): FieldReader | undefined {
+    const { address, format } = wanted;
+    if (address === undefined || address.offset + address.size > length) {
+      this.malformed.add(format.id, stream.position);
+      return undefined;
     }
-    const word = stream.payload + (address.offset >>> 2);
+    const word = payload + (address.offset >>> 2);
     const isLong = address.size === 8;
     const first = stream.words[word]!;
     const second = isLong ? stream.words[word + 1]! : 0;
@@ -200,19 +188,11 @@ export class DatEvents {
       wanted.last = this.targetAt(wanted, key, hi, lo);
       wanted.lastKey = key;
     }
-    const target = wanted.last;
-    if (target.reader === undefined) {
-      if (!target.isResolved) this.unresolved.add(stream.id, stream.position);
-      else if (this.tally.unused[stream.id]!++ === 0) this.tally.firstUnused[stream.id] = stream.position;
-      return;
-    }
-    const record = this.record;
-    target.reader.read(stream, record);
-    record.event = target.event;
-    record.name = stream.id;
-    record.source = target.source;
-    record.isReturn = wanted.isReturn;
-    this.sink.record(record);
+    const { reader, isResolved } = wanted.last;
+    if (reader !== undefined) return reader;
+    if (!isResolved) this.unresolved.add(format.id, stream.position);
+    else if (this.tally.unused[format.id]!++ === 0) this.tally.firstUnused[format.id] = stream.position;
+    return undefined;
   }
 
   private targetAt(wanted: Wanted, key: number, hi: number, lo: number): Target {
@@ -231,20 +211,20 @@ export class DatEvents {
     const place = this.place(hi, lo);
     const inside = place === undefined ? notWanted : this.functionOf(place);
     const isAtEntry = place !== undefined && (isReturn || place.offset <= farthestEntry);
-    if (isAtEntry) return this.known(inside, 'function', format);
+    if (isAtEntry) return this.known(inside, 'function', wanted);
     // The tracer sits at the beginning of each function, so the file's symbols do not have this one.
     if (isTracer) return unresolved;
     const alias = aliasEvent(format.name, this.catalogue);
     // In the middle of that very function its arguments are gone; in that of another one, the file's symbols lack it.
-    if (alias !== notWanted) return this.known(alias === inside ? notWanted : alias, 'alias', format);
+    if (alias !== notWanted) return this.known(alias === inside ? notWanted : alias, 'alias', wanted);
     // A uprobe's address is not the kernel's.
     const isKernel = hi >>> 28 === 0xf;
-    return place === undefined && isKernel ? unresolved : this.known(notWanted, 'alias', format);
+    return place === undefined && isKernel ? unresolved : this.known(notWanted, 'alias', wanted);
   }
 
-  private known(event: number, source: 'function' | 'alias', format: EventFormat): Target {
-    const reader = event === notWanted ? undefined : this.reader(event, format);
-    return { event, source, isResolved: true, reader };
+  private known(event: number, source: 'function' | 'alias', { format, isReturn }: Wanted): Target {
+    const reader = event === notWanted ? undefined : this.reader(event, format, source, isReturn);
+    return { isResolved: true, reader };
   }
 
   private functionOf(place: Place): number {

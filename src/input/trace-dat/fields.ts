@@ -31,12 +31,13 @@ enum Read {
   parts,
 }
 
+/** Bytes of the common fields, the pid included. */
+const commonSize = 8;
+
 /** Where a record is read from: the walk's words and bytes. */
 export interface Source {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
-  readonly payload: number;
-  readonly length: number;
 }
 
 /** Resolves an address to the functions' names, or nothing. */
@@ -61,19 +62,20 @@ function namesOf(spec: FieldSpec): string[] {
 
 /** Reads the wanted fields of one event, as the formats of this file lay them out. */
 export class FieldReader {
+  /** The record that is read into, each time again: what is the same in all of the event stays in it. */
+  readonly record: Record;
   /** Mask of the fields that a record must have. */
-  readonly required: number;
+  private readonly required: number;
   private readonly isBigEndian: boolean;
   /** All fields that the format has, and those of them that are no aligned numbers. */
   private readonly fields: readonly Field[];
   private readonly others: readonly Field[];
-  // The aligned numbers, flat for the loops over every record's fields: where in the record its words are, where in
-  // `hi` and `lo` they go, and from which on they are signed words and doubles.
+  // The aligned numbers, flat for the loops over every record's fields: where in the record the lower word of each is, and
+  // of which slot it is the value. Those of doubles come first, for their upper words, and those of signed words last.
   private readonly low: Uint16Array;
   private readonly high: Uint16Array;
   private readonly slots: Uint8Array;
-  private readonly signed: number;
-  private readonly doubles: number;
+  private readonly unsigned: number;
   /** Bytes of a record that has all fields, and the mask of those. */
   private readonly wholeLength: number;
   private readonly allPresent: number;
@@ -81,8 +83,20 @@ export class FieldReader {
   private readonly pidSlot: number;
   private readonly states = new PrevStates();
 
-  constructor(spec: EventSpec, format: EventFormat, isBigEndian: boolean, longSize: number, resolve: Resolve) {
-    this.required = spec.fields.reduce((mask, field, slot) => (field.required ? mask | (1 << slot) : mask), 0);
+  constructor(
+    spec: EventSpec,
+    record: Record,
+    format: EventFormat,
+    isBigEndian: boolean,
+    longSize: number,
+    resolve: Resolve,
+  ) {
+    this.record = record;
+    // Nothing is required of a function's entry: the user chose what it carries.
+    this.required =
+      record.source === 'tracepoint'
+        ? spec.fields.reduce((mask, field, slot) => (field.required ? mask | (1 << slot) : mask), 0)
+        : 0;
     this.isBigEndian = isBigEndian;
     this.pidSlot = Math.max(
       0,
@@ -92,69 +106,57 @@ export class FieldReader {
       const found = fieldOf(field, slot, spec, format, longSize, resolve);
       return found === undefined ? [] : [found];
     });
-    const plain = this.fields.filter(({ read }) => read <= Read.double).sort((a, b) => a.read - b.read);
-    this.others = this.fields.filter(({ read }) => read > Read.double);
-    const second = (field: Field) => (field.read === Read.double ? field.offset / 4 + 1 : 0);
-    const first = (field: Field) => field.offset / 4;
-    this.low = Uint16Array.from(plain, (field) =>
-      isBigEndian && field.read === Read.double ? second(field) : first(field),
-    );
-    this.high = Uint16Array.from(plain, (field) => (isBigEndian ? first(field) : second(field)));
-    this.signed = plain.filter(({ read }) => read < Read.signedWord).length;
-    this.doubles = plain.filter(({ read }) => read < Read.double).length;
+    const order = [Read.double, Read.word, Read.signedWord];
+    const plain = order.flatMap((kind) => this.fields.filter(({ read }) => read === kind));
+    const doubles = plain.filter(({ read }) => read === Read.double);
+    this.others = this.fields.filter((field) => !plain.includes(field));
+    const isSecond = (field: Field) => isBigEndian && field.read === Read.double;
+    this.low = Uint16Array.from(plain, (field) => field.offset / 4 + (isSecond(field) ? 1 : 0));
+    this.high = Uint16Array.from(doubles, (field) => field.offset / 4 + (isSecond(field) ? 0 : 1));
+    this.unsigned = plain.filter(({ read }) => read !== Read.signedWord).length;
     this.slots = Uint8Array.from(plain, ({ slot }) => slot);
-    this.wholeLength = this.fields.reduce((length, { offset, size }) => Math.max(length, offset + size), 0);
+    this.wholeLength = this.fields.reduce((length, { offset, size }) => Math.max(length, offset + size), commonSize);
     this.allPresent = this.fields.reduce((mask, { slot }) => mask | (1 << slot), 0);
   }
 
-  /** Fills the record's fields; `present` says which the record has. */
-  read(source: Source, record: Record): void {
-    if (source.length < this.wholeLength) {
-      this.readShort(source, record);
-      return;
-    }
-    const { low, slots, others } = this;
+  /**
+   * Fills the record's fields; `present` says which the record has.
+   *
+   * @returns whether it has all that are required
+   */
+  read(source: Source, payload: number, length: number): boolean {
+    if (length < this.wholeLength) return this.readShort(source, payload, length);
+    const { low, high, slots, others, unsigned, record } = this;
     const { hi, lo } = record;
-    const { words, payload } = source;
+    const { words } = source;
+    for (let index = 0; index < low.length; index++) lo[slots[index]!] = words[payload + low[index]!]!;
+    for (let index = 0; index < high.length; index++) hi[slots[index]!] = words[payload + high[index]!]!;
+    // The upper half of an unsigned word stays 0.
+    for (let index = unsigned; index < slots.length; index++) hi[slots[index]!] = lo[slots[index]!]! >> 31;
     let present = this.allPresent;
-    // Unsigned words, signed ones, and doubles, in this order.
-    let index = 0;
-    for (; index < this.signed; index++) {
-      const slot = slots[index]!;
-      lo[slot] = words[payload + low[index]!]!;
-      hi[slot] = 0;
-    }
-    for (; index < this.doubles; index++) {
-      const slot = slots[index]!;
-      const word = words[payload + low[index]!]!;
-      lo[slot] = word;
-      hi[slot] = word >> 31;
-    }
-    for (; index < low.length; index++) {
-      const slot = slots[index]!;
-      lo[slot] = words[payload + low[index]!]!;
-      hi[slot] = words[payload + this.high[index]!]!;
-    }
     for (let other = 0; other < others.length; other++) {
       const field = others[other]!;
-      if (!this.readField(field, source, record)) present &= ~(1 << field.slot);
+      if (!this.readField(field, source, payload, length)) present &= ~(1 << field.slot);
     }
     record.present = present;
+    return (present & this.required) === this.required;
   }
 
   /** A record that is too short for all of its fields. */
-  private readShort(source: Source, record: Record): void {
+  private readShort(source: Source, payload: number, length: number): boolean {
     let present = 0;
     for (const field of this.fields) {
-      if (field.offset + field.size <= source.length && this.readField(field, source, record))
+      if (field.offset + field.size <= length && this.readField(field, source, payload, length))
         present |= 1 << field.slot;
     }
-    record.present = present;
+    this.record.present = present;
+    return length >= commonSize && (present & this.required) === this.required;
   }
 
   /** One field of any kind. @returns whether the record has it */
-  private readField(field: Field, source: Source, record: Record): boolean {
-    const { words, bytes, payload } = source;
+  private readField(field: Field, source: Source, payload: number, length: number): boolean {
+    const { record } = this;
+    const { words, bytes } = source;
     const at = payload * 4 + field.offset;
     const word = payload + (field.offset >>> 2);
     const slot = field.slot;
@@ -219,7 +221,7 @@ export class FieldReader {
         const where = words[word]!;
         const from = (where & 0xffff) + (field.read === Read.relativeString ? field.offset + 4 : 0);
         const to = from + (where >>> 16);
-        if (to > source.length) return false;
+        if (to > length) return false;
         lo = field.symbols!.ofText(bytes, payload * 4 + from, payload * 4 + to);
         break;
       }

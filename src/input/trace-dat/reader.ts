@@ -3,9 +3,8 @@ import type { Catalogue } from '../catalogue.js';
 import type { RandomAccess } from '../random-access.js';
 import type { CpuRecords, RecordSink } from '../record.js';
 import { FtraceReader } from '../text/ftrace.js';
-import { reportLoss } from '../text/notes.js';
 import type { Codec } from './compression.js';
-import { CpuStream, noLoss, Stop, Tally } from './cpu-stream.js';
+import { CpuStream, Stop, Tally } from './cpu-stream.js';
 import { bytesOf } from './cursor.js';
 import { DatEvents } from './events.js';
 import { Formats } from './formats.js';
@@ -14,11 +13,8 @@ import type { BufferLayout, Layout } from './layout.js';
 import { checkBuffers } from './plausible.js';
 import { ChunkWindows, PlainWindows, Progress } from './windows.js';
 
-/** Windows of pages read before the caller gets to do something else: about a megabyte. */
-const windowsPerSlice = 16;
-
-/** Records delivered before the caller gets to do something else. */
-const recordsPerSlice = 8192;
+/** Windows of pages read before the caller gets to do something else: some eight thousand records. */
+const windowsPerSlice = 4;
 
 /** Bytes of a latency tracer's text at a time. */
 const textBlock = 64 * 1024;
@@ -101,10 +97,11 @@ export class TraceDatReader {
     if (layout.text === undefined) sink.fact({ cpuRecords: this.recordsOf(streams) });
   }
 
-  /** The walks of all CPUs that have pages, each at its first record. */
+  /** The walks of all CPUs that have pages, each before its first record. */
   private open(buffers: readonly BufferLayout[]): CpuStream[] {
-    const { file, tally, progress, sink, layout } = this;
-    const shared = { tally, progress, sink };
+    const { file, tally, progress, sink, layout, events } = this;
+    const timeAt = this.isSteady ? undefined : (raw: number, cpu: number) => this.timeAt(raw, cpu);
+    const shared = { tally, progress, sink, events, timeAt };
     const streams: CpuStream[] = [];
     buffers.forEach(({ cpus, pageSize, isCompressed }, buffer) => {
       const { isBigEndian, longSize } = layout;
@@ -130,19 +127,20 @@ export class TraceDatReader {
 
   /** Delivers the records of all streams in the order of their times, on a tie the lowest stream's first. */
   private *merge(streams: readonly CpuStream[]): Generator<number, void, undefined> {
-    const times = new Float64Array(streams.length);
-    for (let index = 0; index < streams.length; index++) {
-      let time = this.advance(streams[index]!);
-      while (Number.isNaN(time)) {
+    const times = new Float64Array(streams.length).fill(Number.NEGATIVE_INFINITY);
+    for (let index = 0; index < streams.length; ) {
+      times[index] = this.run(streams[index]!, Number.NEGATIVE_INFINITY);
+      if (times[index]! > Number.NEGATIVE_INFINITY) index++;
+      else {
         yield* this.pause();
         if (this.file.ended) return;
-        time = this.advance(streams[index]!);
       }
-      times[index] = time;
     }
-    this.first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
-    if (this.first < Number.POSITIVE_INFINITY) {
-      const origin = this.base + BigInt(this.first);
+    const first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
+    if (first < Number.POSITIVE_INFINITY) {
+      this.first = first;
+      this.events.first = first;
+      const origin = this.base + BigInt(first);
       this.sink.fact({ origin: this.layout.clock.isSteady ? this.layout.clock.absolute(origin, 0) : origin });
     }
     while (this.deliverSome(streams, times)) {
@@ -152,27 +150,21 @@ export class TraceDatReader {
   }
 
   /**
-   * Delivers records until a slice is done. While one stream's records come before the next of all others, it goes on
-   * without a look at those. No generator itself: this is the loop over all records.
+   * Delivers records until a slice is done: each time those of one stream that come before the next of all others.
+   * No generator itself: it is called for every few records.
    *
-   * @param times by stream, the time of its record at hand: infinite at its end, NaN where it has paused
+   * @param times by stream, the time of its record at hand: infinite at its end, before all others where it has paused
    * @returns false at the end of all streams
    */
   private deliverSome(streams: readonly CpuStream[], times: Float64Array): boolean {
     const count = times.length;
-    let budget = recordsPerSlice;
-    while (budget > 0) {
+    do {
       let chosen = 0;
       let next = Number.POSITIVE_INFINITY;
       let second = 0;
       let limit = Number.POSITIVE_INFINITY;
       for (let index = 0; index < count; index++) {
-        let time = times[index]!;
-        if (Number.isNaN(time)) {
-          time = this.advance(streams[index]!);
-          times[index] = time;
-          if (Number.isNaN(time)) return true;
-        }
+        const time = times[index]!;
         if (time < next) {
           limit = next;
           second = chosen;
@@ -184,22 +176,21 @@ export class TraceDatReader {
         }
       }
       if (next === Number.POSITIVE_INFINITY) return false;
-      const stream = streams[chosen]!;
-      do {
-        this.deliver(stream, next);
-        next = this.advance(stream);
-        budget--;
-      } while (next < limit || (next === limit && chosen < second && next < Number.POSITIVE_INFINITY));
-      times[chosen] = next;
-    }
+      // Times are whole numbers.
+      times[chosen] = this.run(streams[chosen]!, chosen < second ? limit : limit - 1);
+    } while (this.progress.quota > 0);
     return true;
   }
 
-  /** Goes on to the stream's next stop. @returns its time, infinite at the end, NaN where the stream has to pause */
-  private advance(stream: CpuStream): number {
-    const stop = stream.advance();
-    if (stop === Stop.record) return this.timeAt(stream.time, stream.cpu);
-    if (stop === Stop.pause) return Number.NaN;
+  /**
+   * Delivers a stream's records up to a time.
+   *
+   * @returns the time of the next one, infinite at the end, before all others where the stream has to pause
+   */
+  private run(stream: CpuStream, until: number): number {
+    const stop = stream.run(until);
+    if (stop === Stop.record) return stream.time;
+    if (stop === Stop.pause) return Number.NEGATIVE_INFINITY;
     if (stream.endsBroken) this.sink.lost(stream.cpu, lostToTheEnd, stream.position);
     return Number.POSITIVE_INFINITY;
   }
@@ -208,11 +199,6 @@ export class TraceDatReader {
     this.report();
     yield this.progress.bytes;
     this.progress.quota = windowsPerSlice;
-  }
-
-  private deliver(stream: CpuStream, time: number): void {
-    if (stream.lost !== noLoss) reportLoss(this.sink, stream.cpu, stream.lost, stream.position);
-    if (stream.event >= 0) this.events.deliver(stream, time - this.first);
   }
 
   private report(): void {
