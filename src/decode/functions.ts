@@ -26,8 +26,8 @@ const sizeofHrtimer = 0x40;
 /** @returns false when the pointer is absent or NULL */
 function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean {
   if (!record.has(field)) return false;
-  event.vcpuPointerHi = record.hi[field] as number;
-  event.vcpuPointerLo = record.lo[field] as number;
+  event.vcpuPointerHi = record.high(field);
+  event.vcpuPointerLo = record.low(field);
   event.hasVcpuPointer = event.vcpuPointerHi !== 0 || event.vcpuPointerLo !== 0;
   return event.hasVcpuPointer;
 }
@@ -36,8 +36,8 @@ function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean 
 function value(record: Record, field: number, event: TimerEvent): void {
   if (!record.has(field)) return;
   event.hasValue = true;
-  event.valueHi = record.hi[field] as number;
-  event.valueLo = record.lo[field] as number;
+  event.valueHi = record.high(field);
+  event.valueLo = record.low(field);
 }
 
 /** What a probe on a function of `struct kvm_vcpu *` shows. */
@@ -48,8 +48,8 @@ function vcpuArguments(record: Record, event: TimerEvent): void {
   event.ctl = record.number(VcpuProbe.ctl);
   if (record.has(VcpuProbe.cval)) {
     event.hasCval = true;
-    event.cvalHi = record.hi[VcpuProbe.cval] as number;
-    event.cvalLo = record.lo[VcpuProbe.cval] as number;
+    event.cvalHi = record.high(VcpuProbe.cval);
+    event.cvalLo = record.low(VcpuProbe.cval);
   }
   value(record, VcpuProbe.offset, event);
   event.level = flag(record, VcpuProbe.level);
@@ -232,7 +232,7 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
   irq_set_vcpu_affinity(record, event) {
     event.kind = Kind.set_affinity;
     event.irq = record.int(0);
-    event.level = record.has(1) && (record.lo[1] !== 0 || record.hi[1] !== 0) ? 1 : 0;
+    event.level = record.has(1) && (record.low(1) !== 0 || record.high(1) !== 0) ? 1 : 0;
     return true;
   },
   enable_percpu_irq: mask(0),

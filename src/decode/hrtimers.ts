@@ -40,8 +40,8 @@ export function hrtimerExpireExit(record: Record, event: TimerEvent, learned: Le
 export function timerPointer(record: Record, field: number, event: TimerEvent): void {
   if (!record.has(field)) return;
   event.hasTimerPointer = true;
-  event.timerPointerHi = record.hi[field] as number;
-  event.timerPointerLo = record.lo[field] as number;
+  event.timerPointerHi = record.high(field);
+  event.timerPointerLo = record.low(field);
 }
 
 /** A record that names the callback: what it says is learnt for those that show the pointer only. */
@@ -72,9 +72,9 @@ function unnamed(record: Record, event: TimerEvent, learned: Learned, background
 
 /** What the named callback is; a record may print its address instead (trace-cmd report -R), or not have it. */
 function callbackClass(record: Record, learned: Learned): HrtimerClass {
-  if (!record.has(functionField) || record.hi[functionField] !== 0) return HrtimerClass.unnamed;
+  if (!record.has(functionField) || record.high(functionField) !== 0) return HrtimerClass.unnamed;
   learned.namesCallbacks = true;
-  switch (record.lo[functionField]) {
+  switch (record.low(functionField)) {
     case Callback.worldSwitch:
       learned.names |= TimerName.kvm_timer_expire;
       return HrtimerClass.background;

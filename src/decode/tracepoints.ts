@@ -81,8 +81,8 @@ function timerState(kind: Kind): Decode {
   return (record, event) => {
     event.kind = kind;
     event.ctl = record.number(0);
-    event.cvalHi = record.hi[1] as number;
-    event.cvalLo = record.lo[1] as number;
+    event.cvalHi = record.high(1);
+    event.cvalLo = record.low(1);
     event.hasCval = true;
     event.timer = record.int(2, Timer.unknown);
     return true;
@@ -158,7 +158,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     // An access to another register is told as well: it shows that such accesses are recorded.
     if (what === otherSymbol) event.timer = Timer.none;
     // trace-cmd does not find the name, and prints its address: which register it is remains unknown.
-    else if (record.hi[0] === 0) {
+    else if (record.high(0) === 0) {
       event.timer = what >> 8;
       event.register = what & 0xff;
     }

@@ -6,8 +6,8 @@ import { joinU64 } from '../events/u64.js';
 export const maxFields = 16;
 
 /**
- * One wanted record of any format: a reader reuses one object for all of them, so a sink copies what it keeps.
- * Field i of the event's `EventSpec` is in `hi[i]`, `lo[i]` if bit i of `present` is set.
+ * One wanted record of any format: a reader uses its objects again, so a sink copies what it keeps. The record has field
+ * i of the event's `EventSpec` if bit i of `present` is set.
  */
 export class Record {
   /** Nanoseconds since the first record of the trace. */
@@ -29,6 +29,7 @@ export class Record {
   /** Line number (text, from 1) or byte offset (binary). */
   position = 0;
   present = 0;
+  /** Fields that the reader has parsed, by their index: see `high` and `low`, through which they are read. */
   readonly hi: Int32Array;
   readonly lo: Int32Array;
   /** The thread's name, made only on demand. */
@@ -44,14 +45,24 @@ export class Record {
     return (this.present & (1 << field)) !== 0;
   }
 
+  /** Lower half of a field that the record has, as a signed 32-bit number. */
+  low(field: number): number {
+    return this.lo[field] as number;
+  }
+
+  /** Upper half of a field that the record has, as a signed 32-bit number. */
+  high(field: number): number {
+    return this.hi[field] as number;
+  }
+
   /** Field as a signed 32-bit number, or `missing` when absent. */
   int(field: number, missing = -1): number {
-    return this.has(field) ? (this.lo[field] as number) : missing;
+    return this.has(field) ? this.low(field) : missing;
   }
 
   /** Field as a number (exact below 2^53), or `missing` when absent. */
   number(field: number, missing = -1): number {
-    return this.has(field) ? joinU64(this.hi[field] as number, this.lo[field] as number) : missing;
+    return this.has(field) ? joinU64(this.high(field), this.low(field)) : missing;
   }
 }
 

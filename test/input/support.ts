@@ -187,7 +187,7 @@ export function recordText(record: Record): string {
     if (!record.has(index)) return [];
     const value = BigInt.asUintN(
       64,
-      (BigInt(record.hi[index]!) << 32n) | BigInt.asUintN(32, BigInt(record.lo[index]!)),
+      (BigInt(record.high(index)) << 32n) | BigInt.asUintN(32, BigInt(record.low(index))),
     );
     return [`${name}=${type === 'pointer' ? value.toString(16) : BigInt.asIntN(64, value)}`];
   });

@@ -219,10 +219,16 @@ export class CpuStream {
           const time = timeAt === undefined ? raw : timeAt(raw, this.cpu);
           if (time > until && (event >= 0 || this.isFirst || this.pendingLoss !== noLoss)) {
             this.time = time;
-            this.leave(at, clock, lastTime, records);
+            this.clock = clock;
+            this.lastTime = lastTime;
+            this.leave(at, records);
             return Stop.record;
           }
-          if (this.attentive) this.attend(raw, lastTime, at);
+          if (this.attentive) {
+            this.lastTime = lastTime;
+            this.clock = raw;
+            this.attend(at);
+          }
           if (event >= 0) {
             this.time = time;
             this.position = this.windowStart + at * 4;
@@ -235,8 +241,10 @@ export class CpuStream {
         lastTime = raw;
         at = next;
       }
-      this.leave(0, clock, lastTime, records);
+      this.clock = clock;
+      this.lastTime = lastTime;
       this.end = 0;
+      this.leave(0, records);
       if (at !== end && !this.isCut) this.damaged(at, 'a record inside its page', 'one that goes beyond it');
       if (this.nextPage * 4 >= this.windowBytes) {
         if (this.isOver) return this.finish();
@@ -247,11 +255,9 @@ export class CpuStream {
     }
   }
 
-  /** Keeps where the walk is. */
-  private leave(at: number, clock: number, lastTime: number, records: number): void {
+  /** Keeps where the walk is. Times are none of the parameters: as such each would be an object. */
+  private leave(at: number, records: number): void {
     this.at = at;
-    this.clock = clock;
-    this.lastTime = lastTime;
     this.records += records;
     this.tally.records += records;
   }
@@ -348,12 +354,12 @@ export class CpuStream {
   }
 
   /** The first record behind something: a loss stands before it, or its time is less than the one before. */
-  private attend(raw: number, lastTime: number, at: number): void {
+  private attend(at: number): void {
     const position = this.windowStart + at * 4;
     this.attentive = false;
-    if (raw < lastTime && this.stepsBack++ === 0) this.firstStepBack = position;
+    if (this.clock < this.lastTime && this.stepsBack++ === 0) this.firstStepBack = position;
     if (this.isFirst) {
-      this.firstTime = raw;
+      this.firstTime = this.clock;
       this.position = position;
       this.isFirst = false;
     }

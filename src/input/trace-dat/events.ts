@@ -1,11 +1,11 @@
 import { Context } from '../../events/event.js';
 import { type Catalogue, notWanted } from '../catalogue.js';
-import { Record, type RecordSink } from '../record.js';
+import type { Record, RecordSink } from '../record.js';
 import { reportLoss } from '../text/notes.js';
 import { aliasEvent, farthestEntry } from '../text/probes.js';
 import { Tally as Conditions } from '../text/tally.js';
 import type { CpuStream, StreamSink, Tally } from './cpu-stream.js';
-import { FieldReader } from './fields.js';
+import { DatRecord } from './dat-record.js';
 import type { EventFormat, FormatField } from './formats.js';
 import type { Layout } from './layout.js';
 import { addressKey, type Place, Symbols } from './symbols.js';
@@ -24,16 +24,16 @@ const mostAddresses = 65_536;
 interface Target {
   readonly isResolved: boolean;
   /** Nothing where the function is not wanted. */
-  readonly reader: FieldReader | undefined;
+  readonly record: DatRecord | undefined;
 }
 
-const unresolved: Target = { isResolved: false, reader: undefined };
+const unresolved: Target = { isResolved: false, record: undefined };
 
 /** One wanted event of the file. */
 interface Wanted {
   readonly format: EventFormat;
   /** Of a tracepoint. */
-  readonly reader: FieldReader | undefined;
+  readonly record: DatRecord | undefined;
   /** Of a probe or the function tracer: where the function's address stands, and the functions seen by address. */
   readonly address: FormatField | undefined;
   readonly isReturn: boolean;
@@ -78,10 +78,9 @@ export class DatEvents implements StreamSink {
   deliver(stream: CpuStream, event: number, payload: number, length: number): void {
     const wanted = this.wanted[event]!;
     if (this.owners !== undefined && this.isRepeated(stream, wanted.format.id, this.owners)) return;
-    const reader = wanted.reader ?? this.ofFunction(stream, wanted, payload, length);
-    if (reader === undefined) return;
-    const { record } = reader;
-    if (!reader.read(stream, payload, length)) {
+    const record = wanted.record ?? this.ofFunction(stream, wanted, payload, length);
+    if (record === undefined) return;
+    if (!record.read(stream, payload, length)) {
       this.malformed.add(wanted.format.id, stream.position);
       return;
     }
@@ -145,7 +144,7 @@ export class DatEvents implements StreamSink {
     this.tally.wanted[format.id] = this.wanted.length;
     this.wanted.push({
       format,
-      reader: address === undefined ? this.reader(event, format, 'tracepoint', false) : undefined,
+      record: address === undefined ? this.recordOf(event, format, 'tracepoint', false) : undefined,
       address,
       isReturn: returning !== undefined,
       isOnce: event !== notWanted && this.catalogue.events[event]!.once === true,
@@ -155,22 +154,21 @@ export class DatEvents implements StreamSink {
     });
   }
 
-  private reader(event: number, format: EventFormat, source: Record['source'], isReturn: boolean): FieldReader {
-    const { isBigEndian, longSize, comms } = this.layout;
-    const record = new Record();
-    record.event = event;
-    record.name = format.id;
-    record.source = source;
-    record.isReturn = isReturn;
-    record.comm = () => (record.pid === 0 ? '<idle>' : (comms.get(record.pid) ?? '<...>'));
-    return new FieldReader(this.catalogue.events[event]!, record, format, isBigEndian, longSize, (hi, lo) => {
+  private recordOf(event: number, format: EventFormat, source: Record['source'], isReturn: boolean): DatRecord {
+    const { layout } = this;
+    const record = new DatRecord(this.catalogue.events[event]!, source, format, layout, (hi, lo) => {
       const place = this.place(hi, lo);
       return place !== undefined && place.offset <= farthestEntry ? place.names : undefined;
     });
+    record.event = event;
+    record.name = format.id;
+    record.isReturn = isReturn;
+    record.comm = () => (record.pid === 0 ? '<idle>' : (layout.comms.get(record.pid) ?? '<...>'));
+    return record;
   }
 
-  /** Reads what the entry or return of a function shows; nothing where it is not wanted. */
-  private ofFunction(stream: CpuStream, wanted: Wanted, payload: number, length: number): FieldReader | undefined {
+  /** The record of the function whose entry or return this is; nothing where it is not wanted. */
+  private ofFunction(stream: CpuStream, wanted: Wanted, payload: number, length: number): DatRecord | undefined {
     const { address, format } = wanted;
     if (address === undefined || address.offset + address.size > length) {
       this.malformed.add(format.id, stream.position);
@@ -188,8 +186,8 @@ export class DatEvents implements StreamSink {
       wanted.last = this.targetAt(wanted, key, hi, lo);
       wanted.lastKey = key;
     }
-    const { reader, isResolved } = wanted.last;
-    if (reader !== undefined) return reader;
+    const { record, isResolved } = wanted.last;
+    if (record !== undefined) return record;
     if (!isResolved) this.unresolved.add(format.id, stream.position);
     else if (this.tally.unused[format.id]!++ === 0) this.tally.firstUnused[format.id] = stream.position;
     return undefined;
@@ -223,8 +221,8 @@ export class DatEvents implements StreamSink {
   }
 
   private known(event: number, source: 'function' | 'alias', { format, isReturn }: Wanted): Target {
-    const reader = event === notWanted ? undefined : this.reader(event, format, source, isReturn);
-    return { isResolved: true, reader };
+    const record = event === notWanted ? undefined : this.recordOf(event, format, source, isReturn);
+    return { isResolved: true, record };
   }
 
   private functionOf(place: Place): number {

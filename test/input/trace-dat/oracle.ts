@@ -139,8 +139,8 @@ export class Comparison implements RecordSink {
     this.mix(record.present);
     for (let slot = 0; slot < maxFields; slot++) {
       if (!record.has(slot)) continue;
-      this.mix(record.hi[slot]!);
-      this.mix(record.lo[slot]!);
+      this.mix(record.high(slot));
+      this.mix(record.low(slot));
     }
     const time = Number(this.facts.origin) + record.time;
     let line = this.next('a record');
@@ -172,8 +172,8 @@ export class Comparison implements RecordSink {
       this.differ(`${where}: no ${name}`);
       return;
     }
-    if (record.hi[slot] === 0 && number === BigInt.asUintN(32, BigInt(record.lo[slot]!))) return;
-    const found = BigInt.asUintN(64, (BigInt(record.hi[slot]!) << 32n) | BigInt.asUintN(32, BigInt(record.lo[slot]!)));
+    if (record.high(slot) === 0 && number === BigInt.asUintN(32, BigInt(record.low(slot)))) return;
+    const found = BigInt.asUintN(64, (BigInt(record.high(slot)) << 32n) | BigInt.asUintN(32, BigInt(record.low(slot))));
     const expected = number ?? BigInt(spec.fields[slot]!.symbols?.[value] ?? -1);
     // An unsigned field that is printed as a signed one has only its own bits in common.
     // The recordings' symbols are not complete: trace-cmd names the nearest function before an address, however far away.
