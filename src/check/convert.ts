@@ -41,7 +41,7 @@ class ConversionRun extends Intake implements Conversion {
     if (!this.isStory) sink.fact({ recording: format });
   }
 
-  protected sourceSeen(source: number): void {
+  seen(source: number): void {
     if (this.#seen[source] === 1) return;
     this.#seen[source] = 1;
     this.#sink.recorded(catalogue.events[source]!.name);
@@ -68,8 +68,8 @@ class ConversionRun extends Intake implements Conversion {
 
   end(): void {
     if (!this.isStory) {
-      this.lastTimes.forEach((time, cpu) => {
-        this.#sink.cpuEnd({ cpu, time, idle: this.idle[cpu] === true });
+      this.recordingCpus.forEach(({ lastTime, isIdle }, cpu) => {
+        if (!Number.isNaN(lastTime)) this.#sink.cpuEnd({ cpu, time: lastTime, idle: isIdle });
       });
     }
     this.#sink.end(this.isStory ? undefined : this.records);

@@ -1,5 +1,5 @@
 import { catalogue, Source, type SourceName } from '../decode/catalogue.js';
-import { Decoder } from '../decode/decoder.js';
+import { Decoder, type EventSink } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
 import type { TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
@@ -11,11 +11,30 @@ import { modelIds } from '../models/model.js';
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
 
+/** No thread has this number. */
+const noThread = -0x80000000;
+
+/** What a CPU has recorded. */
+export class RecordingCpu {
+  /** Number of its records. */
+  records = 0;
+  /** Times of the first and the latest one, NaN where there is none. */
+  firstTime = Number.NaN;
+  lastTime = Number.NaN;
+  /** The thread of the latest one, and whether it has recorded no entry since it came. */
+  pid = noThread;
+  isEntering = false;
+  /** Whether the CPU was idle then. */
+  isIdle = false;
+  /** Whether it has events. */
+  hasEvents = false;
+}
+
 /**
  * From what a reader delivers to canonical events: decodes records, learns the names of threads, and counts what the
  * recording holds. What becomes of the events is left to those who extend it.
  */
-export abstract class Intake implements RecordSink, NativeSink {
+export abstract class Intake implements RecordSink, NativeSink, EventSink {
   readonly format: string;
   /** Positions are byte offsets, not lines. */
   readonly binary: boolean;
@@ -27,17 +46,8 @@ export abstract class Intake implements RecordSink, NativeSink {
   /** By kind: number of events. */
   readonly kindCounts: Float64Array = new Float64Array(kindNames.length);
   protected readonly decoder: Decoder;
-  /** By CPU: the times of its first and its last record, and whether it was idle at that. */
-  protected readonly firstTimes: number[] = [];
-  protected readonly lastTimes: number[] = [];
-  protected readonly idle: boolean[] = [];
-  protected readonly cpuCounts: number[] = [];
-  /** By CPU: the thread of its last record. */
-  protected readonly lastPids: number[] = [];
-  /** CPUs that have events. */
-  readonly #cpusSeen: boolean[] = [];
-  /** By CPU: whether the thread of its last record has recorded no entry since it came. */
-  readonly #entering: boolean[] = [];
+  /** What each CPU has recorded. */
+  protected readonly recordingCpus: RecordingCpu[] = [];
   readonly #native: boolean;
   readonly #comms = new Map<number, string>();
   readonly #entered = new Set<number>();
@@ -47,17 +57,13 @@ export abstract class Intake implements RecordSink, NativeSink {
     this.format = format;
     this.#native = format === 'native-csv' || format === 'native-jsonl';
     this.binary = format === 'trace-dat' || format === 'perf-data';
-    this.decoder = new Decoder({
-      event: (event) => this.event(event),
-      seen: (source) => this.sourceSeen(source),
-      condition: (...condition) => this.condition(...condition),
-    });
+    this.decoder = new Decoder(this);
   }
 
   /** An event that is complete but for its vcpu. It is reused: copy what must last. */
   protected abstract take(event: TimerEvent): void;
   /** A record of this source, an index into the catalogue, is at hand. */
-  protected abstract sourceSeen(source: number): void;
+  abstract seen(source: number): void;
   abstract condition(kind: ConditionKind, count: number, position: number, detail?: string): void;
 
   /**
@@ -79,32 +85,38 @@ export abstract class Intake implements RecordSink, NativeSink {
   }
 
   record(record: InputRecord): void {
-    const { cpu, pid, event, time } = record;
+    const { event, pid } = record;
+    const cpu = this.#cpu(record.cpu);
     // A CPU writes many records of one thread in a row: only a change is worth a look.
-    if (pid !== this.lastPids[cpu]) this.#switched(record);
-    if (event === Source.kvm_entry && this.#entering[cpu] === true) {
-      this.#entering[cpu] = false;
+    if (pid !== cpu.pid) this.#switched(record, cpu);
+    if (event === Source.kvm_entry && cpu.isEntering) {
+      cpu.isEntering = false;
       if (!this.#entered.has(pid)) this.thread(pid, record.comm(), true);
     }
-    this.cpuCounts[cpu]!++;
+    cpu.records++;
+    cpu.lastTime = record.time;
     this.sourceCounts[event]!++;
-    this.lastTimes[cpu] = time;
     this.decoder.record(record);
   }
 
-  /** A CPU's first record, or its first of another thread than before. */
-  #switched(record: InputRecord): void {
-    const { cpu, pid } = record;
-    if (this.lastTimes[cpu] === undefined) this.#begin(cpu, record.time);
-    this.lastPids[cpu] = pid;
-    this.#entering[cpu] = true;
-    this.idle[cpu] = pid === 0;
-    if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);
+  #cpu(index: number): RecordingCpu {
+    return this.recordingCpus[index] ?? this.#addCpu(index);
   }
 
-  #begin(cpu: number, time: number): void {
-    this.firstTimes[cpu] = time;
-    this.cpuCounts[cpu] = 0;
+  #addCpu(index: number): RecordingCpu {
+    const cpu = new RecordingCpu();
+    this.recordingCpus[index] = cpu;
+    return cpu;
+  }
+
+  /** A CPU's first record, or its first of another thread than before. */
+  #switched(record: InputRecord, cpu: RecordingCpu): void {
+    const { pid } = record;
+    if (cpu.records === 0) cpu.firstTime = record.time;
+    cpu.pid = pid;
+    cpu.isEntering = true;
+    cpu.isIdle = pid === 0;
+    if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);
   }
 
   /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
@@ -133,8 +145,8 @@ export abstract class Intake implements RecordSink, NativeSink {
   }
 
   #forEachCpu(callback: (cpu: number) => void): void {
-    this.#cpusSeen.forEach((_, cpu) => {
-      callback(cpu);
+    this.recordingCpus.forEach(({ hasEvents }, cpu) => {
+      if (hasEvents) callback(cpu);
     });
   }
 
@@ -144,13 +156,14 @@ export abstract class Intake implements RecordSink, NativeSink {
 
   recorded(source: string): void {
     // A later version may know more of them.
-    if (Object.hasOwn(Source, source)) this.sourceSeen(Source[source as SourceName]);
+    if (Object.hasOwn(Source, source)) this.seen(Source[source as SourceName]);
   }
 
-  cpuEnd(cpu: number, time: number, idle: boolean): void {
-    this.firstTimes[cpu] ??= time;
-    this.lastTimes[cpu] = time;
-    this.idle[cpu] = idle;
+  cpuEnd(index: number, time: number, idle: boolean): void {
+    const cpu = this.#cpu(index);
+    if (Number.isNaN(cpu.firstTime)) cpu.firstTime = time;
+    cpu.lastTime = time;
+    cpu.isIdle = idle;
   }
 
   fact(facts: RecordingFacts): void {
@@ -163,35 +176,36 @@ export abstract class Intake implements RecordSink, NativeSink {
 
   /** A canonical event, from the decoder or from the native notation. */
   event(event: TimerEvent): void {
-    const { cpu, kind } = event;
+    const { cpu: index, kind, time } = event;
     this.kindCounts[kind]!++;
-    if (event.time > this.lastTime) this.lastTime = event.time;
-    if (cpu >= 0) {
-      this.#cpusSeen[cpu] = true;
-      if (this.#native && kind !== Kind.lost) this.#rowOf(event);
-      if (kind === Kind.sched_switch) this.idle[cpu] = event.otherPid === 0;
+    if (time > this.lastTime) this.lastTime = time;
+    if (index >= 0) {
+      const cpu = this.#cpu(index);
+      cpu.hasEvents = true;
+      if (this.#native && kind !== Kind.lost) this.#rowOf(event, cpu);
+      if (kind === Kind.sched_switch) cpu.isIdle = event.otherPid === 0;
     }
     this.take(event);
   }
 
-  #rowOf({ cpu, time, pid }: TimerEvent): void {
-    if (this.lastTimes[cpu] === undefined) this.#begin(cpu, time);
-    this.cpuCounts[cpu]!++;
-    this.lastTimes[cpu] = time;
-    this.idle[cpu] = pid === 0;
+  #rowOf({ time, pid }: TimerEvent, cpu: RecordingCpu): void {
+    if (Number.isNaN(cpu.lastTime)) cpu.firstTime = time;
+    cpu.records++;
+    cpu.lastTime = time;
+    cpu.isIdle = pid === 0;
   }
 
   /** Number of CPUs that have events. */
   get cpus(): number {
-    return this.#cpusSeen.reduce((count) => count + 1, 0);
+    return this.recordingCpus.reduce((count, { hasEvents }) => count + (hasEvents ? 1 : 0), 0);
   }
 
   /** What each CPU recorded, in the order of the CPUs; the wanted records only, where the reader does not count all. */
   get cpuRecords(): readonly CpuRecords[] {
     if (this.recording.cpuRecords !== undefined) return this.recording.cpuRecords;
-    return this.cpuCounts.flatMap((records, cpu) => [
-      { cpu, records, first: this.firstTimes[cpu]!, last: this.lastTimes[cpu]! },
-    ]);
+    return this.recordingCpus.flatMap(({ records, firstTime, lastTime }, cpu) =>
+      records > 0 ? [{ cpu, records, first: firstTime, last: lastTime }] : [],
+    );
   }
 
   /** Name of a thread, empty when no record named it. */

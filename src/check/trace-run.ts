@@ -89,7 +89,7 @@ export class TraceRun extends Intake {
 
   // --- what the intake delivers -------------------------------------------
 
-  protected sourceSeen(source: number): void {
+  seen(source: number): void {
     this.judgeBatch();
     this.shown.source(source);
   }
@@ -169,7 +169,7 @@ export class TraceRun extends Intake {
     last.position = this.#lastPosition;
     const ended = this.#silentFor(earlyEnd, false);
     for (const cpu of ended) this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
-    this.#judge?.end(last, ended, this.#silentFor(longIdle, true), this.lastPids);
+    this.#judge?.end(last, ended, this.#silentFor(longIdle, true), this.#lastPids);
     this.#contradict();
     for (const line of this.#judge?.timing.lines ?? []) {
       const [first] = line?.changed ?? [];
@@ -189,10 +189,15 @@ export class TraceRun extends Intake {
   #silentFor(duration: number, idle: boolean): ReadonlySet<number> {
     const cpus = new Set<number>();
     if (this.isStory) return cpus;
-    this.lastTimes.forEach((time, cpu) => {
-      if (this.lastTime - time > duration && (this.idle[cpu] === true) === idle) cpus.add(cpu);
+    this.recordingCpus.forEach(({ lastTime, isIdle }, cpu) => {
+      if (this.lastTime - lastTime > duration && isIdle === idle) cpus.add(cpu);
     });
     return cpus;
+  }
+
+  /** By CPU: the thread of its last record. */
+  get #lastPids(): readonly number[] {
+    return this.recordingCpus.map(({ pid }) => pid);
   }
 
   // --- what the summary asks ----------------------------------------------

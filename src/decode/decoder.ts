@@ -33,6 +33,8 @@ export class Decoder {
   /** Event name through which a probed function is read: a second probe of it repeats what the first said. */
   readonly #probeName = new Map<number, number>();
   readonly #seen = new Uint8Array(catalogue.events.length);
+  /** Of the sources that were seen: how a record of theirs becomes an event. */
+  readonly #decoders: (Decode | undefined)[] = new Array<Decode | undefined>(catalogue.events.length).fill(undefined);
 
   constructor(sink: EventSink) {
     this.#sink = sink;
@@ -47,11 +49,7 @@ export class Decoder {
   record(record: Record): void {
     const source = record.event;
     if (record.source !== 'tracepoint' && this.#isRepeated(record)) return;
-    if (this.#seen[source] === 0 && (byCallback[source] === 0 || this.#learned.namesCallbacks)) {
-      this.#seen[source] = 1;
-      this.#sink.seen(source);
-    }
-    const decode = decoders[source];
+    const decode = this.#decoders[source] ?? this.#appear(source);
     if (decode === undefined) return;
     const event = TimerEvent.take();
     event.time = record.time;
@@ -62,6 +60,17 @@ export class Decoder {
     event.position = record.position;
     if (decode(record, event, this.#learned)) this.#sink.event(event);
     event.release();
+  }
+
+  /** A source is seen for the first time, but for those whose records show nothing yet. */
+  #appear(source: number): Decode | undefined {
+    const decode = decoders[source];
+    if (this.#seen[source] === 0 && (byCallback[source] === 0 || this.#learned.namesCallbacks)) {
+      this.#seen[source] = 1;
+      this.#decoders[source] = decode;
+      this.#sink.seen(source);
+    }
+    return decode;
   }
 
   /** Records were lost on a CPU (specification §4.0, M2). */
