@@ -80,10 +80,6 @@ export class DatEvents implements StreamSink {
     if (this.owners !== undefined && this.isRepeated(stream, wanted.format.id, this.owners)) return;
     const record = wanted.record ?? this.ofFunction(stream, wanted, payload, length);
     if (record === undefined) return;
-    if (!record.read(stream, payload, length)) {
-      this.malformed.add(wanted.format.id, stream.position);
-      return;
-    }
     record.time = stream.time - this.first;
     record.position = stream.position;
     record.cpu = stream.cpu;
@@ -91,6 +87,10 @@ export class DatEvents implements StreamSink {
     const flags = stream.bytes[payload * 4 + 2]!;
     record.context =
       (flags & hardirqOrNmi) !== 0 ? Context.hardirq : (flags & softirq) !== 0 ? Context.softirq : Context.task;
+    if (!record.read(stream, payload, length)) {
+      this.malformed.add(wanted.format.id, stream.position);
+      return;
+    }
     if (wanted.isOnce) this.tell(wanted.format.id, record.event);
     this.sink.record(record);
   }

@@ -127,11 +127,25 @@ function partsKey(text: string): number {
 /** Most addresses whose function is remembered. */
 const mostAddresses = 4096;
 
+/** Most bytes of a text that is remembered. */
+const longestText = 64;
+
+/** A text, what stands behind its NUL included, and its number. */
+interface Text {
+  readonly bytes: Uint8Array;
+  value: number;
+}
+
 /** Numbers of a symbol field's texts. */
 class SymbolValues {
   private readonly symbols: ReadonlyMap<string, number>;
   private readonly resolve: Resolve;
   private readonly texts: NameTable;
+  /** By length: the latest text of that length, which is mostly the next as well. */
+  private readonly latest: Text[] = Array.from({ length: longestText + 1 }, (_, length) => ({
+    bytes: new Uint8Array(length),
+    value: unresolved,
+  }));
   private readonly functions = new Map<number, number>();
   private lastHi = -1;
   private lastLo = -1;
@@ -145,6 +159,19 @@ class SymbolValues {
 
   /** A string up to its NUL. */
   ofText(bytes: Uint8Array, from: number, to: number): number {
+    const latest = this.latest[to - from];
+    if (latest === undefined) return this.lookUp(bytes, from, to);
+    const text = latest.bytes;
+    let same = 0;
+    while (same < text.length && text[same] === bytes[from + same]) same++;
+    if (same < text.length || latest.value === unresolved) {
+      text.set(bytes.subarray(from, to));
+      latest.value = this.lookUp(bytes, from, to);
+    }
+    return latest.value;
+  }
+
+  private lookUp(bytes: Uint8Array, from: number, to: number): number {
     let end = from;
     while (end < to && bytes[end] !== 0) end++;
     return this.texts.values[this.texts.entry(bytes, from, end, NameTable.hash(bytes, from, end))]!;

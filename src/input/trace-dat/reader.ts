@@ -11,6 +11,7 @@ import { Formats } from './formats.js';
 import { type Opened, readLayout } from './header.js';
 import type { BufferLayout, Layout } from './layout.js';
 import { checkBuffers } from './plausible.js';
+import { StreamQueue } from './queue.js';
 import { ChunkWindows, PlainWindows, Progress } from './windows.js';
 
 /** Windows of pages read before the caller gets to do something else: some eight thousand records. */
@@ -143,7 +144,8 @@ export class TraceDatReader {
       const origin = this.base + BigInt(first);
       this.sink.fact({ origin: this.layout.clock.isSteady ? this.layout.clock.absolute(origin, 0) : origin });
     }
-    while (this.deliverSome(streams, times)) {
+    const queue = new StreamQueue(times);
+    while (this.deliverSome(streams, queue)) {
       yield* this.pause();
       if (this.file.ended) return;
     }
@@ -151,33 +153,15 @@ export class TraceDatReader {
 
   /**
    * Delivers records until a slice is done: each time those of one stream that come before the next of all others.
-   * No generator itself: it is called for every few records.
+   * No generator itself: this is the loop over all records.
    *
-   * @param times by stream, the time of its record at hand: infinite at its end, before all others where it has paused
+   * @param queue by the times of their records at hand: infinite at the end, before all others where a stream has paused
    * @returns false at the end of all streams
    */
-  private deliverSome(streams: readonly CpuStream[], times: Float64Array): boolean {
-    const count = times.length;
+  private deliverSome(streams: readonly CpuStream[], queue: StreamQueue): boolean {
     do {
-      let chosen = 0;
-      let next = Number.POSITIVE_INFINITY;
-      let second = 0;
-      let limit = Number.POSITIVE_INFINITY;
-      for (let index = 0; index < count; index++) {
-        const time = times[index]!;
-        if (time < next) {
-          limit = next;
-          second = chosen;
-          next = time;
-          chosen = index;
-        } else if (time < limit) {
-          limit = time;
-          second = index;
-        }
-      }
-      if (next === Number.POSITIVE_INFINITY) return false;
-      // Times are whole numbers.
-      times[chosen] = this.run(streams[chosen]!, chosen < second ? limit : limit - 1);
+      if (queue.time === Number.POSITIVE_INFINITY) return false;
+      queue.advance(this.run(streams[queue.first]!, queue.limit));
     } while (this.progress.quota > 0);
     return true;
   }
