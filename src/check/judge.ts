@@ -142,7 +142,7 @@ export class Judge {
     }
     if (kind === Kind.load) this.#hosts.add(cpu);
     machine.remember(event, vcpu);
-    if (this.#observer !== undefined) this.#observer.event(event, machine);
+    if (this.#observer !== undefined) this.#observer.event(event, machine, vcpu);
     (this.#after[kind] as Handlers).call(event);
     if (this.#pending.length > 0) this.#report(event);
   }

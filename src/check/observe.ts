@@ -1,6 +1,7 @@
 import type { TimerEvent } from '../events/event.js';
 import type { Kind } from '../events/kinds.js';
 import type { Host, Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import type { ModelId } from '../models/model.js';
 import type { Timing } from '../timing/timing.js';
 
@@ -21,8 +22,12 @@ export interface ObservedTrace {
 export interface Observer {
   /** The model has been chosen; comes once, before the first event. */
   begin?(trace: ObservedTrace): void;
-  /** The event and the machine are reused: copy what must last. */
-  event(event: TimerEvent, machine: Machine): void;
+  /**
+   * The event and the machine are reused: copy what must last.
+   *
+   * @param vcpu what the machine has of the event's vcpu
+   */
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void;
   /** The trace has ended. @param time nanoseconds since its first record */
   end(time: number): void;
 }

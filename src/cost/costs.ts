@@ -1,5 +1,6 @@
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import { designs } from '../models/designs/index.js';
 import { type CostSetting, type Derived, Deriver } from './deriver.js';
 import { Episodes } from './episodes.js';
@@ -25,8 +26,8 @@ export abstract class EpisodeCounter implements EpisodeSink {
     this.#deriver = new Deriver(this.#episodes, setting);
   }
 
-  event(event: TimerEvent, machine: Machine): void {
-    this.#episodes?.event(event, machine);
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
+    this.#episodes?.event(event, machine, vcpu);
   }
 
   end(): void {

@@ -1,11 +1,12 @@
 import { Context, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
-import { nowhere } from '../machine/state.js';
+import { nowhere, type VcpuState } from '../machine/state.js';
 import type { Design } from '../models/design.js';
 import { Field, know, nothingKnown } from './key.js';
 import { keyOfVcpu } from './known.js';
-import { number, OpenEpisodes } from './open.js';
+import { OpenEpisodes } from './open.js';
+import { Run } from './situation.js';
 import { type EpisodeSink, none, type Slot } from './slots.js';
 import { isEffect, symbolOfEvent } from './symbols.js';
 import { ThreadEpisodes, threadKinds } from './thread.js';
@@ -13,6 +14,8 @@ import type { Trie } from './trie.js';
 
 /** What a kind's records mean for episodes. */
 enum Part {
+  /** Not known: no event of the kind has been seen. */
+  unseen,
   /** Nothing: what belongs to the episode of an interrupt, or comes between. */
   none,
   /** No interrupt's episode goes on. */
@@ -20,6 +23,8 @@ enum Part {
   interrupt,
   effect,
   thread,
+  /** A timer map: it is read within the handler of an interrupt, too. */
+  map,
   lost,
 }
 
@@ -37,6 +42,7 @@ for (const kind of [
   parts[kind] = Part.none;
 for (const kind of [Kind.vtimer_irq, Kind.bg_expire, Kind.soft_expire]) parts[kind] = Part.interrupt;
 for (const kind of threadKinds) parts[kind] = Part.thread;
+parts[Kind.timer_map] = Part.map;
 for (let kind = 0; kind < kindNames.length; kind++) if (isEffect(kind)) parts[kind] = Part.effect;
 parts[Kind.lost] = Part.lost;
 
@@ -51,6 +57,8 @@ export class Episodes {
   readonly seen = new Uint8Array(kindNames.length);
   /** How many. */
   kinds = 0;
+  /** By kind; one that has not been seen has none so far. */
+  readonly #parts = new Uint8Array(kindNames.length).fill(Part.unseen);
   /** A level of a GICv5 guest's interrupt was reported. */
   gicv5 = false;
 
@@ -63,30 +71,47 @@ export class Episodes {
     return this.#open.trie;
   }
 
-  event(event: TimerEvent, machine: Machine): void {
-    const { kind } = event;
-    if (event.cpu < 0) return;
-    if (this.seen[kind] === 0) {
-      this.seen[kind] = 1;
-      this.kinds++;
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
+    const { kind, cpu } = event;
+    if (cpu < 0) return;
+    switch (this.#parts[kind]) {
+      case Part.unseen:
+        this.#meet(kind);
+        this.event(event, machine, vcpu);
+        return;
+      case Part.effect:
+        this.#effect(event, vcpu);
+        return;
+      case Part.thread:
+        this.#open.endInterrupt(cpu);
+        if (vcpu !== undefined) this.#threads.event(event, vcpu, this.#open.vcpu(vcpu.index));
+        return;
+      case Part.map:
+        if (vcpu !== undefined) this.#threads.mapped(vcpu, this.#open.vcpu(vcpu.index));
+        return;
+      case Part.interrupt:
+        this.#open.endInterrupt(cpu);
+        this.#interrupt(event, machine, vcpu);
+        return;
+      case Part.other:
+        this.#open.endInterrupt(cpu);
+        return;
+      case Part.lost:
+        this.#open.lost(cpu, machine);
+        return;
+      default:
     }
-    const part = parts[kind];
-    if (part === Part.none) return;
-    if (part === Part.effect) return this.#effect(event, machine);
-    if (part === Part.lost) return this.#open.lost(event.cpu, machine);
-    // A map is read within the handler of an interrupt, too.
-    if (kind !== Kind.timer_map) {
-      const cpu = this.#open.cpu(event.cpu);
-      if (cpu.node !== none) this.#open.end(cpu);
-      if (part === Part.interrupt) return this.#interrupt(event, machine, cpu);
-    }
-    if (part === Part.thread && event.vcpu >= 0)
-      this.#threads.event(event, machine.vcpu(event.vcpu), this.#open.vcpu(event.vcpu));
+  }
+
+  #meet(kind: Kind): void {
+    this.seen[kind] = 1;
+    this.kinds++;
+    this.#parts[kind] = parts[kind]!;
   }
 
   /** Whether an episode is the way out of the guest. */
   isWayOut(slot: Slot): boolean {
-    return this.#open.isIn(number.leave, slot);
+    return this.#open.isIn(Run.leave, slot);
   }
 
   /** The trace has ended. */
@@ -94,35 +119,36 @@ export class Episodes {
     this.#open.endAll();
   }
 
-  #interrupt(event: TimerEvent, machine: Machine, slot: Slot): void {
-    const { kind, vcpu } = event;
+  #interrupt(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
+    const { kind, cpu } = event;
+    const slot = this.#open.cpu(cpu);
     const timer = event.timer === Timer.ptimer ? 0 : event.timer === Timer.vtimer ? 1 : 2;
     if (kind === Kind.vtimer_irq) {
-      const running = vcpu >= 0 ? 1 : machine.cpu(event.cpu).running === nowhere ? 0 : 2;
-      const key = know(vcpu >= 0 ? keyOfVcpu(machine.vcpu(vcpu)) : nothingKnown, Field.timer, timer);
-      this.#open.begin(number.irq, know(key, Field.extra, running), event, slot);
+      const running = vcpu !== undefined ? 1 : machine.cpu(cpu).running === nowhere ? 0 : 2;
+      const key = know(vcpu !== undefined ? keyOfVcpu(vcpu) : nothingKnown, Field.timer, timer);
+      this.#open.begin(Run.irq, know(key, Field.extra, running), event, slot);
       return;
     }
-    if (kind === Kind.bg_expire && vcpu >= 0) this.#open.vcpu(vcpu).bgArmed = 0;
-    const episode = kind === Kind.bg_expire ? number.bg_expire : number.soft_expire;
+    if (kind === Kind.bg_expire && vcpu !== undefined) this.#open.vcpu(vcpu.index).bgArmed = 0;
+    const episode = kind === Kind.bg_expire ? Run.bg_expire : Run.soft_expire;
     this.#open.begin(episode, know(nothingKnown, Field.timer, timer), event, slot);
   }
 
-  #effect(event: TimerEvent, machine: Machine): void {
-    const { kind, vcpu } = event;
+  #effect(event: TimerEvent, vcpu: VcpuState | undefined): void {
+    const { kind, context } = event;
     if (kind === Kind.update_irq && isGicv5Ppi(event.irq)) this.gicv5 = true;
-    const cpu = this.#open.cpu(event.cpu);
-    if (event.context === Context.hardirq || event.context === Context.softirq) {
-      if (kind === Kind.bg_arm && vcpu >= 0) this.#open.vcpu(vcpu).bgArmed = 1;
+    if (context === Context.hardirq || context === Context.softirq) {
+      if (kind === Kind.bg_arm && vcpu !== undefined) this.#open.vcpu(vcpu.index).bgArmed = 1;
       // Where a timer that expires leaves a record of a cancel, too, that is no effect of a callback.
       if (kind === Kind.bg_cancel || kind === Kind.soft_cancel) return;
-      if (cpu.node !== none) this.#open.show(symbolOfEvent(event), cpu);
+      const slot = this.#open.cpu(event.cpu);
+      if (slot.node !== none) this.#open.show(symbolOfEvent(event), slot);
       return;
     }
-    if (cpu.node !== none) this.#open.end(cpu);
-    if (vcpu < 0) return;
-    const slot = this.#open.vcpu(vcpu);
-    this.#threads.effect(event, machine.vcpu(vcpu), slot);
+    this.#open.endInterrupt(event.cpu);
+    if (vcpu === undefined) return;
+    const slot = this.#open.vcpu(vcpu.index);
+    this.#threads.effect(event, vcpu, slot);
     if (slot.node !== none) this.#open.show(symbolOfEvent(event), slot);
   }
 }

@@ -1,11 +1,8 @@
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
-import { type Episode, episodes } from './situation.js';
+import { Run } from './situation.js';
 import { type EpisodeSink, none, Slot, VcpuSlot } from './slots.js';
 import { Trie } from './trie.js';
-
-/** Numbers of the episodes. */
-export const number = Object.fromEntries(episodes.map((name, index) => [name, index])) as Record<Episode, number>;
 
 /** The episodes under way: of each vcpu's thread, and of an interrupt on each CPU. */
 export class OpenEpisodes {
@@ -24,6 +21,12 @@ export class OpenEpisodes {
 
   cpu(index: number): Slot {
     return this.#cpus[index] ?? this.#addCpus(index);
+  }
+
+  /** The interrupt that a CPU was in is over. */
+  endInterrupt(cpu: number): void {
+    const slot = this.cpu(cpu);
+    if (slot.node !== none) this.end(slot);
   }
 
   #addVcpus(index: number): VcpuSlot {
@@ -83,7 +86,7 @@ export class OpenEpisodes {
     for (const slot of [...this.#vcpus, ...this.#cpus]) {
       if (slot.node === none) continue;
       slot.node = this.trie.incomplete(slot.node);
-      if (this.isIn(number.leave, slot)) this.drop(slot);
+      if (this.isIn(Run.leave, slot)) this.drop(slot);
       else this.end(slot);
     }
   }

@@ -17,26 +17,35 @@ export interface Surroundings {
   readonly cntpoff: boolean;
 }
 
-/** The runs of the kernel's functions that are told apart: what one does lies between its begin and its end. */
-export const episodes = [
-  'enter',
-  'leave',
-  'flush',
-  'sync',
-  'load',
-  'put',
-  'schedule',
-  'unschedule',
-  'irq',
-  'bg_expire',
-  'soft_expire',
-  'user_write',
-  'user_offset',
-  'trapped_access',
-  'enable',
-  'reset',
-] as const;
-export type Episode = (typeof episodes)[number];
+/**
+ * The runs of the kernel's functions that are told apart: what one does lies between its begin and its end. An enum, as
+ * `Kind` is one.
+ */
+export enum Run {
+  enter,
+  leave,
+  flush,
+  sync,
+  load,
+  put,
+  schedule,
+  unschedule,
+  irq,
+  bg_expire,
+  soft_expire,
+  user_write,
+  user_offset,
+  trapped_access,
+  enable,
+  reset,
+}
+
+export type Episode = keyof typeof Run;
+
+/** Names of the runs, indexed by `Run`. */
+export const episodes: readonly Episode[] = Object.values(Run).filter(
+  (value): value is Episode => typeof value === 'string',
+);
 
 /** What the machine knows of the vcpu when an episode begins; each can be unknown (2). */
 export interface Known3 {

@@ -4,8 +4,8 @@ import { no, nowhere, type VcpuState, yes } from '../machine/state.js';
 import type { Design } from '../models/design.js';
 import { Field, know, knowInstead, nothingKnown } from './key.js';
 import { keyOfVcpu, memoryCanFire, nestingOf } from './known.js';
-import { number, type OpenEpisodes } from './open.js';
-import { type Episode, episodes } from './situation.js';
+import type { OpenEpisodes } from './open.js';
+import { type Episode, episodes, Run } from './situation.js';
 import { none, type VcpuSlot } from './slots.js';
 
 /** Kinds of a thread's records, those of effects aside. */
@@ -24,7 +24,6 @@ export const threadKinds: readonly Kind[] = [
   Kind.trapped_access,
   Kind.enable,
   Kind.reset,
-  Kind.timer_map,
   Kind.userspace_exit,
   Kind.wfx,
   Kind.halt_end,
@@ -53,7 +52,7 @@ export class ThreadEpisodes {
     const { kind } = event;
     const isRecorded = event.certainty === Certainty.recorded;
     // Up to 6.2 a trapped access puts and loads the timer: no record tells that from a put and a load.
-    const isAccess = slot.episode === number.trapped_access && slot.node !== none && !isRecorded;
+    const isAccess = slot.episode === Run.trapped_access && slot.node !== none && !isRecorded;
     switch (kind) {
       case Kind.load:
         if (isAccess) return;
@@ -66,7 +65,7 @@ export class ThreadEpisodes {
         this.#put(event, vcpu, slot);
         return;
       case Kind.put_end:
-        if (slot.episode === number.put) this.#open.end(slot);
+        if (slot.episode === Run.put) this.#open.end(slot);
         return;
       case Kind.entry:
         this.#open.end(slot);
@@ -83,19 +82,19 @@ export class ThreadEpisodes {
           // With the level high the flush has set the active state, or found it set.
           if (vcpu.contexts[Timer.vtimer]!.level === yes) slot.activeCleared = 0;
         }
-        this.#open.instant(number.enter, keyOfVcpu(vcpu), event, slot);
+        this.#open.instant(Run.enter, keyOfVcpu(vcpu), event, slot);
         if (this.#isWorldSwitch) return;
-        this.#open.begin(number.leave, inGuest(vcpu), event, slot);
+        this.#open.begin(Run.leave, inGuest(vcpu), event, slot);
         return;
       case Kind.exit:
         if (this.#isWorldSwitch) {
           this.#open.end(slot);
-          this.#open.instant(number.leave, inGuest(vcpu), event, slot);
-          this.#open.begin(number.sync, keyOfVcpu(vcpu), event, slot);
-        } else if (slot.episode === number.leave && slot.node !== none) this.#open.end(slot);
+          this.#open.instant(Run.leave, inGuest(vcpu), event, slot);
+          this.#open.begin(Run.sync, keyOfVcpu(vcpu), event, slot);
+        } else if (slot.episode === Run.leave && slot.node !== none) this.#open.end(slot);
         else {
           this.#open.end(slot);
-          this.#open.instant(number.leave, inGuest(vcpu), event, slot);
+          this.#open.instant(Run.leave, inGuest(vcpu), event, slot);
         }
         return;
       case Kind.flush:
@@ -113,7 +112,7 @@ export class ThreadEpisodes {
         this.#unschedule(event, vcpu, slot, isRecorded);
         return;
       case Kind.sched_switch:
-        if (slot.node !== none && slot.episode === number.put) return;
+        if (slot.node !== none && slot.episode === Run.put) return;
         this.#open.end(slot);
         slot.sleeping = event.sleeping;
         if (slot.pending && event.sleeping === 1) this.#confirm(event, vcpu, slot);
@@ -137,12 +136,9 @@ export class ThreadEpisodes {
         if (kind === Kind.reset) key = know(key, Field.extra, vcpu.cpu >= 0 ? 1 : vcpu.cpu === nowhere ? 0 : 2);
         // It returns at once where it has been called before.
         else key = knowInstead(key, Field.enabled, 2);
-        this.#open.begin(kind === Kind.enable ? number.enable : number.reset, key, event, slot);
+        this.#open.begin(kind === Kind.enable ? Run.enable : Run.reset, key, event, slot);
         return;
       }
-      case Kind.timer_map:
-        this.#mapped(vcpu, slot);
-        return;
       case Kind.userspace_exit:
       case Kind.wfx:
       case Kind.halt_end:
@@ -162,16 +158,16 @@ export class ThreadEpisodes {
       slot.blocked &&
       kind === Kind.bg_cancel &&
       this.#has.unschedule &&
-      !this.#open.isIn(number.unschedule, slot)
+      !this.#open.isIn(Run.unschedule, slot)
     ) {
       // A record of the end of the wait comes after it.
       this.#unschedule(event, vcpu, slot, false);
     } else if (this.#isWorldSwitch && vcpu.cpu >= 0 && event.cpu === vcpu.cpu) {
       // The active state is written by the flush, and by nothing else.
       const isFlush = kind === Kind.set_active || kind === Kind.mask_irq;
-      if (isFlush && !this.#open.isIn(number.flush, slot)) this.#open.end(slot);
+      if (isFlush && !this.#open.isIn(Run.flush, slot)) this.#open.end(slot);
       if (slot.node === none && (isFlush || kind === Kind.update_irq)) this.#flush(event, vcpu, slot);
-      if (kind === Kind.update_irq && slot.episode !== number.flush) slot.activeCleared = 0;
+      if (kind === Kind.update_irq && slot.episode !== Run.flush) slot.activeCleared = 0;
     }
     if (kind === Kind.bg_arm) slot.bgArmed = 1;
     if (kind === Kind.bg_cancel) slot.bgArmed = 0;
@@ -186,22 +182,19 @@ export class ThreadEpisodes {
     // Up to the first KVM_RUN a load may return at once.
     slot.loaded = vcpu.enabled === yes || this.#loadsAlways ? 1 : 2;
     slot.flushed = false;
-    this.#open.begin(number.load, key, event, slot);
+    this.#open.begin(Run.load, key, event, slot);
     // The first load that other records show may have begun before its thread was known for a vcpu's.
     if (!slot.known && event.certainty !== Certainty.recorded) slot.node = this.#open.trie.incomplete(slot.node);
     slot.known = true;
   }
 
   /** A load takes the map as it is from then on: the guest may have entered or left its hypervisor. */
-  #mapped(vcpu: VcpuState, slot: VcpuSlot): void {
+  mapped(vcpu: VcpuState, slot: VcpuSlot): void {
     const nested = nestingOf(vcpu);
     const { mapped } = slot;
     slot.mapped = nested;
-    if (mapped === nested || !this.#open.isStill(number.load, slot)) return;
-    slot.node = this.#open.trie.root(
-      number.load,
-      knowInstead(this.#open.trie.read(slot.node).key, Field.nested, nested),
-    );
+    if (mapped === nested || !this.#open.isStill(Run.load, slot)) return;
+    slot.node = this.#open.trie.root(Run.load, knowInstead(this.#open.trie.read(slot.node).key, Field.nested, nested));
   }
 
   #put(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
@@ -211,7 +204,7 @@ export class ThreadEpisodes {
     key = know(key, Field.blocked, vcpu.blocked === no ? 0 : slot.sleeping === 1 && vcpu.blocked === yes ? 1 : 2);
     slot.loaded = 0;
     slot.activeCleared = 0;
-    this.#open.begin(number.put, key, event, slot);
+    this.#open.begin(Run.put, key, event, slot);
   }
 
   #flush(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
@@ -223,31 +216,31 @@ export class ThreadEpisodes {
     key = know(key, Field.extra, event.activeCleared >= 0 ? event.activeCleared : slot.activeCleared);
     slot.flushed = true;
     slot.activeCleared = 2;
-    this.#open.begin(number.flush, key, event, slot);
+    this.#open.begin(Run.flush, key, event, slot);
   }
 
   #sync(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
     const isOpen = slot.node !== none;
     // Between an entry and its exit it is part of the way out.
-    if (isOpen && slot.episode === number.leave) return;
+    if (isOpen && slot.episode === Run.leave) return;
     let key = keyOfVcpu(vcpu);
     key = know(key, Field.canFire, memoryCanFire(vcpu, Timer.vtimer));
-    if (isOpen && slot.episode === number.sync && this.#open.trie.isRoot(slot.node)) {
+    if (isOpen && slot.episode === Run.sync && this.#open.trie.isRoot(slot.node)) {
       // What a probe has read of memory is better known than what the exit has left.
       this.#open.drop(slot);
-      this.#open.begin(number.sync, key, event, slot);
+      this.#open.begin(Run.sync, key, event, slot);
       return;
     }
     this.#open.end(slot);
     slot.flushed = false;
-    if (this.#has.sync) this.#open.begin(number.sync, key, event, slot);
+    if (this.#has.sync) this.#open.begin(Run.sync, key, event, slot);
   }
 
   #schedule(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot, isRecorded: boolean): void {
     // kvm_arch_vcpu_blocking calls kvm_timer_schedule, and both may be probed.
-    if (isRecorded && this.#open.isStill(number.schedule, slot)) return;
+    if (isRecorded && this.#open.isStill(Run.schedule, slot)) return;
     this.#open.end(slot);
-    if (!this.#has.schedule) this.#open.instant(number.schedule, nothingKnown, event, slot);
+    if (!this.#has.schedule) this.#open.instant(Run.schedule, nothingKnown, event, slot);
     else if (isRecorded) this.#confirm(event, vcpu, slot);
     // Up to 5.0 the halt polls first, and may be over with that.
     else slot.pending = true;
@@ -261,29 +254,29 @@ export class ThreadEpisodes {
     slot.pending = false;
     slot.blocked = true;
     slot.loaded = 0;
-    this.#open.begin(number.schedule, key, event, slot);
+    this.#open.begin(Run.schedule, key, event, slot);
   }
 
   #unschedule(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot, isRecorded: boolean): void {
-    if (isRecorded && this.#open.isStill(number.unschedule, slot)) return;
+    if (isRecorded && this.#open.isStill(Run.unschedule, slot)) return;
     this.#open.end(slot);
     const { blocked } = slot;
     slot.pending = false;
     slot.blocked = false;
-    if (!this.#has.unschedule) return this.#open.instant(number.unschedule, nothingKnown, event, slot);
+    if (!this.#has.unschedule) return this.#open.instant(Run.unschedule, nothingKnown, event, slot);
     if (!isRecorded && !blocked) return;
     let key = keyOfVcpu(vcpu);
     key = know(key, Field.loaded, slot.loaded);
     key = know(key, Field.bgArmed, slot.bgArmed);
     slot.loaded = 1;
-    this.#open.begin(number.unschedule, key, event, slot);
+    this.#open.begin(Run.unschedule, key, event, slot);
   }
 
   #userWrite(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
     let key = keyOfVcpu(vcpu);
     key = know(key, Field.loaded, slot.loaded);
     key = know(key, Field.timer, event.timer === Timer.ptimer ? 0 : 1);
-    this.#open.begin(event.register === 2 ? number.user_offset : number.user_write, key, event, slot);
+    this.#open.begin(event.register === 2 ? Run.user_offset : Run.user_write, key, event, slot);
   }
 
   #trappedAccess(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
@@ -292,7 +285,7 @@ export class ThreadEpisodes {
     key = know(key, Field.blocked, 0);
     key = know(key, Field.timer, event.timer === Timer.ptimer ? 0 : 1);
     key = know(key, Field.extra, event.write >= 0 ? event.write : 2);
-    this.#open.begin(number.trapped_access, key, event, slot);
+    this.#open.begin(Run.trapped_access, key, event, slot);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Naming } from '../check/findings.js';
 import type { ObservedTrace, Observer } from '../check/observe.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import { BehaviourRecorder } from './behaviour/recorder.js';
 import { BlockCosts } from './cost/blocks.js';
 import { Steps } from './divergence/steps.js';
@@ -22,7 +23,7 @@ export class Profile implements Observer {
 
   constructor(naming: Naming) {
     this.behaviour = new BehaviourRecorder(naming, this.blocks);
-    this.stats = new BlockStats(naming, this.blocks);
+    this.stats = new BlockStats(this.blocks);
     this.steps = new Steps(naming);
   }
 
@@ -31,12 +32,12 @@ export class Profile implements Observer {
     this.costs.begin(trace);
   }
 
-  event(event: TimerEvent, machine: Machine): void {
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     this.blocks.advance(event.time);
     // Named one by one: a call in a loop over all of them would find another class each time.
     this.behaviour.event(event);
-    this.stats.event(event, machine);
-    this.costs.event(event, machine);
+    this.stats.event(event, machine, vcpu);
+    this.costs.event(event, machine, vcpu);
     if (!this.steps.cut) this.steps.event(event, machine);
   }
 

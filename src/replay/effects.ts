@@ -6,6 +6,7 @@ import { foreseen, symbolOfEvent } from '../cost/symbols.js';
 import { type TimerEvent, timerNames } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import { type Design, operationMeanings } from '../models/design.js';
 import { designs } from '../models/designs/index.js';
 import type { MomentEffect } from './moment.js';
@@ -56,10 +57,10 @@ export class Effects implements EpisodeSink {
   }
 
   /** @param host what the effects after the event are put into, undefined where nobody wants them */
-  event(event: TimerEvent, machine: Machine, host: Host | undefined): void {
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined, host: Host | undefined): void {
     this.#host = host;
     this.#event = event;
-    this.#episodes?.event(event, machine);
+    this.#episodes?.event(event, machine, vcpu);
     if (event.kind === Kind.entry && event.vcpu >= 0) this.#entries[event.vcpu] = host;
   }
 

@@ -7,6 +7,7 @@ import type { Input } from '../check/read.js';
 import { Timer, type TimerEvent, timerNames } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import { rules } from '../rules/index.js';
 import { Effects, type Host } from './effects.js';
 import { changes, type Moment, type MomentEffect, stateOf, type TimerState } from './moment.js';
@@ -62,10 +63,10 @@ class Recorder implements Observer {
     this.#effects?.begin(trace);
   }
 
-  event(event: TimerEvent, machine: Machine): void {
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     const waiting = this.#isSelected(event) ? this.#moment(event, machine) : undefined;
     if (waiting === undefined && event.vcpu >= 0) this.#state(event, machine);
-    this.#effects?.event(event, machine, waiting);
+    this.#effects?.event(event, machine, vcpu, waiting);
     if (waiting !== undefined) this.#waiting.push(waiting);
   }
 

@@ -6,7 +6,7 @@ import { Kind, kindNames } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { type Known, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { Cell, Count, Latency, Where } from './cell.js';
-import { Deadlines } from './deadlines.js';
+import { Deadlines, PendingDeadlines } from './deadlines.js';
 import { exitReason } from './reason.js';
 
 /** No such time. */
@@ -14,6 +14,7 @@ const never = Number.NaN;
 
 /** What is remembered of a vcpu until the event that ends it. */
 class Clocks {
+  readonly deadlines = new PendingDeadlines();
   where = Where.unknown;
   /** Since when it is there, and on which CPU it was last. */
   since = never;
@@ -50,26 +51,37 @@ class Clocks {
   }
 }
 
-/** 1 for kinds after which a vcpu may be elsewhere although the machine has the same of it (see `placeOf`). */
-const moves = new Uint8Array(kindNames.length);
-for (const kind of [Kind.load, Kind.put, Kind.put_end, Kind.entry, Kind.userspace_exit]) moves[kind] = 1;
+/** What an event of a kind is for the collector. */
+enum Part {
+  /** Nothing, but that the machine may have moved its vcpu. */
+  none,
+  measured,
+  /** The vcpu may be elsewhere although the machine has the same of it (see `placeOf`). */
+  moves,
+}
 
-/** Counts and measures what the vcpus of a trace do, by vcpu and CPU, in memory that does not grow with the trace. */
-export class Collector implements Observer {
-  /** By vcpu and CPU. */
-  readonly cells: Cell[][] = [];
-  /** By vcpu, who it is; known at the end. */
-  names: readonly (VcpuName | null)[] = [];
+const parts = new Uint8Array(kindNames.length).fill(Part.measured);
+for (const kind of [
+  Kind.timer_map,
+  Kind.vgic_inject,
+  Kind.sched_switch,
+  Kind.irq_begin,
+  Kind.irq_end,
+  Kind.timer_callback_end,
+  Kind.vcpu_pointer,
+  Kind.irq_line,
+  Kind.emulate,
+])
+  parts[kind] = Part.none;
+for (const kind of [Kind.load, Kind.put, Kind.put_end, Kind.entry, Kind.userspace_exit]) parts[kind] = Part.moves;
+
+/** Counts and measures what the vcpus of a trace do, in memory that does not grow with the trace. */
+export abstract class Collector implements Observer {
   readonly #clocks: Clocks[] = [];
-  readonly #naming: Naming;
-  readonly #only: Cell | undefined;
   #deadlines: Deadlines | undefined;
 
-  /** @param only where to count everything, instead of in `cells` */
-  constructor(naming: Naming, only?: Cell) {
-    this.#naming = naming;
-    this.#only = only;
-  }
+  /** Where to count what a vcpu does on a CPU. */
+  protected abstract cell(vcpu: number, cpu: number): Cell;
 
   /** The largest error of a deadline that was measured from, nanoseconds. */
   get deadlineError(): number {
@@ -80,29 +92,33 @@ export class Collector implements Observer {
     this.#deadlines = new Deadlines(trace.timing);
   }
 
-  event(event: TimerEvent, machine: Machine): void {
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     const { kind } = event;
-    if (kind === Kind.lost) return this.#lost(event.time, machine);
-    if (event.vcpu < 0 || event.cpu < 0) return;
-    const vcpu = machine.vcpu(event.vcpu);
-    const clocks = this.#clocks[event.vcpu] ?? this.#addClocks(event.vcpu);
-    const cell = this.#cell(event.vcpu, event.cpu);
-    this.#measure(event, vcpu, clocks, cell);
+    if (vcpu === undefined || event.cpu < 0) {
+      if (kind === Kind.lost) this.#lost(event.time, machine);
+      return;
+    }
+    const clocks = this.#clocks[vcpu.index] ?? this.#addClocks(vcpu.index);
+    const part = parts[kind]!;
+    if (part !== Part.none) this.#measure(event, vcpu, clocks);
     clocks.last = kind;
-    const { inGuest, cpu, blocked } = vcpu;
-    if (inGuest !== clocks.inGuest || cpu !== clocks.loadedOn || blocked !== clocks.blocked || moves[kind] === 1)
-      this.#place(event, vcpu, clocks, cell);
+    if (
+      part === Part.moves ||
+      vcpu.inGuest !== clocks.inGuest ||
+      vcpu.cpu !== clocks.loadedOn ||
+      vcpu.blocked !== clocks.blocked
+    )
+      this.#place(event, vcpu, clocks);
   }
 
   end(time: number): void {
     this.#clocks.forEach((clocks, vcpu) => {
       if (time > clocks.since) this.#leave(vcpu, clocks, time);
     });
-    this.names = this.cells.map((_, vcpu) => this.#naming.vcpu(vcpu));
   }
 
   /** The event may have brought the vcpu to another place. */
-  #place(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, cell: Cell): void {
+  #place(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
     clocks.inGuest = vcpu.inGuest;
     clocks.loadedOn = vcpu.cpu;
     clocks.blocked = vcpu.blocked;
@@ -116,7 +132,7 @@ export class Collector implements Observer {
     }
     this.#leave(event.vcpu, clocks, event.time);
     if (where === Where.asleep) {
-      cell.counts[Count.sleeps]!++;
+      this.cell(event.vcpu, event.cpu).counts[Count.sleeps]!++;
       clocks.slept = true;
     }
     clocks.where = where;
@@ -124,7 +140,8 @@ export class Collector implements Observer {
     clocks.cpu = event.cpu;
   }
 
-  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, cell: Cell): void {
+  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
+    const cell = this.cell(event.vcpu, event.cpu);
     const { counts } = cell;
     const { time } = event;
     switch (event.kind) {
@@ -139,7 +156,7 @@ export class Collector implements Observer {
         clocks.reason = -1;
         clocks.loadAt = clocks.interruptAt = clocks.expiryAt = clocks.wakeupAt = never;
         clocks.inUserspace = false;
-        this.#deadlines?.entered(event, cell);
+        this.#deadlines?.entered(event, clocks.deadlines, cell);
         return;
       case Kind.exit:
         counts[Count.exits]!++;
@@ -187,7 +204,7 @@ export class Collector implements Observer {
         return;
       case Kind.save:
         counts[Count.saves]!++;
-        this.#deadlines?.saved(event, cell);
+        this.#deadlines?.saved(event, clocks.deadlines, cell);
         return;
       case Kind.restore:
         counts[Count.restores]!++;
@@ -198,7 +215,7 @@ export class Collector implements Observer {
         ]!++;
         if (Number.isNaN(clocks.interruptAt)) clocks.interruptAt = time;
         clocks.raised = false;
-        this.#deadlines?.interrupted(event, vcpu, cell);
+        this.#deadlines?.interrupted(event, vcpu, clocks.deadlines, cell);
         return;
       case Kind.vtimer_irq_end:
         if (!clocks.raised) counts[Count.interruptsSpurious]!++;
@@ -207,7 +224,7 @@ export class Collector implements Observer {
         counts[event.level === 1 ? Count.levelRaised : Count.levelLowered]!++;
         clocks.raised ||= event.level === 1;
         clocks.ticked ||= event.level === 1 && isVirtual(event.timer);
-        this.#deadlines?.raised(event, vcpu);
+        if (event.level === 1) this.#deadlines?.raised(event, vcpu, clocks.deadlines);
         return;
       case Kind.set_active:
         counts[Count.activeWrites]!++;
@@ -234,7 +251,7 @@ export class Collector implements Observer {
         clocks.woken = false;
         if (event.expires >= 0 && clocks.deadline >= 0) {
           cell.latency(Latency.deadlineToExpiry, event.expires - clocks.deadline);
-          this.#deadlines?.expired(event, event.expires - clocks.deadline);
+          this.#deadlines?.expired(event, event.expires - clocks.deadline, clocks.deadlines);
         }
         clocks.deadline = never;
         return;
@@ -253,8 +270,8 @@ export class Collector implements Observer {
 
   /** What was under way when records were lost is not measured. */
   #lost(time: number, machine: Machine): void {
-    this.#deadlines?.forget();
     this.#clocks.forEach((clocks, index) => {
+      clocks.deadlines.forget();
       const where = placeOf(machine.vcpu(index), clocks);
       if (where !== Where.unknown) return;
       this.#leave(index, clocks, time);
@@ -269,7 +286,7 @@ export class Collector implements Observer {
 
   #leave(vcpu: number, clocks: Clocks, time: number): void {
     if (clocks.cpu < 0 || Number.isNaN(clocks.since)) return;
-    const cell = this.#cell(vcpu, clocks.cpu);
+    const cell = this.cell(vcpu, clocks.cpu);
     cell.stay(clocks.where, time - clocks.since);
     if (clocks.where === Where.preempted) cell.counts[Count.preemptions]!++;
   }
@@ -278,9 +295,27 @@ export class Collector implements Observer {
     while (this.#clocks.length <= vcpu) this.#clocks.push(new Clocks());
     return this.#clocks[vcpu]!;
   }
+}
 
-  #cell(vcpu: number, cpu: number): Cell {
-    if (this.#only !== undefined) return this.#only;
+/** Counts and measures by vcpu and CPU. */
+export class CellCollector extends Collector {
+  /** By vcpu and CPU. */
+  readonly cells: Cell[][] = [];
+  /** By vcpu, who it is; known at the end. */
+  names: readonly (VcpuName | null)[] = [];
+  readonly #naming: Naming;
+
+  constructor(naming: Naming) {
+    super();
+    this.#naming = naming;
+  }
+
+  override end(time: number): void {
+    super.end(time);
+    this.names = this.cells.map((_, vcpu) => this.#naming.vcpu(vcpu));
+  }
+
+  protected override cell(vcpu: number, cpu: number): Cell {
     while (this.cells.length <= vcpu) this.cells.push([]);
     const cells = this.cells[vcpu]!;
     cells[cpu] ??= new Cell();

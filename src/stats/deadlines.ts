@@ -4,7 +4,7 @@ import type { Timing } from '../timing/timing.js';
 import { type Cell, Latency } from './cell.js';
 
 /** What is remembered of a vcpu between a deadline and the entry after it; times of the trace, NaN for none. */
-class Pending {
+export class PendingDeadlines {
   /** The earliest deadline that has passed since the last entry. */
   deadline = Number.NaN;
   /** An interrupt whose deadline a save has yet to show, and its timer. */
@@ -12,6 +12,16 @@ class Pending {
   timer: number = Timer.none;
   /** Serial of the restore whose deadline has been measured from: a storm of interrupts is one, and late only once. */
   restore = 0;
+
+  /** Records were lost: nothing that was under way is measured. */
+  forget(): void {
+    this.deadline = this.interruptAt = Number.NaN;
+  }
+
+  /** A deadline has passed: of several the earliest counts. */
+  passed(deadline: number): void {
+    if (!(this.deadline <= deadline)) this.deadline = deadline;
+  }
 }
 
 /**
@@ -25,27 +35,20 @@ export class Deadlines {
   /** The largest error of a deadline that was measured from, nanoseconds. */
   error = 0;
   readonly #timing: Timing;
-  readonly #vcpus: Pending[] = [];
 
   constructor(timing: Timing) {
     this.#timing = timing;
   }
 
   /** The background timer's callback ran. @param late nanoseconds that it began after its deadline */
-  expired(event: TimerEvent, late: number): void {
-    this.#passed(this.#pending(event.vcpu), event.time - late);
-  }
-
-  /** Records were lost: nothing that was under way is measured. */
-  forget(): void {
-    for (const pending of this.#vcpus) pending.deadline = pending.interruptAt = Number.NaN;
+  expired(event: TimerEvent, late: number, pending: PendingDeadlines): void {
+    pending.passed(event.time - late);
   }
 
   /** The host took an interrupt of a guest's timer. */
-  interrupted(event: TimerEvent, vcpu: VcpuState, cell: Cell): void {
+  interrupted(event: TimerEvent, vcpu: VcpuState, pending: PendingDeadlines, cell: Cell): void {
     const { timer } = event;
     if (timer !== Timer.vtimer && timer !== Timer.ptimer) return;
-    const pending = this.#pending(event.vcpu);
     const context = vcpu.contexts[timer] as TimerContext;
     if (context.loaded !== yes) return;
     if (context.enteredSinceRestore !== no) {
@@ -57,26 +60,24 @@ export class Deadlines {
       pending.restore !== context.restore.serial
     ) {
       pending.restore = context.restore.serial;
-      this.#measure(event, timer, context.restoredCvalHi, context.restoredCvalLo, event.time, cell);
+      this.#measure(event, timer, context.restoredCvalHi, context.restoredCvalLo, event.time, pending, cell);
     }
   }
 
   /** The registers were saved as the guest has left them, the deadline of the interrupt among them. */
-  saved(event: TimerEvent, cell: Cell): void {
-    const pending = this.#pending(event.vcpu);
+  saved(event: TimerEvent, pending: PendingDeadlines, cell: Cell): void {
     const { interruptAt } = pending;
     if (Number.isNaN(interruptAt) || pending.timer !== event.timer) return;
     pending.interruptAt = Number.NaN;
     const fired = (event.ctl & (Ctl.enable | Ctl.istatus)) === (Ctl.enable | Ctl.istatus);
     if (event.hasCval && event.ctl >= 0 && fired)
-      this.#measure(event, event.timer, event.cvalHi, event.cvalLo, interruptAt, cell);
+      this.#measure(event, event.timer, event.cvalHi, event.cvalLo, interruptAt, pending, cell);
   }
 
-  /** The level was reported: raised where a load found that the timer had expired while the vcpu was put. */
-  raised(event: TimerEvent, vcpu: VcpuState): void {
+  /** The level was raised: where a load found that the timer had expired while the vcpu was put. */
+  raised(event: TimerEvent, vcpu: VcpuState, pending: PendingDeadlines): void {
     const { timer } = event;
-    if (event.level !== 1 || (timer !== Timer.vtimer && timer !== Timer.ptimer)) return;
-    const pending = this.#pending(event.vcpu);
+    if (timer !== Timer.vtimer && timer !== Timer.ptimer) return;
     const context = vcpu.contexts[timer] as TimerContext;
     if (!Number.isNaN(pending.deadline) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) return;
     const { save } = context;
@@ -87,33 +88,30 @@ export class Deadlines {
   }
 
   /** The guest was entered. */
-  entered(event: TimerEvent, cell: Cell): void {
-    const pending = this.#vcpus[event.vcpu];
-    if (pending === undefined) return;
+  entered(event: TimerEvent, pending: PendingDeadlines, cell: Cell): void {
     if (!Number.isNaN(pending.deadline)) cell.latency(Latency.deadlineToEntry, event.time - pending.deadline);
     pending.deadline = pending.interruptAt = Number.NaN;
   }
 
   /** @param time when the interrupt was taken */
-  #measure(event: TimerEvent, timer: number, hi: number, lo: number, time: number, cell: Cell): void {
+  #measure(
+    event: TimerEvent,
+    timer: number,
+    hi: number,
+    lo: number,
+    time: number,
+    pending: PendingDeadlines,
+    cell: Cell,
+  ): void {
     const deadline = this.#timing.deadline(event.vcpu, timer, hi, lo);
     // An interrupt before its deadline belongs to another one.
     if (!(time - deadline >= -this.#timing.deadlineError)) return;
     cell.latency(Latency.deadlineToInterrupt, time - deadline);
-    this.#known(this.#pending(event.vcpu), deadline);
+    this.#known(pending, deadline);
   }
 
-  #known(pending: Pending, deadline: number): void {
+  #known(pending: PendingDeadlines, deadline: number): void {
     if (this.#timing.deadlineError > this.error) this.error = this.#timing.deadlineError;
-    this.#passed(pending, deadline);
-  }
-
-  #passed(pending: Pending, deadline: number): void {
-    if (!(pending.deadline <= deadline)) pending.deadline = deadline;
-  }
-
-  #pending(vcpu: number): Pending {
-    while (this.#vcpus.length <= vcpu) this.#vcpus.push(new Pending());
-    return this.#vcpus[vcpu] as Pending;
+    pending.passed(deadline);
   }
 }

@@ -8,9 +8,10 @@ import { categories, costKinds } from '../cost/kinds.js';
 import type { Costs } from '../cost/tally.js';
 import type { TimerEvent } from '../events/event.js';
 import type { Machine } from '../machine/machine.js';
+import type { VcpuState } from '../machine/state.js';
 import { rules } from '../rules/index.js';
 import { Cell, Count, countNames, latencyNames, Where, whereNames } from './cell.js';
-import { Collector } from './collector.js';
+import { CellCollector } from './collector.js';
 import type { GroupCosts, Grouping, GroupStats, Measured, StatsFact, TraceStats } from './facts.js';
 import type { Histogram } from './histogram.js';
 import { reasonName } from './reason.js';
@@ -23,11 +24,11 @@ export interface StatsOptions extends Pick<CheckOptions, 'model' | 'host' | 'inp
 
 /** What is counted of one trace. */
 class Counts implements Observer {
-  readonly collector: Collector;
+  readonly collector: CellCollector;
   readonly costs = new CostCounter();
 
   constructor(naming: Naming) {
-    this.collector = new Collector(naming);
+    this.collector = new CellCollector(naming);
   }
 
   begin(trace: ObservedTrace): void {
@@ -35,9 +36,9 @@ class Counts implements Observer {
     this.costs.begin(trace);
   }
 
-  event(event: TimerEvent, machine: Machine): void {
-    this.costs.event(event, machine);
-    this.collector.event(event, machine);
+  event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
+    this.costs.event(event, machine, vcpu);
+    this.collector.event(event, machine, vcpu);
   }
 
   end(time: number): void {

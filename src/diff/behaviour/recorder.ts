@@ -14,9 +14,22 @@ const mostPaths = 1024;
 const ofNoVcpu = certaintyNames.length;
 const places = certaintyNames.length + 1;
 
-const kindSet = (...set: readonly Kind[]) => Uint8Array.from(kindNames, (_, kind) => (set.includes(kind) ? 1 : 0));
-const isCancel = kindSet(Kind.bg_cancel, Kind.soft_cancel);
-const takesFromQueue = kindSet(Kind.bg_expire, Kind.soft_expire, Kind.bg_arm, Kind.soft_arm);
+/** What a step of a kind is beside one more step of a trip. */
+enum Meaning {
+  plain,
+  entry,
+  /** The level is reported. */
+  report,
+  cancel,
+}
+
+const meanings = new Uint8Array(kindNames.length);
+meanings[Kind.entry] = Meaning.entry;
+meanings[Kind.update_irq] = Meaning.report;
+meanings[Kind.bg_cancel] = meanings[Kind.soft_cancel] = Meaning.cancel;
+
+/** hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5). */
+const takesFromQueue: readonly Kind[] = [Kind.bg_expire, Kind.soft_expire, Kind.bg_arm, Kind.soft_arm];
 
 /** What is kept of the behaviour of one vcpu. */
 export class VcpuBehaviour implements ByBlock {
@@ -42,6 +55,12 @@ export class VcpuBehaviour implements ByBlock {
   take(step: number): void {
     this.#current[step]!++;
     this.paths.add(step);
+  }
+
+  /** The step after a cancellation tells whether it was one. */
+  settleCancel(next: Kind): void {
+    if (!takesFromQueue.includes(next)) this.take(this.cancelled);
+    this.cancelled = -1;
   }
 
   /** The guest is entered: a trip ends, and another one begins. */
@@ -92,26 +111,33 @@ export class BehaviourRecorder implements Observer {
   }
 
   event(event: TimerEvent): void {
-    const { kind } = event;
-    // What was lost may belong to any trip that is under way.
-    if (kind === Kind.lost) for (const vcpu of this.vcpus) vcpu.isWhole = false;
-    this.certainties[kind * places + (event.vcpu < 0 ? ofNoVcpu : event.certainty)]!++;
-    if (event.vcpu < 0) return;
+    const { kind, vcpu: index } = event;
+    if (index < 0) return this.#ofNoVcpu(kind);
+    this.certainties[kind * places + event.certainty]!++;
     const step = stepOf(event);
     if (step < 0) return;
-    const vcpu = this.vcpus[event.vcpu] ?? this.#add(event.vcpu);
-    // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
-    if (vcpu.cancelled >= 0) {
-      if (takesFromQueue[kind] === 0) vcpu.take(vcpu.cancelled);
-      vcpu.cancelled = -1;
+    const vcpu = this.vcpus[index] ?? this.#add(index);
+    if (vcpu.cancelled >= 0) vcpu.settleCancel(kind);
+    switch (meanings[kind]) {
+      case Meaning.plain:
+        vcpu.take(step);
+        return;
+      case Meaning.entry:
+        vcpu.enter(step);
+        return;
+      case Meaning.report:
+        vcpu.take(step);
+        if (event.level === 1 && isVirtual(event.timer)) vcpu.ticked = true;
+        return;
+      case Meaning.cancel:
+        vcpu.cancelled = step;
     }
-    if (kind === Kind.entry) return vcpu.enter(step);
-    if (isCancel[kind] === 1) {
-      vcpu.cancelled = step;
-      return;
-    }
-    vcpu.take(step);
-    if (kind === Kind.update_irq && event.level === 1 && isVirtual(event.timer)) vcpu.ticked = true;
+  }
+
+  #ofNoVcpu(kind: Kind): void {
+    this.certainties[kind * places + ofNoVcpu]!++;
+    // What was lost may belong to any trip that is under way.
+    if (kind === Kind.lost) for (const vcpu of this.vcpus) vcpu.isWhole = false;
   }
 
   end(): void {

@@ -53,21 +53,17 @@ export const steps: readonly Step[] = kinds.flatMap((kind) =>
   ),
 );
 
-/** Number of a kind's first step; -1 for a kind that makes no step. */
-const firstSteps = new Int16Array(kindNames.length).fill(-1);
-/** 1 for a kind that tells a level. */
-const tellsLevel = new Uint8Array(kindNames.length);
+/** By kind, whether the level is raised, and whether the timer is the physical one: the step's number, -1 for none. */
+const numbers = new Int8Array(kindNames.length * 4).fill(-1);
 for (const kind of kinds) {
-  firstSteps[Kind[kind]] = steps.findIndex((step) => step.kind === kind);
-  if (levelled.includes(kind)) tellsLevel[Kind[kind]] = 1;
+  const first = steps.findIndex((step) => step.kind === kind);
+  const raised = first + (levelled.includes(kind) ? timersOf.length : 0);
+  numbers.set([first, first + 1, raised, raised + 1], Kind[kind] * 4);
 }
 
 /** The number of the step that an event is, an index into `steps`; -1 when it is none. */
 export function stepOf(event: TimerEvent): number {
-  const first = firstSteps[event.kind]!;
-  if (first < 0) return -1;
-  const other = event.timer === Timer.ptimer ? 1 : 0;
-  return tellsLevel[event.kind] === 1 ? first + 2 * (event.level === 1 ? 1 : 0) + other : first + other;
+  return numbers[event.kind * 4 + (event.level === 1 ? 2 : 0) + (event.timer === Timer.ptimer ? 1 : 0)]!;
 }
 
 /** The number of the step that a name stands for. */
