@@ -72,32 +72,34 @@ export class Episodes {
   }
 
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
-    const { kind, cpu } = event;
-    if (cpu < 0) return;
-    switch (this.#parts[kind]) {
-      case Part.unseen:
-        this.#meet(kind);
-        this.event(event, machine, vcpu);
-        return;
+    const part = this.#parts[event.kind] as Part;
+    if (event.cpu < 0 || part === Part.none) return;
+    if (part !== Part.thread) return this.#beside(part, event, machine, vcpu);
+    this.#open.endInterrupt(event.cpu);
+    if (vcpu !== undefined) this.#threads.event(event, vcpu, this.#open.vcpu(vcpu.index));
+  }
+
+  #beside(part: Part, event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
+    switch (part) {
       case Part.effect:
         this.#effect(event, vcpu);
-        return;
-      case Part.thread:
-        this.#open.endInterrupt(cpu);
-        if (vcpu !== undefined) this.#threads.event(event, vcpu, this.#open.vcpu(vcpu.index));
         return;
       case Part.map:
         if (vcpu !== undefined) this.#threads.mapped(vcpu, this.#open.vcpu(vcpu.index));
         return;
       case Part.interrupt:
-        this.#open.endInterrupt(cpu);
+        this.#open.endInterrupt(event.cpu);
         this.#interrupt(event, machine, vcpu);
         return;
       case Part.other:
-        this.#open.endInterrupt(cpu);
+        this.#open.endInterrupt(event.cpu);
         return;
       case Part.lost:
-        this.#open.lost(cpu, machine);
+        this.#open.lost(event.cpu, machine);
+        return;
+      case Part.unseen:
+        this.#meet(event.kind);
+        this.event(event, machine, vcpu);
         return;
       default:
     }
@@ -121,17 +123,16 @@ export class Episodes {
 
   #interrupt(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     const { kind, cpu } = event;
-    const slot = this.#open.cpu(cpu);
     const timer = event.timer === Timer.ptimer ? 0 : event.timer === Timer.vtimer ? 1 : 2;
     if (kind === Kind.vtimer_irq) {
       const running = vcpu !== undefined ? 1 : machine.cpu(cpu).running === nowhere ? 0 : 2;
       const key = know(vcpu !== undefined ? keyOfVcpu(vcpu) : nothingKnown, Field.timer, timer);
-      this.#open.begin(Run.irq, know(key, Field.extra, running), event, slot);
+      this.#open.beginInterrupt(Run.irq, know(key, Field.extra, running), event);
       return;
     }
     if (kind === Kind.bg_expire && vcpu !== undefined) this.#open.vcpu(vcpu.index).bgArmed = 0;
     const episode = kind === Kind.bg_expire ? Run.bg_expire : Run.soft_expire;
-    this.#open.begin(episode, know(nothingKnown, Field.timer, timer), event, slot);
+    this.#open.beginInterrupt(episode, know(nothingKnown, Field.timer, timer), event);
   }
 
   #effect(event: TimerEvent, vcpu: VcpuState | undefined): void {

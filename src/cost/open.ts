@@ -10,6 +10,8 @@ export class OpenEpisodes {
   readonly #sink: EpisodeSink;
   readonly #vcpus: VcpuSlot[] = [];
   readonly #cpus: Slot[] = [];
+  /** How many interrupts are under way: mostly none, so that no CPU need be looked at. */
+  #interrupts = 0;
 
   constructor(sink: EpisodeSink) {
     this.#sink = sink;
@@ -23,10 +25,21 @@ export class OpenEpisodes {
     return this.#cpus[index] ?? this.#addCpus(index);
   }
 
-  /** The interrupt that a CPU was in is over. */
+  /** A CPU takes an interrupt. */
+  beginInterrupt(episode: number, key: number, event: TimerEvent): void {
+    this.#interrupts++;
+    this.begin(episode, key, event, this.cpu(event.cpu));
+  }
+
+  /** The interrupt that a CPU was in, if any, is over. */
   endInterrupt(cpu: number): void {
-    const slot = this.cpu(cpu);
-    if (slot.node !== none) this.end(slot);
+    if (this.#interrupts > 0) this.#leaveInterrupt(this.cpu(cpu));
+  }
+
+  #leaveInterrupt(slot: Slot): void {
+    if (slot.node === none) return;
+    this.#interrupts--;
+    this.end(slot);
   }
 
   #addVcpus(index: number): VcpuSlot {
@@ -93,7 +106,9 @@ export class OpenEpisodes {
 
   /** Nothing is said of what was under way where records were lost. */
   lost(cpu: number, machine: Machine): void {
-    this.drop(this.cpu(cpu));
+    const interrupted = this.cpu(cpu);
+    if (interrupted.node !== none) this.#interrupts--;
+    this.drop(interrupted);
     for (const slot of this.#vcpus) {
       const elsewhere = machine.vcpu(slot.index).cpu;
       if (elsewhere >= 0 && elsewhere !== cpu) continue;

@@ -64,14 +64,31 @@ export function symbolOf(kind: Kind, timer: number, value: number): number {
   }
 }
 
+/** Most values of a timer's symbols, rounded up for shifting. */
+const valueBits = 2;
+const timerBits = 2;
+
+/** By kind, timer and value: the symbol, -1 for kinds that are no effect. */
+const symbols = new Int8Array(kindNames.length << (timerBits + valueBits)).fill(-1);
+for (let kind = 0; kind < kindNames.length; kind++)
+  for (let timer = 0; timer < contextCount; timer++)
+    for (let value = 0; value < 1 << valueBits; value++)
+      if (isEffect(kind)) symbols[place(kind, timer, value)] = symbolOf(kind, timer, value);
+
+function place(kind: Kind, timer: number, value: number): number {
+  return (((kind << timerBits) | timer) << valueBits) | value;
+}
+
 /** The symbol of a record, -1 when it shows no effect. A timer that is not known is taken for the virtual one. */
 export function symbolOfEvent(event: TimerEvent): number {
   const { kind } = event;
-  if (base[kind] === -1) return -1;
   const timer = event.timer >= 0 ? event.timer : Timer.vtimer;
-  if (kind === Kind.save)
-    return symbolOf(kind, timer, !event.hasCval || event.ctl < 0 ? 2 : canFire(event.ctl) ? 1 : 0);
-  return symbolOf(kind, timer, event.level === 1 ? 1 : 0);
+  return symbols[place(kind, timer, kind === Kind.save ? saved(event) : event.level === 1 ? 1 : 0)]!;
+}
+
+/** Whether the registers that were saved let the timer fire: 0 no, 1 yes, 2 not shown. */
+function saved(event: TimerEvent): number {
+  return !event.hasCval || event.ctl < 0 ? 2 : canFire(event.ctl) ? 1 : 0;
 }
 
 /** Of a save: whether what it saved lets the timer fire; undefined when it does not say. */

@@ -82,19 +82,17 @@ export class ThreadEpisodes {
           // With the level high the flush has set the active state, or found it set.
           if (vcpu.contexts[Timer.vtimer]!.level === yes) slot.activeCleared = 0;
         }
-        this.#open.instant(Run.enter, keyOfVcpu(vcpu), event, slot);
-        if (this.#isWorldSwitch) return;
-        this.#open.begin(Run.leave, inGuest(vcpu), event, slot);
+        this.#enter(event, vcpu, slot);
         return;
       case Kind.exit:
         if (this.#isWorldSwitch) {
           this.#open.end(slot);
-          this.#open.instant(Run.leave, inGuest(vcpu), event, slot);
+          this.#open.instant(Run.leave, inGuest(keyOfVcpu(vcpu)), event, slot);
           this.#open.begin(Run.sync, keyOfVcpu(vcpu), event, slot);
         } else if (slot.episode === Run.leave && slot.node !== none) this.#open.end(slot);
         else {
           this.#open.end(slot);
-          this.#open.instant(Run.leave, inGuest(vcpu), event, slot);
+          this.#open.instant(Run.leave, inGuest(keyOfVcpu(vcpu)), event, slot);
         }
         return;
       case Kind.flush:
@@ -151,26 +149,35 @@ export class ThreadEpisodes {
   /** An effect of the thread; where no probe shows its function, the effect does. */
   effect(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
     const { kind } = event;
-    if (slot.pending && kind === Kind.bg_arm) {
+    if (kind === Kind.bg_arm || kind === Kind.bg_cancel) this.#backgroundTimer(event, vcpu, slot);
+    else if (this.#isWorldSwitch && vcpu.cpu >= 0 && event.cpu === vcpu.cpu) this.#mayFlush(event, vcpu, slot);
+  }
+
+  #backgroundTimer(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
+    const isArmed = event.kind === Kind.bg_arm;
+    if (isArmed && slot.pending) {
       this.#open.end(slot);
       this.#confirm(event, vcpu, slot);
-    } else if (
-      slot.blocked &&
-      kind === Kind.bg_cancel &&
-      this.#has.unschedule &&
-      !this.#open.isIn(Run.unschedule, slot)
-    ) {
-      // A record of the end of the wait comes after it.
-      this.#unschedule(event, vcpu, slot, false);
-    } else if (this.#isWorldSwitch && vcpu.cpu >= 0 && event.cpu === vcpu.cpu) {
-      // The active state is written by the flush, and by nothing else.
-      const isFlush = kind === Kind.set_active || kind === Kind.mask_irq;
-      if (isFlush && !this.#open.isIn(Run.flush, slot)) this.#open.end(slot);
-      if (slot.node === none && (isFlush || kind === Kind.update_irq)) this.#flush(event, vcpu, slot);
-      if (kind === Kind.update_irq && slot.episode !== Run.flush) slot.activeCleared = 0;
     }
-    if (kind === Kind.bg_arm) slot.bgArmed = 1;
-    if (kind === Kind.bg_cancel) slot.bgArmed = 0;
+    // A record of the end of the wait comes after it.
+    if (!isArmed && slot.blocked && this.#has.unschedule && !this.#open.isIn(Run.unschedule, slot))
+      this.#unschedule(event, vcpu, slot, false);
+    slot.bgArmed = isArmed ? 1 : 0;
+  }
+
+  #mayFlush(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
+    const { kind } = event;
+    // The active state is written by the flush, and by nothing else.
+    const isFlush = kind === Kind.set_active || kind === Kind.mask_irq;
+    if (isFlush && !this.#open.isIn(Run.flush, slot)) this.#open.end(slot);
+    if (slot.node === none && (isFlush || kind === Kind.update_irq)) this.#flush(event, vcpu, slot);
+    if (kind === Kind.update_irq && slot.episode !== Run.flush) slot.activeCleared = 0;
+  }
+
+  #enter(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
+    const key = keyOfVcpu(vcpu);
+    this.#open.instant(Run.enter, key, event, slot);
+    if (!this.#isWorldSwitch) this.#open.begin(Run.leave, inGuest(key), event, slot);
   }
 
   #load(event: TimerEvent, vcpu: VcpuState, slot: VcpuSlot): void {
@@ -290,6 +297,6 @@ export class ThreadEpisodes {
 }
 
 /** A vcpu that runs is loaded. */
-function inGuest(vcpu: VcpuState): number {
-  return know(keyOfVcpu(vcpu), Field.loaded, 1);
+function inGuest(key: number): number {
+  return know(key, Field.loaded, 1);
 }

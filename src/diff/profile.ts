@@ -38,7 +38,8 @@ export class Profile implements Observer {
     this.behaviour.event(event);
     this.stats.event(event, machine, vcpu);
     this.costs.event(event, machine, vcpu);
-    if (!this.steps.cut) this.steps.event(event, machine);
+    if (this.steps.cut) return;
+    this.steps.event(event, machine);
   }
 
   end(time: number): void {

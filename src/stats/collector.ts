@@ -44,6 +44,11 @@ class Clocks {
   /** The virtual timer's level was reported high since the last entry. */
   ticked = false;
 
+  /** The machine has another place for the vcpu than when it was placed. */
+  isElsewhere(vcpu: VcpuState): boolean {
+    return vcpu.inGuest !== this.inGuest || vcpu.cpu !== this.loadedOn || vcpu.blocked !== this.blocked;
+  }
+
   forget(): void {
     this.reason = -1;
     this.ticked = false;
@@ -100,15 +105,8 @@ export abstract class Collector implements Observer {
     }
     const clocks = this.#clocks[vcpu.index] ?? this.#addClocks(vcpu.index);
     const part = parts[kind]!;
-    if (part !== Part.none) this.#measure(event, vcpu, clocks);
-    clocks.last = kind;
-    if (
-      part === Part.moves ||
-      vcpu.inGuest !== clocks.inGuest ||
-      vcpu.cpu !== clocks.loadedOn ||
-      vcpu.blocked !== clocks.blocked
-    )
-      this.#place(event, vcpu, clocks);
+    if (part !== Part.none || clocks.isElsewhere(vcpu)) this.#measure(event, vcpu, clocks, part);
+    else clocks.last = kind;
   }
 
   end(time: number): void {
@@ -140,7 +138,7 @@ export abstract class Collector implements Observer {
     clocks.cpu = event.cpu;
   }
 
-  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
+  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, part: Part): void {
     const cell = this.cell(event.vcpu, event.cpu);
     const { counts } = cell;
     const { time } = event;
@@ -157,12 +155,12 @@ export abstract class Collector implements Observer {
         clocks.loadAt = clocks.interruptAt = clocks.expiryAt = clocks.wakeupAt = never;
         clocks.inUserspace = false;
         this.#deadlines?.entered(event, clocks.deadlines, cell);
-        return;
+        break;
       case Kind.exit:
         counts[Count.exits]!++;
         clocks.reason = exitReason(event.exitCode, event.exceptionClass);
         clocks.exitAt = time;
-        return;
+        break;
       case Kind.load:
         counts[Count.loads]!++;
         if (clocks.cpu >= 0 && clocks.cpu !== event.cpu && clocks.where !== Where.unknown) counts[Count.migrations]!++;
@@ -170,45 +168,45 @@ export abstract class Collector implements Observer {
         clocks.wakeupAt = never;
         clocks.loadAt = time;
         clocks.inUserspace = false;
-        return;
+        break;
       case Kind.put:
         counts[Count.puts]!++;
         clocks.loadAt = never;
-        return;
+        break;
       case Kind.wfx:
         if (event.level !== 1) counts[Count.wfi]!++;
-        return;
+        break;
       case Kind.schedule:
         if (Number.isNaN(clocks.waitAt)) clocks.waitAt = time;
         clocks.slept = false;
-        return;
+        break;
       case Kind.unschedule:
       case Kind.halt_end:
         if (!Number.isNaN(clocks.waitAt) && !clocks.slept) counts[Count.polls]!++;
         measure(cell, Latency.wait, clocks.waitAt, time);
         clocks.waitAt = never;
-        return;
+        break;
       case Kind.userspace_exit:
         counts[Count.userspaceExits]!++;
         if (clocks.reason >= 0) cell.exit(clocks.reason, time - clocks.exitAt);
         clocks.reason = -1;
         clocks.waitAt = never;
         clocks.inUserspace = true;
-        return;
+        break;
       case Kind.wakeup:
         counts[Count.wakeups]!++;
         // Some kernels record one wakeup two or three times.
         if (!clocks.woken) measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
         clocks.woken = true;
         if (clocks.where === Where.asleep && Number.isNaN(clocks.wakeupAt)) clocks.wakeupAt = time;
-        return;
+        break;
       case Kind.save:
         counts[Count.saves]!++;
         this.#deadlines?.saved(event, clocks.deadlines, cell);
-        return;
+        break;
       case Kind.restore:
         counts[Count.restores]!++;
-        return;
+        break;
       case Kind.vtimer_irq:
         counts[
           vcpu.inGuest === yes ? Count.interruptsInGuest : vcpu.cpu >= 0 ? Count.interruptsLoaded : Count.interruptsLate
@@ -216,34 +214,34 @@ export abstract class Collector implements Observer {
         if (Number.isNaN(clocks.interruptAt)) clocks.interruptAt = time;
         clocks.raised = false;
         this.#deadlines?.interrupted(event, vcpu, clocks.deadlines, cell);
-        return;
+        break;
       case Kind.vtimer_irq_end:
         if (!clocks.raised) counts[Count.interruptsSpurious]!++;
-        return;
+        break;
       case Kind.update_irq:
         counts[event.level === 1 ? Count.levelRaised : Count.levelLowered]!++;
         clocks.raised ||= event.level === 1;
         clocks.ticked ||= event.level === 1 && isVirtual(event.timer);
         if (event.level === 1) this.#deadlines?.raised(event, vcpu, clocks.deadlines);
-        return;
+        break;
       case Kind.set_active:
         counts[Count.activeWrites]!++;
-        return;
+        break;
       case Kind.set_cntvoff:
         counts[Count.offsetWrites]!++;
-        return;
+        break;
       case Kind.set_affinity:
         counts[Count.affinityChanges]!++;
-        return;
+        break;
       case Kind.bg_arm:
         // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
         if (clocks.last === Kind.bg_cancel) counts[Count.backgroundCancelled]!--;
         counts[Count.backgroundArmed]!++;
         clocks.deadline = event.expires;
-        return;
+        break;
       case Kind.bg_cancel:
         counts[Count.backgroundCancelled]!++;
-        return;
+        break;
       case Kind.bg_expire:
         if (clocks.last === Kind.bg_cancel) counts[Count.backgroundCancelled]!--;
         counts[Count.backgroundFired]!++;
@@ -254,18 +252,20 @@ export abstract class Collector implements Observer {
           this.#deadlines?.expired(event, event.expires - clocks.deadline, clocks.deadlines);
         }
         clocks.deadline = never;
-        return;
+        break;
       case Kind.soft_arm:
         counts[Count.softArmed]!++;
-        return;
+        break;
       case Kind.soft_cancel:
         counts[Count.softCancelled]!++;
-        return;
+        break;
       case Kind.soft_expire:
         counts[Count.softFired]!++;
-        return;
+        break;
       default:
     }
+    clocks.last = event.kind;
+    if (part === Part.moves || clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
   }
 
   /** What was under way when records were lost is not measured. */
