@@ -26,12 +26,17 @@ export function align(a: Uint16Array, b: Uint16Array): Alignment {
   while (i < a.length && j < b.length) {
     const rows = Math.min(window, a.length - i);
     const columns = Math.min(window, b.length - j);
-    fill(best, a, i, rows, b, j, columns);
     const isLast = i + rows >= a.length || j + columns >= b.length;
     // What lies at the window's edge may be aligned better once more is seen.
     const stop = isLast ? window : window / 2;
     let x = 0;
-    let y = 0;
+    // Where both go on with the same step it is aligned, whatever comes later.
+    for (; x < rows && x < columns && x < stop && a[i + x] === b[j + x]; x++) {
+      first[length] = i + x;
+      second[length++] = j + x;
+    }
+    let y = x;
+    if (x < stop) fill(best, a, i, rows, b, j, columns);
     while (x < rows && y < columns && x < stop && y < stop) {
       if (a[i + x] === b[j + y]) {
         first[length] = i + x++;

@@ -39,12 +39,22 @@ export function guestsOf(
   return vcpus.flatMap((steps, index) => {
     const name = names[index];
     if (steps === undefined || name === null || name === undefined) return [];
-    const found: number[] = [];
     const view = comparable.view(side, steps);
-    for (let at = 0; at < view.length; at++) if (isGuestStep(view.kind[at]!, trapsTimer)) found.push(at);
-    const kinds = Uint16Array.from(found, (at) => view.kind[at]!);
-    return found.length === 0 ? [] : [{ index, name, view, anchors: Int32Array.from(found), kinds }];
+    const found = guestSteps(view, trapsTimer);
+    return found.anchors.length === 0 ? [] : [{ index, name, view, ...found }];
   });
+}
+
+function guestSteps({ length, kind }: View, trapsTimer: boolean): Pick<Guest, 'anchors' | 'kinds'> {
+  const anchors = new Int32Array(length);
+  const kinds = new Uint16Array(length);
+  let found = 0;
+  for (let at = 0; at < length; at++) {
+    if (!isGuestStep(kind[at]!, trapsTimer)) continue;
+    anchors[found] = at;
+    kinds[found++] = kind[at]!;
+  }
+  return { anchors: anchors.subarray(0, found), kinds: kinds.subarray(0, found) };
 }
 
 /** Share of the guest steps of all pairs that are the same, 0 to 1. */

@@ -32,7 +32,7 @@ class Sample {
   readonly count: number;
   readonly #first: number;
   readonly #buckets: number;
-  /** By block, one after the other: values up to each bucket. */
+  /** By bucket, and in it by block: values up to there. */
   readonly #upTo: Float64Array;
   readonly #weights: Float64Array;
 
@@ -49,7 +49,7 @@ class Sample {
       let sum = 0;
       for (let bucket = 0; bucket < this.#buckets; bucket++) {
         sum += one.inBucket(this.#first + bucket);
-        this.#upTo[block * this.#buckets + bucket] = sum;
+        this.#upTo[bucket * this.blocks + block] = sum;
       }
     });
   }
@@ -57,7 +57,7 @@ class Sample {
   /** The quantile of the recording itself. */
   quantile(share: number): number {
     this.#weights.fill(1);
-    return this.#weighted(share);
+    return middleOf(this.#first + this.#reaches(share * this.#below(this.#buckets - 1), 0));
   }
 
   /**
@@ -67,6 +67,7 @@ class Sample {
    */
   draw(shares: readonly number[], random: () => number): Float64Array[] {
     const drawn = shares.map(() => new Float64Array(resamplings));
+    const last = shares.map(() => 0);
     for (let round = 0; round < resamplings; round++) {
       this.#weights.fill(0);
       for (let pair = 0; pair < this.blocks / 2; pair++) {
@@ -74,27 +75,40 @@ class Sample {
         this.#weights[block]!++;
         this.#weights[(block + 1) % this.blocks]!++;
       }
-      for (let i = 0; i < shares.length; i++) drawn[i]![round] = this.#weighted(shares[i]!);
+      const all = this.#below(this.#buckets - 1);
+      for (let i = 0; i < shares.length; i++) {
+        last[i] = this.#reaches(shares[i]! * all, last[i]!);
+        drawn[i]![round] = middleOf(this.#first + last[i]!);
+      }
     }
     return drawn;
   }
 
-  #weighted(share: number): number {
-    const target = Math.max(1, Math.ceil(share * this.#below(this.#buckets - 1)));
+  /**
+   * The first bucket up to which there are so many values, weighted. It is looked for from a near one on, in steps that
+   * double: a quantile varies little from one drawing to the next.
+   */
+  #reaches(values: number, near: number): number {
+    const target = Math.max(1, Math.ceil(values));
     let [low, high] = [0, this.#buckets - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#below(middle) >= target) high = middle;
-      else low = middle + 1;
+    let bucket = near;
+    for (let step = 1; low < high; step *= 2) {
+      const isEnough = this.#below(bucket) >= target;
+      if (isEnough) high = bucket;
+      else low = bucket + 1;
+      bucket += isEnough ? -step : step;
+      if (bucket < low || bucket >= high) bucket = (low + high) >> 1;
     }
-    return middleOf(this.#first + low);
+    return low;
   }
 
   /** Weighted number of values up to a bucket. */
   #below(bucket: number): number {
+    const weights = this.#weights;
+    const upTo = this.#upTo;
     let sum = 0;
-    for (let block = 0; block < this.blocks; block++)
-      sum += this.#weights[block]! * this.#upTo[block * this.#buckets + bucket]!;
+    for (let block = 0, at = bucket * this.blocks; block < this.blocks; block++, at++)
+      sum += weights[block]! * upTo[at]!;
     return sum;
   }
 }

@@ -51,7 +51,10 @@ export function compareRatios(old: Ratio, next: Ratio, least: LeastEffect = leas
     return { ...values, interval: undefined, p: 1, unjudged: none ? because.none : because.short };
   return {
     ...values,
-    interval: intervalOf(first, second, level),
+    // Asked only of what is told: it takes longer than all the rest.
+    get interval() {
+      return intervalOf(first, second, level);
+    },
     p: chance(first, second, least),
     unjudged: undefined,
   };
