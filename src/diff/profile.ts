@@ -38,8 +38,7 @@ export class Profile implements Observer {
     this.behaviour.event(event);
     this.stats.event(event, machine, vcpu);
     this.costs.event(event, machine, vcpu);
-    if (this.steps.cut) return;
-    this.steps.event(event, machine);
+    if (this.steps.room > 0) this.steps.event(event, machine, vcpu);
   }
 
   end(time: number): void {

@@ -5,7 +5,7 @@ import { certaintyNames, isVirtual, type TimerEvent } from '../../events/event.j
 import { Kind, type KindName, kindNames } from '../../events/kinds.js';
 import { type Blocks, type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
 import { PathTable, PathTree } from './paths.js';
-import { stepOf, steps } from './step.js';
+import { isStep, stepOf, steps } from './step.js';
 
 /** Most paths that are kept of one vcpu. */
 const mostPaths = 1024;
@@ -14,8 +14,11 @@ const mostPaths = 1024;
 const ofNoVcpu = certaintyNames.length;
 const places = certaintyNames.length + 1;
 
-/** What a step of a kind is beside one more step of a trip. */
+/** What an event of a kind is for a trip. */
 enum Meaning {
+  /** No step. */
+  none,
+  /** One more step, and nothing else. */
   plain,
   entry,
   /** The level is reported. */
@@ -23,7 +26,7 @@ enum Meaning {
   cancel,
 }
 
-const meanings = new Uint8Array(kindNames.length);
+const meanings = Uint8Array.from(kindNames, (_, kind) => (isStep(kind) ? Meaning.plain : Meaning.none));
 meanings[Kind.entry] = Meaning.entry;
 meanings[Kind.update_irq] = Meaning.report;
 meanings[Kind.bg_cancel] = meanings[Kind.soft_cancel] = Meaning.cancel;
@@ -114,11 +117,14 @@ export class BehaviourRecorder implements Observer {
     const { kind, vcpu: index } = event;
     if (index < 0) return this.#ofNoVcpu(kind);
     this.certainties[kind * places + event.certainty]!++;
+    const meaning = meanings[kind] as Meaning;
+    if (meaning !== Meaning.none) this.#step(event, meaning, this.vcpus[index] ?? this.#add(index));
+  }
+
+  #step(event: TimerEvent, meaning: Meaning, vcpu: VcpuBehaviour): void {
     const step = stepOf(event);
-    if (step < 0) return;
-    const vcpu = this.vcpus[index] ?? this.#add(index);
-    if (vcpu.cancelled >= 0) vcpu.settleCancel(kind);
-    switch (meanings[kind]) {
+    if (vcpu.cancelled >= 0) vcpu.settleCancel(event.kind);
+    switch (meaning) {
       case Meaning.plain:
         vcpu.take(step);
         return;
@@ -131,6 +137,8 @@ export class BehaviourRecorder implements Observer {
         return;
       case Meaning.cancel:
         vcpu.cancelled = step;
+        return;
+      default:
     }
   }
 

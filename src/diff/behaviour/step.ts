@@ -61,6 +61,11 @@ for (const kind of kinds) {
   numbers.set([first, first + 1, raised, raised + 1], Kind[kind] * 4);
 }
 
+/** Whether events of a kind are steps. */
+export function isStep(kind: Kind): boolean {
+  return numbers[kind * 4]! >= 0;
+}
+
 /** The number of the step that an event is, an index into `steps`; -1 when it is none. */
 export function stepOf(event: TimerEvent): number {
   return numbers[event.kind * 4 + (event.level === 1 ? 2 : 0) + (event.timer === Timer.ptimer ? 1 : 0)]!;

@@ -4,7 +4,7 @@ import type { Observer } from '../../check/observe.js';
 import { certaintyNames, type TimerEvent } from '../../events/event.js';
 import { Kind, kindNames } from '../../events/kinds.js';
 import type { Machine } from '../../machine/machine.js';
-import { yes } from '../../machine/state.js';
+import { type VcpuState, yes } from '../../machine/state.js';
 import { codeOf, Role, roleOf } from './code.js';
 import { GrowingPath, otherPath, Paths } from './paths.js';
 import { LoadAfter, segmentKind } from './segment.js';
@@ -89,29 +89,32 @@ export class Steps implements Observer {
   readonly vcpus: (VcpuSteps | undefined)[] = [];
   /** By vcpu, who it is; known at the end. */
   names: readonly (VcpuName | null)[] = [];
-  /** The recording goes on after what was kept. */
-  cut = false;
+  /** Pieces that may still be kept. */
+  room = mostSegments;
   /** Records were lost in what was kept. */
   lost = false;
   /** Events by kind and certainty. */
   readonly #certainties = new Float64Array(kindNames.length * certaintyNames.length);
   readonly naming: Naming;
   readonly #walks: Walk[] = [];
-  #room = mostSegments;
 
   constructor(naming: Naming) {
     this.naming = naming;
   }
 
-  event(event: TimerEvent, machine: Machine): void {
-    if (this.#room === 0) return;
+  /** Nothing is kept any more, and the recording may go on. */
+  get cut(): boolean {
+    return this.room <= 0;
+  }
+
+  event(event: TimerEvent, _machine: Machine, vcpu: VcpuState | undefined): void {
+    if (this.room <= 0) return;
     const { kind } = event;
     if (kind === Kind.lost) return this.#loss();
-    if (event.vcpu < 0) return;
     const role = roleOf[kind];
-    if (role === Role.none) return;
+    if (vcpu === undefined || role === Role.none) return;
     this.#certainties[kind * certaintyNames.length + event.certainty]!++;
-    const walk = this.#walks[event.vcpu] ?? this.#begin(event.vcpu);
+    const walk = this.#walks[vcpu.index] ?? this.#begin(vcpu.index);
     switch (role) {
       case Role.exit:
         this.#start(walk, segmentKind.exit(event.exitCode, event.exceptionClass), event);
@@ -132,7 +135,7 @@ export class Steps implements Observer {
       case Role.interrupt: {
         this.#endHandler(walk);
         if (kind === Kind.soft_expire) walk.main.withdraw(softCancel(event));
-        const inGuest = machine.vcpu(event.vcpu).inGuest === yes;
+        const inGuest = vcpu.inGuest === yes;
         walk.handlerPiece = walk.steps.begin(segmentKind.interrupt(inGuest), event);
         this.#step(walk.handler, event);
         return;
@@ -151,7 +154,7 @@ export class Steps implements Observer {
         if (kind === Kind.userspace_exit) walk.toUserspace = true;
         if (kind === Kind.put) {
           walk.put = walk.main.length;
-          walk.asleep = machine.vcpu(event.vcpu).blocked === yes;
+          walk.asleep = vcpu.blocked === yes;
           walk.putPlace.time = event.time;
           walk.putPlace.position = event.position;
         }
@@ -182,9 +185,10 @@ export class Steps implements Observer {
   }
 
   #step(path: GrowingPath, event: TimerEvent): void {
-    path.add(codeOf(event));
+    const code = codeOf(event);
+    path.add(code);
     let { values } = path;
-    values = (Math.imul(values, 31) + codeOf(event) + 512 * event.ctl) | 0;
+    values = (Math.imul(values, 31) + code + 512 * event.ctl) | 0;
     if (event.hasCval) values = (Math.imul(values, 31) + (event.cvalHi ^ Math.imul(event.cvalLo, 17))) | 0;
     if (event.hasValue) values = (Math.imul(values, 31) + (event.valueHi ^ Math.imul(event.valueLo, 17))) | 0;
     path.values = values;
@@ -227,8 +231,7 @@ export class Steps implements Observer {
 
   #conclude({ steps }: Walk, piece: number, { codes, length, values }: GrowingPath): void {
     steps.conclude(piece, this.paths.number(codes, length), values);
-    this.#room--;
-    if (this.#room === 0) this.cut = true;
+    this.room--;
   }
 
   /** What was under way when records were lost is not known. */
