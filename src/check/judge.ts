@@ -4,7 +4,7 @@ import { type Host, Machine } from '../machine/machine.js';
 import { type VcpuState, yes } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
-import type { Handler, Ongoing, RuleContext, RuleHandlers, Violation } from '../rules/context.js';
+import type { Handler, Ongoing, RuleHandlers, Violation } from '../rules/context.js';
 import { Marks, Occasion } from '../rules/occasion.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Timing, type TimingSetup } from '../timing/timing.js';
@@ -16,6 +16,7 @@ import { Gaps } from './gaps.js';
 import { Handlers } from './handlers.js';
 import { Needs } from './needs.js';
 import type { Observer } from './observe.js';
+import { type Offer, OfferedContext } from './offered.js';
 import type { Recorded } from './recorded.js';
 
 /** Most distinct findings kept unless the user says otherwise. */
@@ -200,35 +201,15 @@ export class Judge {
 
   #activate(active: ActiveRule, model: Model): void {
     if (active.severity === undefined || active.severity === 'off') return;
-    const { coverage } = active;
-    const { held } = coverage;
     const needs = new Needs(
       active.rule,
       (kind) => this.#recorded.records(Kind[kind]),
       () => this.#recorded.version,
     );
-    const context: RuleContext = {
-      machine: this.machine,
-      model,
-      candidates: this.#setup.candidates,
-      host: this.#setup.host,
-      maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
-      timing: this.timing,
-      records: (kind) => this.#recorded.records(kind),
-      recorded: (kind) => this.#occasion(kind),
-      hold: ({ vcpu }) => {
-        // No call as long as it is like this, which is at nearly every event.
-        if (needs.isMet && vcpu + 1 < held.values.length) held.values[vcpu + 1]!++;
-        else if (needs.met()) held.add(vcpu);
-        else coverage.undecide(vcpu, needs.reason);
-      },
-      undecided: (event, reason) => coverage.undecide(event.vcpu, reason),
-      violate: (event, violation) => {
-        if (needs.met()) this.#violate(active, event, violation, undefined);
-        else coverage.undecide(event.vcpu, needs.reason);
-      },
+    const context = new OfferedContext(this.#offer(model), needs, active.coverage, {
+      violate: (event, violation) => this.#violate(active, event, violation, undefined),
       begin: (event, violation) => this.#begin(active, event, violation, needs),
-    };
+    });
     const handlers: RuleHandlers = active.rule.create(context);
     for (const [table, part] of [
       [this.#before, handlers.before],
@@ -238,6 +219,19 @@ export class Judge {
         (table[kindNames.indexOf(name as KindName)] as Handlers).add(handler);
     }
     if (handlers.end !== undefined) this.#ends.push(handlers.end);
+  }
+
+  #offer(model: Model): Offer {
+    return {
+      machine: this.machine,
+      model,
+      candidates: this.#setup.candidates,
+      host: this.#setup.host,
+      maxLatency: this.#setup.options.maxLatency ?? defaultMaxLatency,
+      timing: this.timing,
+      trace: this.#recorded,
+      occasion: (kind) => this.#occasion(kind),
+    };
   }
 
   #violate(active: ActiveRule, event: TimerEvent, violation: Violation, episode: OpenEpisode | undefined): void {

@@ -10,6 +10,7 @@ import { models } from '../models/index.js';
 import type { ModelId } from '../models/model.js';
 import type { Rule } from '../rules/rule.js';
 import { type Feeds, Tracker } from '../track/tracker.js';
+import { Batch } from './batch.js';
 import { Conditions } from './conditions.js';
 import type { CheckOptions, Fact, HostChoice, ModelChoice, Position, TraceSummary, VcpuName } from './facts.js';
 import type { Naming } from './findings.js';
@@ -73,11 +74,9 @@ export class TraceRun extends Intake {
       }).map(({ id, commits, title, kernels }) => ({ id, commits, title, kernels })),
   };
   #feeds: Feeds | undefined;
-  /** Events that are to be attributed, and those that are to be judged, as many as the numbers say. */
-  readonly #batch: TimerEvent[] = [];
-  #batched = 0;
-  readonly #forJudge: TimerEvent[] = [];
-  #attributed = 0;
+  /** Events that are to be attributed, and those that are to be judged. */
+  readonly #taken = new Batch();
+  readonly #attributed = new Batch();
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
@@ -112,8 +111,8 @@ export class TraceRun extends Intake {
     if (this.#tracker === undefined) return this.#holdBack(event);
     // All that still speaks against the choice.
     if (kind === Kind.timer_map) this.#evidence.event(event);
-    this.#batch[this.#batched++] = event.retain();
-    if (this.#batched === batchSize) this.judgeBatch();
+    this.#taken.add(event);
+    if (this.#taken.length === batchSize) this.judgeBatch();
   }
 
   #newKind(kind: Kind): void {
@@ -131,19 +130,21 @@ export class TraceRun extends Intake {
     const tracker = this.#tracker;
     const judge = this.#judge;
     if (tracker === undefined || judge === undefined) return;
-    for (let i = 0; i < this.#batched; i++) {
-      const event = this.#batch[i] as TimerEvent;
+    const taken = this.#taken;
+    for (let i = 0; i < taken.length; i++) {
+      const event = taken.events[i] as TimerEvent;
       this.#lastPosition = event.position;
       tracker.event(event);
       event.release();
     }
-    this.#batched = 0;
-    for (let i = 0; i < this.#attributed; i++) {
-      const event = this.#forJudge[i] as TimerEvent;
+    taken.length = 0;
+    const attributed = this.#attributed;
+    for (let i = 0; i < attributed.length; i++) {
+      const event = attributed.events[i] as TimerEvent;
       judge.event(event);
       event.release();
     }
-    this.#attributed = 0;
+    attributed.length = 0;
   }
 
   /** Keeps an event until the model is chosen. */
@@ -296,16 +297,15 @@ export class TraceRun extends Intake {
 
     this.#feeds = this.#whatFeeds();
     this.#feed();
-    const tracker = new Tracker(this.#feeds, (event) => {
-      this.#forJudge[this.#attributed++] = event.retain();
-    });
+    const tracker = new Tracker(this.#feeds, this.#attributed);
     this.recording.guests?.forEach(({ vcpus }, vm) => {
       for (const { id, pid } of vcpus) tracker.threads.ofGuest(vm, id, pid);
     });
     this.#tracker = tracker;
     for (const event of this.#pending) {
-      this.#batch[this.#batched++] = event;
-      if (this.#batched === batchSize) this.judgeBatch();
+      this.#taken.add(event);
+      event.release();
+      if (this.#taken.length === batchSize) this.judgeBatch();
     }
     this.judgeBatch();
     this.#pending = [];

@@ -8,6 +8,11 @@ import { nobody, type Thread, type Threads, type Vcpu } from './threads.js';
 /** Exception classes after which a vcpu may wait: WFx, HVC64 and SMC64 (PSCI CPU_SUSPEND, CPU_OFF). */
 const waitingClasses: readonly number[] = [0x01, 0x12, 0x13, 0x16, 0x17];
 
+/** Receives the attributed events. The event object is used again: who keeps it retains it. */
+export interface AttributedSink {
+  add(event: TimerEvent): void;
+}
+
 /** What a trace records, as far as derivation depends on it: absent probes are made up for, present ones are not. */
 export interface Feeds {
   /** kvm_arch_vcpu_load and kvm_arch_vcpu_put are probed. */
@@ -40,14 +45,14 @@ export interface Feeds {
 export class Tracker {
   readonly #who = new Attribution();
   readonly #feeds: Feeds;
-  readonly #emit: (event: TimerEvent) => void;
+  readonly #sink: AttributedSink;
   readonly #cpus: CpuTrack[] = [];
   /** Timer events without a vcpu, by kind. */
   readonly unattributed = new Map<number, { count: number; position: number }>();
 
-  constructor(feeds: Feeds, emit: (event: TimerEvent) => void) {
+  constructor(feeds: Feeds, sink: AttributedSink) {
     this.#feeds = feeds;
-    this.#emit = emit;
+    this.#sink = sink;
   }
 
   /** All threads and vcpus seen so far. */
@@ -371,7 +376,7 @@ export class Tracker {
       end.position = event.position;
       end.timer = cpu.timerIrq;
       if (cpu.running !== undefined) this.#who.attribute(end, cpu.running, Certainty.derived);
-      this.#emit(end);
+      this.#sink.add(end);
       end.release();
     }
     cpu.irqDepth = 0;
@@ -392,7 +397,7 @@ export class Tracker {
     event.vcpu = vcpu.index;
     event.vcpuId = vcpu.id;
     event.attribution = Certainty.derived;
-    this.#emit(event);
+    this.#sink.add(event);
     event.release();
   }
 
@@ -403,7 +408,7 @@ export class Tracker {
       if (known === undefined) this.unattributed.set(event.kind, { count: 1, position: event.position });
       else known.count++;
     }
-    this.#emit(event);
+    this.#sink.add(event);
   }
 
   // --- gaps ---------------------------------------------------------------
@@ -412,7 +417,7 @@ export class Tracker {
     cpu.started = true;
     // A put that was under way may have been completed by a record that is lost: nothing is said of its end.
     this.#forget(cpu);
-    this.#emit(event);
+    this.#sink.add(event);
   }
 
   #bufferStart(cpu: CpuTrack, event: TimerEvent): void {
@@ -424,7 +429,7 @@ export class Tracker {
     gap.certainty = Certainty.derived;
     gap.lostCount = 0;
     this.#forget(cpu);
-    this.#emit(gap);
+    this.#sink.add(gap);
     gap.release();
   }
 

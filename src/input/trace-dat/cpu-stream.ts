@@ -56,11 +56,20 @@ export class Tally {
   readonly unused = new Uint32Array(0x10000);
   /** By id, place of the first of them. */
   readonly firstUnused = new Float64Array(0x10000);
+  /** Ids of which there are any. */
+  readonly unusedIds: number[] = [];
   /** Records since `counted` was last told. */
   records = 0;
   /** Raw time from which times count, in two halves. */
   baseHi = 0;
   baseLo = 0;
+
+  /** Counts a record that nobody wants. */
+  leave(id: number, position: number): void {
+    if (this.unused[id]!++ > 0) return;
+    this.firstUnused[id] = position;
+    this.unusedIds.push(id);
+  }
 }
 
 /**
@@ -169,7 +178,7 @@ export class CpuStream {
    */
   run(until: number): Stop {
     const { tally, isBigEndian, timeAt } = this;
-    const { wanted, unused } = tally;
+    const { wanted } = tally;
     for (;;) {
       const { words, end } = this;
       let { at, clock, lastTime } = this;
@@ -235,7 +244,7 @@ export class CpuStream {
             this.events.deliver(this, event, payload, length * 4);
           }
         }
-        if (event < 0 && unused[id]!++ === 0) tally.firstUnused[id] = this.windowStart + at * 4;
+        if (event < 0) tally.leave(id, this.windowStart + at * 4);
         records++;
         clock = raw;
         lastTime = raw;

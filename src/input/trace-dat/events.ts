@@ -107,9 +107,8 @@ export class DatEvents implements StreamSink {
   finish(): void {
     const { formats } = this.layout;
     const name = (id: number) => formats.name(id) ?? `event id ${id}`;
-    const { unused, firstUnused } = this.tally;
-    for (let id = 0; id < unused.length; id++) {
-      if (unused[id] === 0) continue;
+    const { unused, firstUnused, unusedIds } = this.tally;
+    for (const id of unusedIds.sort((a, b) => a - b)) {
       const told = this.told.get(id);
       if (told !== undefined) {
         this.sink.repeated(told, unused[id]!);
@@ -189,7 +188,7 @@ export class DatEvents implements StreamSink {
     const { record, isResolved } = wanted.last;
     if (record !== undefined) return record;
     if (!isResolved) this.unresolved.add(format.id, stream.position);
-    else if (this.tally.unused[format.id]!++ === 0) this.tally.firstUnused[format.id] = stream.position;
+    else this.tally.leave(format.id, stream.position);
     return undefined;
   }
 
