@@ -7,8 +7,8 @@ import { defineRule } from './rule.js';
 import { everyModelSinceRfc, loadPutModels, vcpuName } from './support.js';
 
 /** Whether the restores of a model that implies them are recorded. */
-function shows({ model, records }: RuleContext): boolean {
-  return loadPutModels.some((id) => id === model.id) && records(Kind.restore);
+function shows(context: RuleContext): boolean {
+  return loadPutModels.some((id) => id === context.model.id) && context.records(Kind.restore);
 }
 
 export default defineRule({
