@@ -35,9 +35,9 @@ export class Occasion {
 
   /** Sets a bit while there is an occasion, from now on. */
   drive(calls: Calls, bit: number): void {
+    if (this.#count > 0) calls.active |= bit;
     this.#calls.push(calls);
     this.#bits.push(bit);
-    this.#turn(this.#count > 0);
   }
 
   #turn(on: boolean): void {
@@ -54,8 +54,15 @@ export interface Calls {
   active: number;
 }
 
+/** An occasion that all traces share and that never ends: of what it drives nothing is kept. */
+class Permanent extends Occasion {
+  override drive(calls: Calls, bit: number): void {
+    calls.active |= bit;
+  }
+}
+
 /** An occasion that there is always. */
-export const always = new Occasion();
+export const always: Occasion = new Permanent();
 always.add();
 
 /** A handler that is called only when there is an occasion for it. */

@@ -1,7 +1,9 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Handlers } from '../../src/check/handlers.js';
 import { TimerEvent } from '../../src/events/event.js';
-import { Marks, Occasion, when } from '../../src/rules/occasion.js';
+import { always, Marks, Occasion, when } from '../../src/rules/occasion.js';
 
 /** Handlers that note their numbers, every third one for an occasion. */
 function noting(count: number, occasion: Occasion): { handlers: Handlers; called: number[] } {
@@ -48,6 +50,21 @@ describe('the handlers of a kind', () => {
     expect(called).toEqual(['first', 'begun']);
     begun.clear();
     expect(begun.occasion.count).toBe(0);
+  });
+
+  it('are not kept by the occasion that there is always', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const kept = (() => {
+      const handlers = new Handlers();
+      handlers.add(() => undefined);
+      handlers.add(when(always, () => undefined));
+      return new WeakRef(handlers);
+    })();
+    // A weak reference holds until the turn of the event loop in which it was made is over.
+    await new Promise((resolve) => setTimeout(resolve));
+    collect();
+    expect(kept.deref()).toBeUndefined();
   });
 
   it('know an occasion that was there before they were', () => {
