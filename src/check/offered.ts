@@ -10,13 +10,8 @@ import type { Needs } from './needs.js';
 import type { Recorded } from './recorded.js';
 
 /** What all rules of a trace are offered. */
-export interface Offer {
-  readonly machine: Machine;
-  readonly model: Model;
-  readonly candidates: readonly ModelId[];
-  readonly host: Host | undefined;
-  readonly maxLatency: number;
-  readonly timing: Timing;
+export interface Offer
+  extends Pick<RuleContext, 'machine' | 'model' | 'candidates' | 'host' | 'maxLatency' | 'timing'> {
   readonly trace: Recorded;
   occasion(kind: Kind): Occasion;
 }
