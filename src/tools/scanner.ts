@@ -7,7 +7,7 @@ const source = 'src/input/text/assembly/scanner.ts';
 const lineLength = 110;
 
 /** Memory of the module in units of 64 KiB: what the addresses in `src/input/text/assembly/scanner.ts` reach, and a vector beyond. */
-const pages = 28;
+const pages = 41;
 
 /**
  * `src/input/text/assembly/scanner.ts` compiled, as the module that `src/input/text/scanner.ts` reads: so neither the build nor the

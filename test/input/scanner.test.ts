@@ -2,7 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Record } from '../../src/input/record.js';
 import { readHex, readNumber } from '../../src/input/text/numbers.js';
-import { Placement, Result, Scanner, type Step, ValueKind } from '../../src/input/text/scanner.js';
+import {
+  Ending,
+  Line,
+  Placement,
+  Result,
+  Scanner,
+  type Step,
+  Treatment,
+  ValueKind,
+} from '../../src/input/text/scanner.js';
 import { runs } from '../fuzz.js';
 
 /** Puts a line where the scanner reads it. @returns its end, where the newline is */
@@ -69,39 +78,101 @@ describe('texts that were kept', () => {
   });
 });
 
-describe('the parts of a line that are known', () => {
+describe('a line like earlier ones', () => {
   const columns = '-2113    [003] d..2.   812.';
-  const line = (fraction: string) => `       CPU 0/KVM${columns}${fraction}: kvm_entry:   PC: 0x1`;
+  const line = (fraction: string, rest = 'kvm_entry:   PC: 0x1f') => `       CPU 0/KVM${columns}${fraction}: ${rest}`;
+  const cpu = 3;
+  const name = 7;
+
+  /** A scanner that knows the columns and the name, with the first time 0 of the clock in the second 812. */
+  function learned(treatment: Treatment = Treatment.passOver) {
+    const scanner = new Scanner();
+    write(scanner, line('0'));
+    scanner.setColumns(16, columns.length);
+    const place = scanner.keep(scanner.columnsOwner, 16, columns.length, cpu);
+    scanner.seconds[place] = 812;
+    scanner.clock[0] = 812;
+    scanner.keep(scanner.namesOwner, line('0').indexOf('kvm_entry'), 'kvm_entry:'.length, name);
+    scanner.treatments[name] = treatment;
+    return { scanner, place };
+  }
+  const next = (scanner: Scanner, text: string) => scanner.next(0, write(scanner, text) + 1, 1e9);
 
   it.each([
     ['402115', 402_115_000],
     ['402115123', 402_115_123],
     ['000000001', 1],
     ['5', 500_000_000],
-  ])('the columns, with the fraction %s', (fraction, nanoseconds) => {
-    const scanner = new Scanner();
-    const end = write(scanner, line(fraction));
-    expect(scanner.prefix(16, columns.length, end)).toBe(-1);
-    const place = scanner.keep(scanner.columnsOwner, 16, columns.length, 0);
-    expect(scanner.prefix(16, columns.length, end)).toBe(place);
-    expect(scanner.results[Result.nanoseconds]).toBe(nanoseconds);
-    expect(scanner.results[Result.next]).toBe(16 + columns.length + fraction.length + 2);
+  ])('is read by a plan, with the fraction %s', (fraction, time) => {
+    const { scanner, place } = learned();
+    const plan = scanner.newPlan();
+    scanner.setPlan(plan, [step('PC:', ValueKind.pointer)], Ending.lineEnd);
+    scanner.treatments[name] = plan + 1;
+    expect(next(scanner, line(fraction))).toBe(Line.record);
+    expect([...scanner.results.subarray(Result.start, Result.lines + 1)]).toEqual([
+      ...[0, line(fraction).length, place, name, 0],
+    ]);
+    expect([scanner.time[0], scanner.lo[0]]).toEqual([time, 0x1f]);
+    expect([scanner.lastTimes[cpu], scanner.counts[cpu], scanner.clock[3]]).toEqual([time, 1, time]);
+    expect(next(scanner, line(fraction, 'kvm_entry: PC: 0x1f,'))).toBe(Line.unknown);
+    scanner.forgetPlan(plan);
+    expect(next(scanner, line(fraction))).toBe(Line.unknown);
   });
 
-  it.each(['', '4021151234', '40211x', '402115:', '402115: (+12)', '402115: \t'])('not with %j', (fraction) => {
-    const scanner = new Scanner();
-    const end = write(scanner, line(fraction).replace(/\(\+12\): /, '(+12) '));
-    scanner.keep(scanner.columnsOwner, 16, columns.length, 0);
-    expect(scanner.prefix(16, columns.length, end)).toBe(-1);
+  it('may be passed over, and counts', () => {
+    const { scanner } = learned();
+    const lines = [
+      line('000001'),
+      `${line('000002')}\r`,
+      line('000002', 'kvm_entry: a'),
+      line('000003', 'kvm_exit: a'),
+    ];
+    expect(next(scanner, lines.join('\n'))).toBe(Line.unknown);
+    expect(scanner.results[Result.start]).toBe(lines.slice(0, 3).join('\n').length + 1);
+    expect(scanner.results[Result.lines]).toBe(3);
+    expect([scanner.passed[name], scanner.counts[cpu], scanner.lastTimes[cpu]]).toEqual([3, 3, 2000]);
   });
 
-  it('the name, up to a blank', () => {
+  it.each(
+    [
+      ['', '4021151234', '40211x', '402115:', '402115: (+12)', '402115: \t'].map((fraction) => [line(fraction)]),
+      ['kvm_entry:', 'kvm_entry:\tPC', 'kvm_entry: \tPC', 'kvm_entry:PC: 0', 'kvm_exit: PC'].map((rest) => [
+        line('5', rest),
+      ]),
+      [line('5', 'kvm_entry: (kvm_timer_vcpu_load+0x0/0x210)'), line('5', 'kvm_entry: __probe_ip=1')],
+      ['', '\r', 'cpus=6', line('5').slice(0, 40), ` ${line('5')}`, line('5').replace('[003]', '[004]')],
+    ].flat(2),
+  )('is not %j', (text) => {
+    const { scanner } = learned();
+    expect(next(scanner, text.replace('(+12): ', '(+12) '))).toBe(Line.unknown);
+    expect(scanner.results[Result.lines]).toBe(0);
+    expect(scanner.counts[cpu]).toBe(0);
+  });
+
+  it('is none without its newline', () => {
+    const { scanner } = learned();
+    expect(scanner.next(0, write(scanner, line('5')), 1e9)).toBe(Line.unknown);
+  });
+
+  it.each([
+    ['back', 0.6e9, 1e9],
+    ['too far', 0, 0.4e9],
+    ['from nowhere', Number.NEGATIVE_INFINITY, 1e9],
+  ])('is none where the time of the CPU steps %s', (_, last, longestStep) => {
+    const { scanner } = learned();
+    scanner.lastTimes[cpu] = last;
+    expect(scanner.next(0, write(scanner, line('5')) + 1, longestStep)).toBe(Line.unknown);
+  });
+});
+
+describe('the name of an event', () => {
+  it('is known up to a blank', () => {
     const scanner = new Scanner();
     write(scanner, 'kvm_entry:   PC: 0x1');
     expect(scanner.name(0)).toBe(-1);
     const place = scanner.keep(scanner.namesOwner, 0, 'kvm_entry:'.length, 7);
     expect(scanner.name(0)).toBe(place);
-    expect(scanner.results[Result.next]).toBe(13);
+    expect(scanner.results[Result.args]).toBe(13);
     for (const other of ['kvm_entry:', 'kvm_entry:\tPC', 'kvm_entry: \tPC', 'kvm_entry:PC: 0', 'kvm_exit: PC']) {
       write(scanner, other);
       expect(scanner.name(0), other).toBe(-1);
@@ -123,7 +194,7 @@ describe('a plan reads numbers as the complete readers do, or refuses them', () 
   ] as const)('%s', (_, kind, read) => {
     const scanner = new Scanner();
     const plan = scanner.newPlan();
-    expect(scanner.setPlan(plan, [step('level:', kind, { blanks: false })])).toBe(true);
+    expect(scanner.setPlan(plan, [step('level:', kind, { blanks: false })], Ending.anything)).toBe(true);
     const expected = new Record();
     let accepted = 0;
     fc.assert(
@@ -144,7 +215,7 @@ describe('a plan reads numbers as the complete readers do, or refuses them', () 
     const scanner = new Scanner();
     const plan = scanner.newPlan();
     const next = step(' next_pid=', ValueKind.number, { placement: Placement.elsewhere, blanks: false, field: 1 });
-    scanner.setPlan(plan, [step('prev_pid=', ValueKind.number), next]);
+    scanner.setPlan(plan, [step('prev_pid=', ValueKind.number), next], Ending.anything);
     const line = 'prev_pid=12 prev_prio=120 ==> next_comm=a next_pi next_pid=345 next_prio=120';
     expect(scanner.plan(plan, 0, write(scanner, line))).toBe(line.indexOf(' next_prio'));
     expect([...scanner.lo.subarray(0, 2)]).toEqual([12, 345]);
@@ -156,8 +227,8 @@ describe('a plan reads numbers as the complete readers do, or refuses them', () 
     const scanner = new Scanner();
     const steps = (count: number, length: number) =>
       Array.from({ length: count }, () => step('a'.repeat(length), ValueKind.none));
-    expect(scanner.setPlan(scanner.newPlan(), steps(7, 64))).toBe(true);
-    expect(scanner.setPlan(scanner.newPlan(), steps(8, 1))).toBe(false);
-    expect(scanner.setPlan(scanner.newPlan(), steps(1, 65))).toBe(false);
+    expect(scanner.setPlan(scanner.newPlan(), steps(7, 64), Ending.anything)).toBe(true);
+    expect(scanner.setPlan(scanner.newPlan(), steps(8, 1), Ending.anything)).toBe(false);
+    expect(scanner.setPlan(scanner.newPlan(), steps(1, 65), Ending.anything)).toBe(false);
   });
 });

@@ -10,6 +10,10 @@ export interface ArgumentReader {
    * `record.pid` is already set.
    */
   read(bytes: Uint8Array, from: number, end: number, record: Record): void;
+  /** Number of the scanner's plan that reads most lines of the event, or -1. */
+  readonly plan: number;
+  /** Does what remains of `read` where that plan has read the fields. */
+  planned(record: Record): void;
 }
 
 /** Mask of the fields that a record of this event must have. */

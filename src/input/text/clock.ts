@@ -1,5 +1,6 @@
 import type { CpuRecords } from '../record.js';
 import { Byte, decimal, skipDigits } from './bytes.js';
+import type { Scanner } from './scanner.js';
 
 /** How a time is written. */
 export enum TimeForm {
@@ -61,13 +62,6 @@ export class TimeReader {
     return at < end && bytes[at] === Byte.colon ? at + 1 : -1;
   }
 
-  /** Takes a time that was read elsewhere, in seconds and nanoseconds. */
-  set(seconds: number, nanoseconds: number): void {
-    this.seconds = seconds;
-    this.nanoseconds = nanoseconds;
-    this.form = TimeForm.seconds;
-  }
-
   /**
    * Reads the digits behind the dot and the colon behind them.
    *
@@ -86,55 +80,82 @@ export class TimeReader {
     const digits = at - from;
     if (digits === 9) at = skipDigits(bytes, at, end);
     if (digits === 0 || at >= end || bytes[at] !== Byte.colon) return -1;
-    this.set(seconds, value * scale[digits]!);
+    this.seconds = seconds;
+    this.nanoseconds = value * scale[digits]!;
+    this.form = TimeForm.seconds;
     this.dot = from - 1;
     return at + 1;
   }
 }
 
+/** What the scanner's memory holds of a clock. */
+enum Part {
+  /** time of the first record, which counts as 0 */
+  seconds = 0,
+  nanoseconds = 1,
+  /** what is added, nanoseconds */
+  offset = 2,
+  /** the largest result so far */
+  latest = 3,
+}
+
 /** Makes times relative to the first record. */
 export class Clock {
   private started = false;
-  private seconds = 0;
-  private nanoseconds = 0;
-  private offset = 0;
-  private latest = 0;
+  /** See `Part`. The scanner computes with them as `relative` does. */
+  private readonly state: Float64Array;
+
+  /** @param scanner that also reads times of this clock */
+  constructor(scanner: Scanner) {
+    this.state = scanner.clock;
+  }
 
   /** Called with the time of the first record, in the unit of the trace's clock: nanoseconds, or counts. */
   onStart: (origin: bigint) => void = () => {};
 
   /** Nanoseconds (counter: counts) since the first record; exact below 2^53. */
   relative(time: TimeReader): number {
+    const { state } = this;
+    const offset = state[Part.offset]!;
     if (!this.started) {
       this.started = true;
-      this.seconds = time.seconds;
-      this.nanoseconds = time.nanoseconds;
-      if (this.offset === 0) this.onStart(BigInt(time.seconds) * 1_000_000_000n + BigInt(time.nanoseconds));
+      state[Part.seconds] = time.seconds;
+      state[Part.nanoseconds] = time.nanoseconds;
+      if (offset === 0) this.onStart(BigInt(time.seconds) * 1_000_000_000n + BigInt(time.nanoseconds));
     }
-    const relative = (time.seconds - this.seconds) * 1e9 + (time.nanoseconds - this.nanoseconds) + this.offset;
-    if (relative > this.latest) this.latest = relative;
+    const relative =
+      (time.seconds - state[Part.seconds]!) * 1e9 + (time.nanoseconds - state[Part.nanoseconds]!) + offset;
+    if (relative > state[Part.latest]!) state[Part.latest] = relative;
     return relative;
   }
 
   /** The next time begins a new count (a further dump): it is placed at the end of what came before. */
   restart(): void {
     this.started = false;
-    this.offset = this.latest;
+    this.state[Part.offset] = this.state[Part.latest]!;
   }
 }
 
 /** Notices a CPU whose clock steps back; times of different CPUs are not compared. */
 export class CpuTimes {
-  private last = new Float64Array(64).fill(Number.NEGATIVE_INFINITY);
-  private counts = new Float64Array(64);
-  private firsts = new Float64Array(64);
+  /** Time of the last record since `restart`, and number of records; the scanner counts there as `record` does. */
+  private readonly last: Float64Array;
+  private readonly counts: Float64Array;
+  /** By CPU: time of the first record. As long as the CPUs seen so far need. */
+  private firsts = new Float64Array(0);
   /** By CPU: time of its last record in the recordings before this one. */
   private readonly ended = new Map<number, number>();
   private readonly backwards = new Map<number, { count: number; position: number }>();
 
+  /** @param scanner that also takes records of these CPUs */
+  constructor(scanner: Scanner) {
+    this.last = scanner.lastTimes;
+    this.counts = scanner.counts;
+  }
+
   /** @returns true when this is the first record of the CPU. */
   record(cpu: number, time: number, position: number): boolean {
-    if (cpu >= this.last.length) this.grow(cpu);
+    if (cpu >= this.firsts.length) this.grow(cpu);
     const before = this.last[cpu]!;
     this.last[cpu] = time;
     if (this.counts[cpu]!++ === 0) this.firsts[cpu] = time;
@@ -144,12 +165,7 @@ export class CpuTimes {
 
   /** Time since the CPU's last record, as `record` is about to replace it; infinite for its first. */
   since(cpu: number, time: number): number {
-    return cpu < this.last.length ? time - this.last[cpu]! : Number.POSITIVE_INFINITY;
-  }
-
-  /** Whether the CPU has written a record. */
-  seen(cpu: number): boolean {
-    return cpu < this.last.length && this.last[cpu] !== Number.NEGATIVE_INFINITY;
+    return cpu < this.firsts.length ? time - this.last[cpu]! : Number.POSITIVE_INFINITY;
   }
 
   /** Calls back once for every CPU whose clock stepped back. */
@@ -160,7 +176,7 @@ export class CpuTimes {
 
   /** What each CPU has recorded so far, further recordings of the same log included. */
   records(): CpuRecords[] {
-    return [...this.counts.keys()]
+    return [...this.firsts.keys()]
       .filter((cpu) => this.counts[cpu]! > 0)
       .map((cpu) => ({ cpu, records: this.counts[cpu]!, first: this.firsts[cpu]!, last: this.lastOf(cpu) }));
   }
@@ -168,7 +184,7 @@ export class CpuTimes {
   /** Forgets the last times: what follows is another recording. */
   restart(): void {
     for (const { cpu, last } of this.records()) this.ended.set(cpu, last);
-    this.last.fill(Number.NEGATIVE_INFINITY);
+    this.last.fill(Number.NEGATIVE_INFINITY, 0, this.firsts.length);
   }
 
   /** Time of its last record, which may stand in an earlier recording of the log. */
@@ -183,14 +199,9 @@ export class CpuTimes {
   }
 
   private grow(cpu: number): void {
-    const length = 2 ** Math.ceil(Math.log2(cpu + 1));
-    const grown = (values: Float64Array, rest: number) => {
-      const larger = new Float64Array(length).fill(rest);
-      larger.set(values);
-      return larger;
-    };
-    this.last = grown(this.last, Number.NEGATIVE_INFINITY);
-    this.counts = grown(this.counts, 0);
-    this.firsts = grown(this.firsts, 0);
+    const before = this.firsts;
+    this.firsts = new Float64Array(2 ** Math.ceil(Math.log2(cpu + 1)));
+    this.firsts.set(before);
+    this.last.fill(Number.NEGATIVE_INFINITY, before.length, this.firsts.length);
   }
 }

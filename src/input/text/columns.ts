@@ -1,3 +1,6 @@
+import { Context } from '../../events/event.js';
+import { TimeForm } from './clock.js';
+import type { Prefix } from './prefix.js';
 import type { Scanner } from './scanner.js';
 
 /**
@@ -7,32 +10,38 @@ import type { Scanner } from './scanner.js';
  *                     |------ remembered ------|
  *
  * A thread writes many records within one second, and in all of them these bytes are the same. `Prefix` computes
- * everything in here from these bytes alone, so where they are found again its result is known without it.
+ * everything in here from these bytes alone, so where the scanner finds them again its result is known without it.
  */
 export class Columns {
   private readonly scanner: Scanner;
-  /** Number of bytes from the `-` to the dot, both included, as the last line had them; 0 when nothing is known. */
-  private length = 0;
   /** By place in the scanner's memory. */
-  private readonly known: (Thread | undefined)[];
+  private readonly known: Thread[];
 
   constructor(scanner: Scanner) {
     this.scanner = scanner;
-    this.known = new Array<Thread | undefined>(scanner.places).fill(undefined);
+    this.known = new Array<Thread>(scanner.places).fill(nobody);
   }
 
-  /** What the columns at the dash mean, if they are known; the scanner's `results` then tell the rest of the time. */
-  recall(dash: number, end: number): Thread | undefined {
-    const { length } = this;
-    const place = length === 0 ? -1 : this.scanner.prefix(dash, length, end);
-    return place < 0 ? undefined : this.known[place];
+  /** What the columns mean that the scanner found at this place. */
+  at(place: number): Thread {
+    return this.known[place]!;
   }
 
-  /** Remembers what the `length` bytes at `from` mean; with 0 bytes there is nothing to remember. */
-  keep(from: number, length: number, thread: Thread): void {
+  /** Remembers the columns that the prefix has just read, in a line that begins at `start`. */
+  keep(start: number, prefix: Prefix): void {
     const { scanner } = this;
-    this.length = length > scanner.longestKey ? 0 : length;
-    if (this.length > 0) this.known[scanner.keep(scanner.columnsOwner, from, length, 0)] = thread;
+    const { pid, tgid, cpu, context, isLatency, time, column, commEnd: dash } = prefix;
+    // Elsewhere they are found by a search only, which may find others in another line.
+    if (dash !== start + column) return;
+    const length = time.form === TimeForm.seconds ? time.dot + 1 - dash : 0;
+    if (length === 0 || length > scanner.longestKey) {
+      scanner.setColumns(column, 0);
+      return;
+    }
+    scanner.setColumns(column, length);
+    const place = scanner.keep(scanner.columnsOwner, dash, length, cpu);
+    scanner.seconds[place] = time.seconds;
+    this.known[place] = { pid, tgid, cpu, context, isLatency };
   }
 }
 
@@ -43,5 +52,7 @@ export interface Thread {
   readonly cpu: number;
   readonly context: number;
   readonly isLatency: boolean;
-  readonly seconds: number;
 }
+
+/** At a place where nothing was kept. */
+const nobody: Thread = { pid: -1, tgid: -1, cpu: -1, context: Context.unknown, isLatency: false };

@@ -5,7 +5,7 @@ import { ascii, Byte, matches, skipBlanks, skipWord } from './bytes.js';
 import { LabelReader } from './labels.js';
 import { NameTable } from './names.js';
 import { Probe, ProbeReader } from './probes.js';
-import { Result, type Scanner } from './scanner.js';
+import { Result, type Scanner, Treatment } from './scanner.js';
 import { SchedSwitchReader } from './sched-switch.js';
 import { Tally } from './tally.js';
 
@@ -70,7 +70,7 @@ export class TextEvents {
     let args: number;
     if (place >= 0) {
       name = scanner.values[place]!;
-      args = scanner.results[Result.next]!;
+      args = scanner.results[Result.args]!;
     } else {
       name = this.findName(bytes, from, end);
       if (name < 0) return;
@@ -85,9 +85,30 @@ export class TextEvents {
         return;
       }
     }
-    if (event >= 0) this.deliver(event, bytes, args, end);
-    else if (event === functionTracer) this.functionRecord(bytes, name, args, end);
-    else this.unused.add(name, this.record.position);
+    if (event >= 0) {
+      this.deliver(event, bytes, args, end);
+      if (name < scanner.treatments.length) scanner.treatments[name] = this.treatment(event);
+    } else if (event === functionTracer) {
+      this.functionRecord(bytes, name, args, end);
+    } else {
+      this.unused.add(name, this.record.position);
+      if (name < scanner.treatments.length) scanner.treatments[name] = Treatment.passOver;
+    }
+  }
+
+  /** What the scanner may do with further lines of a wanted event, probes apart. */
+  private treatment(event: number): Treatment {
+    if (this.seen[event]! > 0) return Treatment.passOver;
+    const { plan } = this.readers[event]!;
+    return plan < 0 ? Treatment.read : plan + 1;
+  }
+
+  /** An event of a name that was seen before, whose fields the scanner has read. */
+  planned(name: number): void {
+    const event = this.names.values[name]!;
+    const reader = this.readers[event]!;
+    reader.planned(this.record);
+    this.hand(event, reader);
   }
 
   /** Entry of the name at `from`; `nameEnd` is where it ends. Without a name the record is dealt with: -1. */
@@ -125,6 +146,7 @@ export class TextEvents {
 
   /** Reports what was gathered. */
   finish(): void {
+    this.collectPassed();
     this.unused.report(this.sink, (name) => this.names.names[name]!);
     this.unresolved.report(this.sink, (name) => this.names.names[name]!);
     this.malformed.report(this.sink, (event) => this.catalogue.events[event]!.name);
@@ -137,6 +159,17 @@ export class TextEvents {
     }
   }
 
+  /** Counts the lines that the scanner has passed over. */
+  private collectPassed(): void {
+    const { passed } = this.scanner;
+    for (let name = 0; name < Math.min(passed.length, this.names.names.length); name++) {
+      const event = this.names.values[name]!;
+      if (event >= 0) this.seen[event]! += passed[name]!;
+      else if (passed[name]! > 0) this.unused.addMore(name, passed[name]!);
+      passed[name] = 0;
+    }
+  }
+
   private argumentReader(spec: EventSpec): ArgumentReader {
     return spec.shape === 'sched_switch'
       ? new SchedSwitchReader(spec, this.scanner)
@@ -145,10 +178,15 @@ export class TextEvents {
 
   private deliver(event: number, bytes: Uint8Array, args: number, end: number): void {
     if (this.seen[event]! >= 0 && this.seen[event]!++ > 0) return;
-    const record = this.record;
     const reader = this.readers[event]!;
-    reader.read(bytes, args, end, record);
-    if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = record.position;
+    reader.read(bytes, args, end, this.record);
+    if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = this.record.position;
+    this.hand(event, reader);
+  }
+
+  /** Hands on the record whose fields the reader has read, if none is missing. */
+  private hand(event: number, reader: ArgumentReader): void {
+    const record = this.record;
     if ((record.present & reader.required) !== reader.required) {
       this.malformed.add(event, record.position);
       return;

@@ -2,23 +2,25 @@ import type { Catalogue } from '../catalogue.js';
 import type { RecordSink } from '../record.js';
 import { textOf } from './bytes.js';
 import { Clock, CpuTimes, TimeForm } from './clock.js';
+import { Columns } from './columns.js';
 import { TextEvents } from './events.js';
 import { reportLoss } from './notes.js';
 import { Prefix } from './prefix.js';
-import type { Scanner } from './scanner.js';
+import { Result, type Scanner } from './scanner.js';
 
 /** Nanoseconds without a record after which a CPU of an overwritten ring may have lost some. */
-const longSilence = 50_000_000;
+export const longSilence = 50_000_000;
 
 /** One line of ftrace's text as a record: the columns, the clock, the event. Shared by traces and kernel logs. */
 export class FtraceLine {
-  private readonly prefix: Prefix;
+  private readonly prefix = new Prefix();
   private readonly events: TextEvents;
-  private readonly clock = new Clock();
-  private readonly times = new CpuTimes();
+  private readonly scanner: Scanner;
+  private readonly columns: Columns;
+  private readonly clock: Clock;
+  private readonly times: CpuTimes;
   private readonly sink: RecordSink;
   private readonly announced = new Set<number>();
-  private bytes: Uint8Array = new Uint8Array(0);
   private clockIsNamed = false;
   /** No event has been delivered since the recording began. */
   isFirst = true;
@@ -27,16 +29,21 @@ export class FtraceLine {
   /** @param scanner in whose memory the lines lie */
   constructor(scanner: Scanner, catalogue: Catalogue, sink: RecordSink) {
     this.sink = sink;
-    this.prefix = new Prefix(scanner);
+    this.scanner = scanner;
+    this.columns = new Columns(scanner);
+    this.clock = new Clock(scanner);
+    this.times = new CpuTimes(scanner);
     this.events = new TextEvents(scanner, catalogue, sink);
     this.clock.onStart = (origin) => sink.fact({ origin });
-    this.events.record.comm = () => textOf(this.bytes, this.prefix.commStart, this.prefix.commEnd).trim();
+    this.events.record.comm = () => textOf(scanner.bytes, this.prefix.commStart, this.prefix.commEnd).trim();
   }
 
   /** Whether the line in [start, end) is an event; `deliver` then takes it. */
   parse(bytes: Uint8Array, start: number, end: number): boolean {
     this.name = this.prefix.read(bytes, start, end);
-    return this.name >= 0;
+    if (this.name < 0) return false;
+    this.columns.keep(start, this.prefix);
+    return true;
   }
 
   /**
@@ -46,8 +53,6 @@ export class FtraceLine {
    */
   deliver(bytes: Uint8Array, end: number, position: number, isOverwritten: boolean): void {
     const prefix = this.prefix;
-    // Storing a new object into an old one costs the collector's attention, so not with every line.
-    if (bytes !== this.bytes) this.bytes = bytes;
     if (!this.clockIsNamed && prefix.time.form === TimeForm.counter) {
       this.clockIsNamed = true;
       this.sink.fact({ clock: 'counter' });
@@ -68,6 +73,23 @@ export class FtraceLine {
     record.context = prefix.context;
     record.position = position;
     this.events.event(bytes, this.name, end);
+  }
+
+  /** Delivers the event that the scanner has read, in a line like earlier ones. */
+  deliverKnown(position: number): void {
+    const { results, time } = this.scanner;
+    const { prefix } = this;
+    const { record } = this.events;
+    const thread = this.columns.at(results[Result.columns]!);
+    const start = results[Result.start]!;
+    prefix.setThread(start, start + prefix.column, thread.isLatency);
+    record.time = time[0]!;
+    record.cpu = thread.cpu;
+    record.pid = thread.pid;
+    record.tgid = thread.tgid;
+    record.context = thread.context;
+    record.position = position;
+    this.events.planned(results[Result.name]!);
   }
 
   /**

@@ -25,6 +25,7 @@ const noRank = 127;
  */
 export class LabelReader implements ArgumentReader {
   readonly required: number;
+  readonly plan: number;
   /** By field, see `ValueKind`. */
   private readonly kinds: readonly ValueKind[];
   private readonly symbols: readonly (SymbolReader | undefined)[];
@@ -39,7 +40,7 @@ export class LabelReader implements ArgumentReader {
   private readonly nextLabel: Uint8Array;
   private readonly rank: Uint8Array;
   private readonly tally: PointerTally;
-  private readonly plan: Plan;
+  private readonly usual: Plan;
   /** Lines that the plan did not fit. */
   private misses = 0;
   private isLearning = false;
@@ -76,19 +77,23 @@ export class LabelReader implements ArgumentReader {
       this.firstLabel[first] = index;
     }
     this.rank = new Uint8Array(spec.fields.length);
-    this.plan = new Plan(scanner, this.labelText, this.kinds, this.symbols);
+    this.usual = new Plan(scanner, this.labelText, this.kinds, this.symbols);
+    this.plan = this.usual.index;
   }
 
   read(bytes: Uint8Array, from: number, end: number, record: Record): void {
-    if (this.kinds.length === 0) {
-      record.present = 0;
+    if (this.usual.read(from, end)) {
+      this.planned(record);
       return;
     }
-    if (this.plan.read(from, end, record)) return;
     this.misses++;
     // A plan is made anew at every doubling of the misses: seldom enough to cost nothing where no plan ever fits.
     this.isLearning = (this.misses & (this.misses - 1)) === 0;
     this.readAll(bytes, from, end, record);
+  }
+
+  planned(record: Record): void {
+    record.present = this.usual.present;
   }
 
   private readAll(bytes: Uint8Array, from: number, end: number, record: Record): void {
@@ -122,7 +127,7 @@ export class LabelReader implements ArgumentReader {
       while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) === 0) at++;
       while (at < end && (byteClass[bytes[at]!]! & ByteClass.beforeLabel) !== 0) at++;
     }
-    if (this.isLearning) this.plan.learn(bytes, from, end, this.found, open === 0);
+    if (this.isLearning) this.usual.learn(bytes, from, end, this.found, open === 0);
     this.found.length = 0;
   }
 

@@ -33,6 +33,15 @@ export abstract class LineReader implements Reader {
   /** One line in [start, end), without its lineEnd and carriage return. The bytes are valid during the call only. */
   protected abstract line(bytes: Buffer, start: number, end: number): void;
 
+  /**
+   * Takes lines of [from, to) that are like earlier ones; the first begins at `from`.
+   *
+   * @returns where the first other line begins.
+   */
+  protected known(from: number, _to: number): number {
+    return from;
+  }
+
   /** Whether a last line without a lineEnd could have been an event: elsewhere its loss is none. */
   protected wasNeeded(_bytes: Buffer, _start: number, _end: number): boolean {
     return true;
@@ -86,7 +95,7 @@ export abstract class LineReader implements Reader {
     let start = 0;
     for (let lineEnd = scanner.lineEnd(from, to); lineEnd >= 0; lineEnd = scanner.lineEnd(start, to)) {
       this.take(bytes, start, lineEnd);
-      start = lineEnd + 1;
+      start = this.known(lineEnd + 1, to);
     }
     return start;
   }

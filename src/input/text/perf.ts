@@ -99,8 +99,8 @@ function isDigit(c: number): boolean {
 export class PerfScriptReader extends LineReader {
   private readonly prefix = new PerfPrefix();
   private readonly events: TextEvents;
-  private readonly clock = new Clock();
-  private readonly times = new CpuTimes();
+  private readonly clock = new Clock(this.scanner);
+  private readonly times = new CpuTimes(this.scanner);
   private bytes: Uint8Array = new Uint8Array(0);
 
   constructor(catalogue: Catalogue, sink: RecordSink) {

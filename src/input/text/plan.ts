@@ -1,6 +1,5 @@
-import type { Record } from '../record.js';
 import { agrees, ByteClass } from './bytes.js';
-import { Placement, type Scanner, type Step, ValueKind } from './scanner.js';
+import { Ending, Placement, type Scanner, type Step, ValueKind } from './scanner.js';
 import type { SymbolReader } from './symbols.js';
 
 /** A value that the complete reader found behind a label, or as the first word, before a text. */
@@ -40,13 +39,10 @@ export class Plan {
   private readonly labels: readonly Uint8Array[];
   private readonly kinds: readonly ValueKind[];
   private readonly symbols: readonly (SymbolReader | undefined)[];
-  /** Number of the plan in the scanner; -1 while there is none. */
-  private readonly index: number;
-  private isKnown = false;
+  /** Number of the plan in the scanner; -1 where there is no room for it. */
+  readonly index: number;
   /** Mask of the fields that are read. */
-  private present = 0;
-  /** Whether the line must end behind the last value. */
-  private isToEnd = false;
+  present = 0;
 
   /**
    * @param labels  the texts of all labels, in the order in which they are tried at a place
@@ -67,12 +63,8 @@ export class Plan {
   }
 
   /** Fills the record's fields. @returns false where the line is another one; the record's fields then mean nothing. */
-  read(from: number, end: number, record: Record): boolean {
-    if (!this.isKnown) return false;
-    const after = this.scanner.plan(this.index, from, end);
-    if (after < 0 || (this.isToEnd && after !== end)) return false;
-    record.present = this.present;
-    return true;
+  read(from: number, end: number): boolean {
+    return this.index >= 0 && this.scanner.plan(this.index, from, end) >= 0;
   }
 
   /**
@@ -82,7 +74,8 @@ export class Plan {
    * @param isAll whether the reader had then found all it looks for
    */
   learn(bytes: Uint8Array, args: number, end: number, found: readonly FoundValue[], isAll: boolean): void {
-    this.isKnown = false;
+    if (this.index < 0) return;
+    this.scanner.forgetPlan(this.index);
     const steps: Step[] = [];
     let from = args;
     /** What must stand behind the first word. */
@@ -110,11 +103,10 @@ export class Plan {
       }
       from = after;
     }
-    if (this.index < 0 || found.length === 0 || (!isAll && from !== end)) return;
+    if (!isAll && from !== end) return;
     if (behind.length > 0) steps.push(textOnly(behind));
-    this.isKnown = this.scanner.setPlan(this.index, steps);
+    this.scanner.setPlan(this.index, steps, isAll ? Ending.anything : Ending.lineEnd);
     this.present = found.reduce((mask, { field }) => mask | (1 << field), 0);
-    this.isToEnd = !isAll;
   }
 }
 

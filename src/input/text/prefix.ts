@@ -1,8 +1,6 @@
 import { Context } from '../../events/event.js';
 import { Byte, decimal, hexValue, skipBlanks, skipDigits, skipWord } from './bytes.js';
-import { TimeForm, TimeReader } from './clock.js';
-import { Columns, type Thread } from './columns.js';
-import { Result, type Scanner } from './scanner.js';
+import { TimeReader } from './clock.js';
 
 /** CPU numbers beyond this are no CPUs (NR_CPUS is at most 8192). */
 const mostCpus = 65_536;
@@ -39,15 +37,8 @@ export class Prefix {
   private lineStart = 0;
   /** Whether the line has the latency format: the name cut to 8 bytes, the CPU before the flags. */
   isLatency = false;
-  private column = commWidth;
-  private readonly scanner: Scanner | undefined;
-  private readonly columns: Columns | undefined;
-
-  /** @param scanner in whose memory the lines lie, if they do */
-  constructor(scanner?: Scanner) {
-    this.scanner = scanner;
-    this.columns = scanner && new Columns(scanner);
-  }
+  /** Where the `-` before the pid stands in most lines. */
+  column = commWidth;
 
   /**
    * Reads the prefix of the line in [start, end).
@@ -56,38 +47,15 @@ export class Prefix {
    */
   read(bytes: Uint8Array, start: number, end: number): number {
     const dash = start + this.column;
-    const known = this.columns?.recall(dash, end);
-    if (known !== undefined) return this.take(known, start, dash);
     if (dash < end && bytes[dash] === Byte.minus) {
       const name = this.afterDash(bytes, start, dash, end);
-      if (name >= 0) {
-        this.keep(dash);
-        return name;
-      }
+      if (name >= 0) return name;
     }
     return this.search(bytes, start, end);
   }
 
-  /** What `afterDash` would do, from an earlier line with these columns. */
-  private take(known: Thread, start: number, dash: number): number {
-    const { results } = this.scanner!;
-    this.pid = known.pid;
-    this.tgid = known.tgid;
-    this.cpu = known.cpu;
-    this.context = known.context;
-    this.time.set(known.seconds, results[Result.nanoseconds]!);
-    this.setThread(start, dash, known.isLatency);
-    return results[Result.next]!;
-  }
-
-  /** Remembers the columns that `afterDash` has just read. */
-  private keep(dash: number): void {
-    const { pid, tgid, cpu, context, isLatency, time } = this;
-    const length = time.form === TimeForm.seconds ? time.dot + 1 - dash : 0;
-    this.columns?.keep(dash, length, { pid, tgid, cpu, context, isLatency, seconds: time.seconds });
-  }
-
-  private setThread(start: number, dash: number, isLatency: boolean): void {
+  /** Takes over where the thread's name stands in a line whose columns are known. */
+  setThread(start: number, dash: number, isLatency: boolean): void {
     this.isLatency = isLatency;
     this.lineStart = start;
     this.commEnd = dash;

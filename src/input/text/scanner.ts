@@ -8,15 +8,17 @@ interface Exports extends Readonly<Record<Constant, { readonly value: number }>>
   lineEnd(from: number, to: number): number;
   recall(owner: number, from: number, length: number): number;
   keep(owner: number, from: number, length: number, value: number): number;
-  prefix(from: number, length: number, end: number): number;
+  setColumns(dash: number, length: number): void;
   name(from: number): number;
   plan(index: number, from: number, end: number): number;
+  next(from: number, to: number, longestStep: number): number;
 }
 
 /** Addresses and sizes, see there. */
 type Constant =
-  | ('window' | 'values' | 'plans' | 'high' | 'low' | 'classes' | 'results')
-  | ('places' | 'longestKey' | 'mostPlans' | 'mostSteps' | 'stepSize' | 'longestLiteral')
+  | ('window' | 'values' | 'plans' | 'endings' | 'high' | 'low' | 'classes' | 'results' | 'time')
+  | ('seconds' | 'treatments' | 'passed' | 'clock' | 'lastTimes' | 'counts')
+  | ('places' | 'longestKey' | 'mostPlans' | 'mostSteps' | 'stepSize' | 'longestLiteral' | 'mostNames' | 'mostCpus')
   | ('columnsOwner' | 'namesOwner');
 
 /** What is used of WebAssembly's interface, which the compiler's library knows for browsers only. */
@@ -44,8 +46,21 @@ export class Scanner {
   /** Fields that `plan` has read, see `Record`. */
   readonly hi: Int32Array;
   readonly lo: Int32Array;
-  /** What `prefix` and `name` found beside the place, see `Result`. */
+  /** By place of columns: the whole seconds in them. Their value is the CPU. */
+  readonly seconds: Float64Array;
+  /** By name: what becomes of its lines in `next`, see `Treatment`. Other names than these go to the complete readers. */
+  readonly treatments: Int32Array;
+  /** By name: lines that `next` has passed over. */
+  readonly passed: Float64Array;
+  /** State of the clock, see `Clock`. */
+  readonly clock: Float64Array;
+  /** By CPU: time of the last record, and number of records, see `CpuTimes`. */
+  readonly lastTimes: Float64Array;
+  readonly counts: Float64Array;
+  /** What `next` and `name` found beside what they return, see `Result`. */
   readonly results: Int32Array;
+  /** The time of the record that `next` has read: its only element. */
+  readonly time: Float64Array;
   readonly longestKey: number;
   readonly columnsOwner: number;
   readonly namesOwner: number;
@@ -56,14 +71,26 @@ export class Scanner {
   readonly recall: (owner: number, from: number, length: number) => number;
   /** Keeps a text of 1 to `longestKey` bytes and what it means. @returns its place, where another may have been. */
   readonly keep: (owner: number, from: number, length: number, value: number) => number;
-  /** Place of the `length` bytes of columns at the `-` before a pid, which end with the dot in the time; or -1. */
-  readonly prefix: (from: number, length: number, end: number) => number;
+  /**
+   * Tells `next` where the columns of a line are: the column of the `-` before the pid, and the number of bytes from there
+   * to the dot in the time, both included; 0 where they are not known.
+   */
+  readonly setColumns: (dash: number, length: number) => void;
   /** Place of the event name at `from`, colon included, or -1. */
   readonly name: (from: number) => number;
   /** Position after the last value that a plan has read in [from, end), or -1. */
   readonly plan: (index: number, from: number, end: number) => number;
+  /**
+   * Takes the lines of [from, to) that are of names to be passed over, up to the first other one; `results` say where it is.
+   *
+   * @param longestStep longest time between two records of a CPU; a line after a longer one is unknown
+   * @returns what becomes of that line, see `Line`
+   */
+  readonly next: (from: number, to: number, longestStep: number) => number;
 
   private readonly memory: ArrayBuffer;
+  /** By plan, see `Ending`. */
+  private readonly endings: Int32Array;
   private readonly exports: Exports;
   private owners: number;
   private planned = 0;
@@ -79,7 +106,15 @@ export class Scanner {
     this.values = new Int32Array(this.memory, exports.values.value, this.places);
     this.hi = new Int32Array(this.memory, exports.high.value, maxFields);
     this.lo = new Int32Array(this.memory, exports.low.value, maxFields);
-    this.results = new Int32Array(this.memory, exports.results.value, 2);
+    this.endings = new Int32Array(this.memory, exports.endings.value, exports.mostPlans.value);
+    this.seconds = new Float64Array(this.memory, exports.seconds.value, this.places);
+    this.treatments = new Int32Array(this.memory, exports.treatments.value, exports.mostNames.value);
+    this.passed = new Float64Array(this.memory, exports.passed.value, exports.mostNames.value);
+    this.clock = new Float64Array(this.memory, exports.clock.value, 4);
+    this.lastTimes = new Float64Array(this.memory, exports.lastTimes.value, exports.mostCpus.value);
+    this.counts = new Float64Array(this.memory, exports.counts.value, exports.mostCpus.value);
+    this.results = new Int32Array(this.memory, exports.results.value, 6);
+    this.time = new Float64Array(this.memory, exports.time.value, 1);
     this.longestKey = exports.longestKey.value;
     this.columnsOwner = exports.columnsOwner.value;
     this.namesOwner = exports.namesOwner.value;
@@ -89,9 +124,10 @@ export class Scanner {
     this.lineEnd = exports.lineEnd;
     this.recall = exports.recall;
     this.keep = exports.keep;
-    this.prefix = exports.prefix;
+    this.setColumns = exports.setColumns;
     this.name = exports.name;
     this.plan = exports.plan;
+    this.next = exports.next;
   }
 
   /** A number for the texts of a further owner. */
@@ -104,9 +140,10 @@ export class Scanner {
     return this.planned < this.exports.mostPlans.value ? this.planned++ : -1;
   }
 
-  /** Sets what plan `index` reads. @returns whether that is possible: a plan too long is not. */
-  setPlan(index: number, steps: readonly Step[]): boolean {
+  /** Sets what plan `index` reads. @returns whether that is possible: a plan too long is not, and reads nothing. */
+  setPlan(index: number, steps: readonly Step[], ending: Ending): boolean {
     const { mostSteps, longestLiteral, stepSize, plans } = this.exports;
+    this.forgetPlan(index);
     const size = stepSize.value;
     const bytes = new Uint8Array(this.memory, plans.value + index * mostSteps.value * size, mostSteps.value * size);
     bytes.fill(0);
@@ -122,15 +159,52 @@ export class Scanner {
         },
       );
     }
+    this.endings[index] = ending;
     return true;
   }
+
+  /** The plan reads nothing until it is set again. */
+  forgetPlan(index: number): void {
+    this.endings[index] = Ending.unset;
+  }
+}
+
+/** What `next` says of a line. */
+export enum Line {
+  /** Another one than those before, or one without an end. */
+  unknown = 0,
+  /** A record of a wanted event, whose values have been read. */
+  record = 1,
+}
+
+/** What becomes of the lines of a name; above 0 it is one more than the number of the plan that reads their arguments. */
+export enum Treatment {
+  /** The complete readers decide. */
+  read = 0,
+  /** They only count. */
+  passOver = -1,
 }
 
 /** What `results` holds. */
 export enum Result {
-  nanoseconds = 0,
-  /** where the next part of the line begins */
-  next = 1,
+  /** of `name`: where the arguments begin */
+  args = 0,
+  /** of `next`: where the line begins, and where its newline is */
+  start = 1,
+  newline = 2,
+  /** of a record: place of its columns, and its name */
+  columns = 3,
+  name = 4,
+  /** number of lines passed over before this one */
+  lines = 5,
+}
+
+/** What may stand behind the last value of a plan. */
+export enum Ending {
+  /** The plan is not set. */
+  unset = 0,
+  anything = 1,
+  lineEnd = 2,
 }
 
 /** Where the text of a step stands. */

@@ -5,7 +5,7 @@ import { type ArgumentReader, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits, skipWord } from './bytes.js';
 import { readNumber } from './numbers.js';
 import { textOnly } from './plan.js';
-import { Placement, type Scanner, type Step, ValueKind } from './scanner.js';
+import { Ending, Placement, type Scanner, type Step, ValueKind } from './scanner.js';
 
 const prevComm = ascii('prev_comm=');
 const prevPid = ascii('prev_pid=');
@@ -44,8 +44,9 @@ const [letterR, letterS, plus, bar] = [0x52, 0x53, 0x2b, 0x7c];
 export class SchedSwitchReader implements ArgumentReader {
   readonly required: number;
   private readonly scanner: Scanner;
-  /** Number of the plan for the first of the spellings, and whose the texts of its states are. */
-  private readonly plan: number;
+  /** That of the first of the spellings. */
+  readonly plan: number;
+  /** Whose the texts of its states are. */
   private readonly owner: number;
   private readonly allFields: number;
   private readonly prevPidField: number;
@@ -70,13 +71,17 @@ export class SchedSwitchReader implements ArgumentReader {
 
   read(bytes: Uint8Array, from: number, end: number, record: Record): void {
     if (this.plan >= 0 && this.scanner.plan(this.plan, from, end) >= 0) {
-      const state = this.stateField;
-      record.lo[state] = this.states.sleeping(record.lo[this.prevPidField]!, record.lo[state]!);
-      record.present = this.allFields;
+      this.planned(record);
       return;
     }
     record.present = 0;
     if (!this.readLabelled(bytes, from, end, record)) this.readPlugin(bytes, from, end, record);
+  }
+
+  planned(record: Record): void {
+    const state = this.stateField;
+    record.lo[state] = this.states.sleeping(record.lo[this.prevPidField]!, record.lo[state]!);
+    record.present = this.allFields;
   }
 
   /** What `readLabelled` does where the first `prev_pid=` and `next_pid=` are the fields, and the state is known. */
@@ -96,7 +101,7 @@ export class SchedSwitchReader implements ArgumentReader {
       textOnly(nextPrio),
     ];
     const plan = this.scanner.newPlan();
-    return plan >= 0 && this.scanner.setPlan(plan, steps) ? plan : -1;
+    return plan >= 0 && this.scanner.setPlan(plan, steps, Ending.anything) ? plan : -1;
   }
 
   private readLabelled(bytes: Uint8Array, from: number, end: number, record: Record): boolean {

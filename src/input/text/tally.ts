@@ -19,6 +19,11 @@ export class Tally {
     if (this.counts[key]!++ === 0) this.positions[key] = position;
   }
 
+  /** Counts more of a case that was seen before. */
+  addMore(key: number, count: number): void {
+    this.counts[key]! += count;
+  }
+
   /** Reports every case once and forgets them. */
   report(sink: ConditionSink, detail: (key: number) => string): void {
     for (let key = 0; key < this.counts.length; key++) {

@@ -58,14 +58,40 @@ const symbolKind: i32 = 3;
 export const high: i32 = plans + mostPlans * mostSteps * stepSize;
 export const low: i32 = high + 64;
 
+/** By plan: 0 while it reads nothing, then what may follow its last value, a member of `Ending` in `scanner.ts` there. */
+export const endings: i32 = low + 64;
+const lineEnds: i32 = 2;
+
 /** By byte: see `ByteClass` in `bytes.ts` there. */
-export const classes: i32 = low + 64;
+export const classes: i32 = endings + mostPlans * 4;
 const beforeLabelClass: i32 = 1;
 
-/** What `prefix` and `name` find beside what they return: nanoseconds, and where the rest of the line begins. */
-export const results: i32 = classes + 256;
-const nanoseconds: i32 = results;
-const next: i32 = results + 4;
+/** By place of columns: the whole seconds of the time in them. Their value is the CPU. */
+export const seconds: i32 = classes + 256;
+
+/** By the value of a name: what is done with its lines, see `Treatment` in `scanner.ts` there; others go to JavaScript. */
+export const mostNames: i32 = 1024;
+export const treatments: i32 = seconds + places * 8;
+/** By the value of a name: lines passed over. */
+export const passed: i32 = treatments + mostNames * 4;
+
+/** The clock: the time that counts as 0, its parts apart, what is added, the latest time so far; see `Clock` there. */
+export const clock: i32 = passed + mostNames * 8;
+
+/** By CPU: time of the last record, and number of records; see `CpuTimes` there. */
+export const mostCpus: i32 = 65536;
+export const lastTimes: i32 = clock + 32;
+export const counts: i32 = lastTimes + mostCpus * 8;
+
+/** What the functions find beside what they return: the members of `Result` there, and a time. */
+export const results: i32 = counts + mostCpus * 8;
+const nextResult: i32 = results;
+const startResult: i32 = results + 4;
+const endResult: i32 = results + 8;
+const columnsResult: i32 = results + 12;
+const nameResult: i32 = results + 16;
+const linesResult: i32 = results + 20;
+export const time: i32 = results + 24;
 
 /** Bytes in a vector. */
 const wide: i32 = 16;
@@ -196,25 +222,30 @@ function decimal(from: i32, count: i32): u64 {
   return shortDecimal(from, count - 8) * 100000000 + shortDecimal(from + count - 8, 8);
 }
 
-/**
- * The columns at the `-` before a pid: `length` bytes that were seen before, a fraction of a second, a colon. Returns
- * their place, or -1.
- */
-export function prefix(from: i32, length: i32, end: i32): i32 {
-  const fraction = from + length;
-  if (fraction >= end) return -1;
-  const place = recall(columnsOwner, from, length);
-  if (place < 0) return -1;
-  const digits = countDigits(fraction);
-  if (digits === 0 || digits > 9 || load<u16>(fraction + digits) !== 0x203a) return -1;
-  let value = <u32>decimal(fraction, digits);
+/** Where the `-` before the pid stands in a line, and how many bytes of columns from there on are looked up; 0 for none. */
+let dashColumn: i32 = 0;
+let columnsLength: i32 = 0;
+
+/** Sets where the columns are. */
+export function setColumns(dash: i32, length: i32): void {
+  dashColumn = dash;
+  columnsLength = length;
+}
+
+/** Nanoseconds behind the dot at the end of the columns, as `fraction` has read them. */
+let nanoseconds: u32 = 0;
+
+/** The fraction of a second at `from`, a colon, blanks. Returns the position of the event's name, or -1. */
+function fraction(from: i32): i32 {
+  const digits = countDigits(from);
+  if (digits === 0 || digits > 9 || load<u16>(from + digits) !== 0x203a) return -1;
+  let value = <u32>decimal(from, digits);
   for (let missing = digits; missing < 9; missing++) value *= 10;
-  const at = skipBlanks(fraction + digits + 2);
+  const at = skipBlanks(from + digits + 2);
   // A tab is a blank too, and `(+123)` no name.
   if (load<u8>(at) === 0x28 || load<u8>(at) === 0x09) return -1;
-  store<u32>(nanoseconds, value);
-  store<i32>(next, at);
-  return place;
+  nanoseconds = value;
+  return at;
 }
 
 /** The event's name at `from`, a word and a blank. Returns the word's place, or -1. */
@@ -228,7 +259,7 @@ export function name(from: i32): i32 {
     const to = at + ctz(found);
     const args = skipBlanks(to);
     if (args === to || load<u8>(args) === 0x09) return -1;
-    store<i32>(next, args);
+    store<i32>(nextResult, args);
     return recall(namesOwner, from, to - from);
   }
   return -1;
@@ -325,6 +356,8 @@ function isBeforeLabel(at: i32): bool {
  * after the last step, or -1 where the line is another one.
  */
 export function plan(index: i32, from: i32, end: i32): i32 {
+  const ending = load<i32>(endings + (index << 2));
+  if (ending === 0) return -1;
   let step = plans + index * mostSteps * stepSize;
   let at = from;
   for (let placement = load<i32>(step + placementPart); placement !== 0; placement = load<i32>(step + placementPart)) {
@@ -345,5 +378,84 @@ export function plan(index: i32, from: i32, end: i32): i32 {
     // Behind the last byte of a symbol a label may begin, unless nothing more is looked for.
     if (kind === symbolKind && load<i32>(step + placementPart) !== 0 && isBeforeLabel(at - 1)) return -1;
   }
-  return at;
+  return ending === lineEnds && at !== end ? -1 : at;
+}
+
+// What becomes of a line: the members of `Line` in `scanner.ts` there.
+const unknown: i32 = 0;
+const isRecord: i32 = 1;
+const isPassedOver: i32 = 2;
+
+/** What becomes of the lines of a name: 0 when JavaScript has to see them, this, or the plan number `treatment - 1`. */
+const passOver: i32 = -1;
+
+/** One line: see `next`. */
+function line(start: i32, end: i32, longestStep: f64): i32 {
+  const dash = start + dashColumn;
+  const dot = dash + columnsLength;
+  if (dot >= end) return unknown;
+  const columns = recall(columnsOwner, dash, columnsLength);
+  if (columns < 0) return unknown;
+  const from = fraction(dot);
+  if (from < 0) return unknown;
+  const word = name(from);
+  if (word < 0) return unknown;
+  const event = load<i32>(values + (word << 2));
+  if (event >= mostNames) return unknown;
+  const treatment = load<i32>(treatments + (event << 2));
+  if (treatment === 0) return unknown;
+  // `(` and `_` may begin what a probe prints.
+  const args = load<i32>(nextResult);
+  if (load<u8>(args) === 0x28 || load<u8>(args) === 0x5f) return unknown;
+
+  const cpu = load<i32>(values + (columns << 2));
+  const now = relative(load<f64>(seconds + (columns << 3)), <f64>nanoseconds);
+  const step = now - load<f64>(lastTimes + (cpu << 3));
+  if (!(step >= 0 && step <= longestStep)) return unknown;
+  if (treatment !== passOver && plan(treatment - 1, args, end) < 0) return unknown;
+
+  store<f64>(lastTimes + (cpu << 3), now);
+  store<f64>(counts + (cpu << 3), load<f64>(counts + (cpu << 3)) + 1);
+  store<f64>(clock + 24, max(load<f64>(clock + 24), now));
+  if (treatment === passOver) {
+    store<f64>(passed + (event << 3), load<f64>(passed + (event << 3)) + 1);
+    return isPassedOver;
+  }
+  store<i32>(columnsResult, columns);
+  store<i32>(nameResult, event);
+  store<f64>(time, now);
+  return isRecord;
+}
+
+/** `Clock.relative` there. */
+function relative(seconds: f64, nanoseconds: f64): f64 {
+  return (seconds - load<f64>(clock)) * 1e9 + (nanoseconds - load<f64>(clock + 8)) + load<f64>(clock + 16);
+}
+
+/**
+ * Takes lines of [from, to), of which the first begins at `from`: those to be passed over, up to the first one that is
+ * another. Returns what that is: `isRecord` when a plan has read it, `unknown` when it is for JavaScript to see, or when
+ * its end is missing.
+ *
+ * @param longestStep nanoseconds from one record of a CPU to the next, beyond which JavaScript has to see the line
+ */
+export function next(from: i32, to: i32, longestStep: f64): i32 {
+  let start = from;
+  for (let lines = 0; ; lines++) {
+    let end = lineEnd(start, to);
+    let found = unknown;
+    const newline = end;
+    if (end >= 0) {
+      while (end > start && load<u8>(end - 1) === 0x0d) end--;
+      found = line(start, end, longestStep);
+    }
+    if (found === isPassedOver) {
+      start = newline + 1;
+      continue;
+    }
+    store<i32>(linesResult, lines);
+    store<i32>(startResult, start);
+    store<i32>(endResult, newline);
+    return found;
+  }
 }
