@@ -34,7 +34,7 @@ export class Columns {
     // Elsewhere they are found by a search only, which may find others in another line.
     if (dash !== start + column) return;
     const length = time.form === TimeForm.seconds ? time.dot + 1 - dash : 0;
-    if (length === 0 || length > scanner.longestKey) {
+    if (length === 0 || length > scanner.longestText) {
       scanner.setColumns(column, 0);
       return;
     }

@@ -140,7 +140,7 @@ export class TextEvents {
   private keepName(bytes: Uint8Array, from: number, name: number): void {
     const { scanner, nameEnd } = this;
     const length = nameEnd - from;
-    if (bytes[nameEnd] !== Byte.blank || length > scanner.longestKey || !this.names.isOneName(name)) return;
+    if (bytes[nameEnd] !== Byte.blank || length > scanner.longestText || !this.names.isOneName(name)) return;
     scanner.keep(scanner.namesOwner, from, length, name);
   }
 

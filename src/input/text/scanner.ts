@@ -18,8 +18,8 @@ interface Exports extends Readonly<Record<Constant, { readonly value: number }>>
 type Constant =
   | ('window' | 'values' | 'plans' | 'endings' | 'high' | 'low' | 'classes' | 'results' | 'time')
   | ('seconds' | 'treatments' | 'passed' | 'clock' | 'lastTimes' | 'counts')
-  | ('places' | 'longestKey' | 'mostPlans' | 'mostSteps' | 'stepSize' | 'longestLiteral' | 'mostNames' | 'mostCpus')
-  | ('columnsOwner' | 'namesOwner');
+  | ('places' | 'mostPlans' | 'mostSteps' | 'stepSize' | 'longestText' | 'masks' | 'mostNames' | 'mostCpus')
+  | ('columnsOwner' | 'namesOwner' | 'mostOwners');
 
 /** What is used of WebAssembly's interface, which the compiler's library knows for browsers only. */
 interface WebAssemblyInterface {
@@ -61,7 +61,7 @@ export class Scanner {
   readonly results: Int32Array;
   /** The time of the record that `next` has read: its only element. */
   readonly time: Float64Array;
-  readonly longestKey: number;
+  readonly longestText: number;
   readonly columnsOwner: number;
   readonly namesOwner: number;
 
@@ -69,7 +69,7 @@ export class Scanner {
   readonly lineEnd: (from: number, to: number) => number;
   /** Place of the text of `length` bytes at `from`, or -1. The same bytes are another text with another owner. */
   readonly recall: (owner: number, from: number, length: number) => number;
-  /** Keeps a text of 1 to `longestKey` bytes and what it means. @returns its place, where another may have been. */
+  /** Keeps a text of 1 to `longestText` bytes and what it means. @returns its place, where another may have been. */
   readonly keep: (owner: number, from: number, length: number, value: number) => number;
   /**
    * Tells `next` where the columns of a line are: the column of the `-` before the pid, and the number of bytes from there
@@ -115,11 +115,12 @@ export class Scanner {
     this.counts = new Float64Array(this.memory, exports.counts.value, exports.mostCpus.value);
     this.results = new Int32Array(this.memory, exports.results.value, 6);
     this.time = new Float64Array(this.memory, exports.time.value, 1);
-    this.longestKey = exports.longestKey.value;
+    this.longestText = exports.longestText.value;
     this.columnsOwner = exports.columnsOwner.value;
     this.namesOwner = exports.namesOwner.value;
     this.owners = this.namesOwner;
     new Uint8Array(this.memory, exports.classes.value, byteClass.length).set(byteClass);
+    new Uint8Array(this.memory, exports.masks.value, this.longestText).fill(0xff);
     // The exports of a module are a dictionary, whose look-up costs more than most calls.
     this.lineEnd = exports.lineEnd;
     this.recall = exports.recall;
@@ -132,6 +133,8 @@ export class Scanner {
 
   /** A number for the texts of a further owner. */
   newOwner(): number {
+    if (this.owners + 1 === this.exports.mostOwners.value)
+      throw new Error('more owners of texts than the scanner can tell');
     return ++this.owners;
   }
 
@@ -142,20 +145,20 @@ export class Scanner {
 
   /** Sets what plan `index` reads. @returns whether that is possible: a plan too long is not, and reads nothing. */
   setPlan(index: number, steps: readonly Step[], ending: Ending): boolean {
-    const { mostSteps, longestLiteral, stepSize, plans } = this.exports;
+    const { mostSteps, longestText, stepSize, plans } = this.exports;
     this.forgetPlan(index);
     const size = stepSize.value;
     const bytes = new Uint8Array(this.memory, plans.value + index * mostSteps.value * size, mostSteps.value * size);
     bytes.fill(0);
     // A step of zeros ends the plan.
     if (steps.length >= mostSteps.value) return false;
-    if (steps.some(({ literal }) => literal.length > longestLiteral.value)) return false;
+    if (steps.some(({ literal }) => literal.length > longestText.value)) return false;
     const numbers = new DataView(bytes.buffer, bytes.byteOffset);
     for (const [number, step] of steps.entries()) {
       bytes.set(step.literal, number * size);
       [step.literal.length, step.placement, step.kind, step.field, step.owner, step.ends, step.blanks ? 1 : 0].forEach(
         (value, index) => {
-          numbers.setInt32(number * size + longestLiteral.value + index * 4, value, true);
+          numbers.setInt32(number * size + longestText.value + index * 4, value, true);
         },
       );
     }

@@ -214,6 +214,6 @@ export class SchedSwitchReader implements ArgumentReader {
   /** Remembers a state for the plan: of the line nothing but its word tells it. */
   private keepState(bytes: Uint8Array, from: number, end: number, value: PrevState): void {
     const length = skipWord(bytes, from, end) - from;
-    if (length <= this.scanner.longestKey) this.scanner.keep(this.owner, from, length, value);
+    if (length <= this.scanner.longestText) this.scanner.keep(this.owner, from, length, value);
   }
 }

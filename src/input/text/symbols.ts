@@ -85,7 +85,7 @@ export class SymbolReader {
   private keep(bytes: Uint8Array, from: number, to: number, value: number): void {
     const { scanner, owner } = this;
     const length = to - from;
-    if (length > scanner.longestKey) return;
+    if (length > scanner.longestText) return;
     // What follows a word is no part of one.
     const isRival = (label: Uint8Array) =>
       agrees(label, bytes, from, to) &&
