@@ -1,10 +1,13 @@
-import { promises } from 'node:fs';
+import { promises, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { InputError, TruncatedInputError } from './errors.js';
 
 /** Bytes read at a time: large enough that calls do not count, small enough that a pipe's reader is not kept waiting. */
 const blockSize = 256 * 1024;
+
+/** Longest time without a turn of the event loop, in which signals and timers are seen; seconds. */
+const longestTurn = 0.05;
 
 /** Bytes given to zlib at a time. */
 const pieceSize = 16 * 1024;
@@ -32,8 +35,8 @@ async function* fileBlocks(path: string): Blocks {
     throw readError(error);
   }
   try {
-    // A file is read ahead while the block before is taken apart; a pipe may never have more to give.
-    if ((await file.stat()).isFile()) yield* readAhead(file);
+    // What a file holds comes at once, read ahead by the kernel; a pipe may never have more to give.
+    if ((await file.stat()).isFile()) yield* readWhole(file);
     else yield* oneByOne(file);
   } catch (error) {
     throw readError(error);
@@ -51,21 +54,16 @@ async function* oneByOne(file: FileHandle): Blocks {
   }
 }
 
-async function* readAhead(file: FileHandle): Blocks {
-  let block = Buffer.allocUnsafeSlow(blockSize);
-  let ahead = Buffer.allocUnsafeSlow(blockSize);
-  let pending = file.read(ahead, 0, blockSize, null);
-  try {
-    for (;;) {
-      const { bytesRead } = await pending;
-      if (bytesRead === 0) return;
-      [block, ahead] = [ahead, block];
-      pending = file.read(ahead, 0, blockSize, null);
-      yield block.subarray(0, bytesRead);
-    }
-  } finally {
-    // The file is closed next: not under a read.
-    await pending.catch(() => undefined);
+async function* readWhole(file: FileHandle): Blocks {
+  const block = Buffer.allocUnsafeSlow(blockSize);
+  let turn = process.uptime();
+  for (;;) {
+    const bytesRead = readSync(file.fd, block, 0, blockSize, null);
+    if (bytesRead === 0) return;
+    yield block.subarray(0, bytesRead);
+    if (process.uptime() - turn < longestTurn) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    turn = process.uptime();
   }
 }
 
