@@ -4,7 +4,7 @@ import { Record } from '../../src/input/record.js';
 import { readHex, readNumber } from '../../src/input/text/numbers.js';
 import {
   Ending,
-  Line,
+  Head,
   Placement,
   Result,
   Scanner,
@@ -12,6 +12,7 @@ import {
   Treatment,
   ValueKind,
 } from '../../src/input/text/scanner.js';
+import { TextRecord } from '../../src/input/text/text-record.js';
 import { runs } from '../fuzz.js';
 
 /** Puts a line where the scanner reads it. @returns its end, where the newline is */
@@ -96,6 +97,7 @@ describe('a line like earlier ones', () => {
     scanner.treatments[name] = treatment;
     return { scanner, place };
   }
+  const reached = ({ results }: Scanner) => [results[Result.start], results[Result.lines]];
   const next = (scanner: Scanner, text: string) => scanner.next(0, write(scanner, text) + 1, 1e9);
 
   it.each([
@@ -108,15 +110,15 @@ describe('a line like earlier ones', () => {
     const plan = scanner.newPlan();
     scanner.setPlan(plan, [step('PC:', ValueKind.pointer)], Ending.lineEnd);
     scanner.treatments[name] = plan + 1;
-    expect(next(scanner, line(fraction))).toBe(Line.record);
-    expect([...scanner.results.subarray(Result.start, Result.lines + 1)]).toEqual([
-      ...[0, line(fraction).length, place, name, 0],
-    ]);
-    expect([scanner.time[0], scanner.lo[0]]).toEqual([time, 0x1f]);
+    expect(next(scanner, line(fraction))).toBe(1);
+    expect(reached(scanner)).toEqual([line(fraction).length + 1, 1]);
+    expect([...scanner.heads.subarray(0, Head.size)]).toEqual([place, name, 0, 1]);
+    expect([scanner.times[0], scanner.lo[0]]).toEqual([time, 0x1f]);
     expect([scanner.lastTimes[cpu], scanner.counts[cpu], scanner.clock[3]]).toEqual([time, 1, time]);
-    expect(next(scanner, line(fraction, 'kvm_entry: PC: 0x1f,'))).toBe(Line.unknown);
+    expect(next(scanner, line(fraction, 'kvm_entry: PC: 0x1f,'))).toBe(0);
     scanner.forgetPlan(plan);
-    expect(next(scanner, line(fraction))).toBe(Line.unknown);
+    expect(next(scanner, line(fraction))).toBe(0);
+    expect(reached(scanner)).toEqual([0, 0]);
   });
 
   it('may be passed over, and counts', () => {
@@ -127,9 +129,8 @@ describe('a line like earlier ones', () => {
       line('000002', 'kvm_entry: a'),
       line('000003', 'kvm_exit: a'),
     ];
-    expect(next(scanner, lines.join('\n'))).toBe(Line.unknown);
-    expect(scanner.results[Result.start]).toBe(lines.slice(0, 3).join('\n').length + 1);
-    expect(scanner.results[Result.lines]).toBe(3);
+    expect(next(scanner, lines.join('\n'))).toBe(0);
+    expect(reached(scanner)).toEqual([lines.slice(0, 3).join('\n').length + 1, 3]);
     expect([scanner.passed[name], scanner.counts[cpu], scanner.lastTimes[cpu]]).toEqual([3, 3, 2000]);
   });
 
@@ -144,14 +145,34 @@ describe('a line like earlier ones', () => {
     ].flat(2),
   )('is not %j', (text) => {
     const { scanner } = learned();
-    expect(next(scanner, text.replace('(+12): ', '(+12) '))).toBe(Line.unknown);
-    expect(scanner.results[Result.lines]).toBe(0);
+    expect(next(scanner, text.replace('(+12): ', '(+12) '))).toBe(0);
+    expect(reached(scanner)).toEqual([0, 0]);
     expect(scanner.counts[cpu]).toBe(0);
+  });
+
+  it('is left where there is no room for its record', () => {
+    const { scanner } = learned();
+    const plan = scanner.newPlan();
+    scanner.setPlan(plan, [step('PC:', ValueKind.pointer)], Ending.lineEnd);
+    scanner.treatments[name] = plan + 1;
+    const { mostRecords } = scanner;
+    const lines = Array.from({ length: mostRecords + 1 }, (_, index) =>
+      line('5', `kvm_entry: PC: 0x${index.toString(16)}`),
+    );
+    expect(next(scanner, lines.join('\n'))).toBe(mostRecords);
+    expect(reached(scanner)).toEqual([lines.slice(0, mostRecords).join('\n').length + 1, mostRecords]);
+    const record = new TextRecord(scanner);
+    const fields = Array.from({ length: mostRecords }, (_, index) => {
+      record.choose(index);
+      return [record.high(0), record.low(0)];
+    });
+    expect(fields).toEqual(Array.from({ length: mostRecords }, (_, index) => [0, index]));
   });
 
   it('is none without its newline', () => {
     const { scanner } = learned();
-    expect(scanner.next(0, write(scanner, line('5')), 1e9)).toBe(Line.unknown);
+    expect(scanner.next(0, write(scanner, line('5')), 1e9)).toBe(0);
+    expect(reached(scanner)).toEqual([0, 0]);
   });
 
   it.each([
@@ -161,7 +182,8 @@ describe('a line like earlier ones', () => {
   ])('is none where the time of the CPU steps %s', (_, last, longestStep) => {
     const { scanner } = learned();
     scanner.lastTimes[cpu] = last;
-    expect(scanner.next(0, write(scanner, line('5')) + 1, longestStep)).toBe(Line.unknown);
+    expect(scanner.next(0, write(scanner, line('5')) + 1, longestStep)).toBe(0);
+    expect(reached(scanner)).toEqual([0, 0]);
   });
 });
 
@@ -185,7 +207,7 @@ describe('a plan reads numbers as the complete readers do, or refuses them', () 
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }).map(String),
     fc.bigInt({ min: 0n, max: 2n ** 68n }).map((value) => `0x${value.toString(16)}`),
     fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((value) => value.toString(16).padStart(16, '0')),
-    fc.string({ unit: fc.constantFrom(..."0123456789abcdefABCDEF-x(' ,"), maxLength: 24 }),
+    fc.string({ unit: fc.constantFrom(..."0123456789abcdefABCDEF-xX(' ,"), maxLength: 24 }),
   );
 
   it.each([

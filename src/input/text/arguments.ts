@@ -1,5 +1,5 @@
 import type { EventSpec } from '../catalogue.js';
-import type { Record } from '../record.js';
+import type { TextRecord } from './text-record.js';
 
 /** Takes the arguments of one event apart. */
 export interface ArgumentReader {
@@ -9,11 +9,11 @@ export interface ArgumentReader {
    * Fills the record's fields from the arguments in [from, end). `record.present` says which were found,
    * `record.pid` is already set.
    */
-  read(bytes: Uint8Array, from: number, end: number, record: Record): void;
+  read(bytes: Uint8Array, from: number, end: number, record: TextRecord): void;
   /** Number of the scanner's plan that reads most lines of the event, or -1. */
   readonly plan: number;
   /** Does what remains of `read` where that plan has read the fields. */
-  planned(record: Record): void;
+  planned(record: TextRecord): void;
 }
 
 /** Mask of the fields that a record of this event must have. */

@@ -1,5 +1,5 @@
 import { type Catalogue, type EventSpec, notWanted } from '../catalogue.js';
-import { Record, type RecordSink } from '../record.js';
+import type { RecordSink } from '../record.js';
 import type { ArgumentReader } from './arguments.js';
 import { ascii, Byte, matches, skipBlanks, skipWord } from './bytes.js';
 import { LabelReader } from './labels.js';
@@ -8,6 +8,7 @@ import { Probe, ProbeReader } from './probes.js';
 import { Result, type Scanner, Treatment } from './scanner.js';
 import { SchedSwitchReader } from './sched-switch.js';
 import { Tally } from './tally.js';
+import { TextRecord } from './text-record.js';
 
 /** Value of an event name that is no tracepoint the catalogue wants; its records may still be those of a probe. */
 const unknownName = -1;
@@ -23,7 +24,7 @@ const rawFunction = ascii('ip=');
  * read. The caller fills `record`'s time, cpu, pid and so on before it calls `event`.
  */
 export class TextEvents {
-  readonly record: Record;
+  readonly record: TextRecord;
   private readonly scanner: Scanner;
   private readonly sink: RecordSink;
   private readonly catalogue: Catalogue;
@@ -44,7 +45,7 @@ export class TextEvents {
 
   constructor(scanner: Scanner, catalogue: Catalogue, sink: RecordSink) {
     this.scanner = scanner;
-    this.record = new Record(scanner.hi, scanner.lo);
+    this.record = new TextRecord(scanner);
     this.sink = sink;
     this.catalogue = catalogue;
     this.readers = catalogue.events.map((spec) => this.argumentReader(spec));
@@ -65,6 +66,7 @@ export class TextEvents {
    */
   event(bytes: Uint8Array, from: number, end: number): void {
     const { scanner } = this;
+    this.record.choose(0);
     const place = scanner.name(from);
     let name: number;
     let args: number;
@@ -103,8 +105,9 @@ export class TextEvents {
     return plan < 0 ? Treatment.read : plan + 1;
   }
 
-  /** An event of a name that was seen before, whose fields the scanner has read. */
-  planned(name: number): void {
+  /** The scanner's record `index`, of a name that was seen before. */
+  planned(name: number, index: number): void {
+    this.record.choose(index);
     const event = this.names.values[name]!;
     const reader = this.readers[event]!;
     reader.planned(this.record);

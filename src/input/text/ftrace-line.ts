@@ -6,7 +6,7 @@ import { Columns } from './columns.js';
 import { TextEvents } from './events.js';
 import { reportLoss } from './notes.js';
 import { Prefix } from './prefix.js';
-import { Result, type Scanner } from './scanner.js';
+import { Head, type Scanner } from './scanner.js';
 
 /** Nanoseconds without a record after which a CPU of an overwritten ring may have lost some. */
 export const longSilence = 50_000_000;
@@ -75,21 +75,24 @@ export class FtraceLine {
     this.events.event(bytes, this.name, end);
   }
 
-  /** Delivers the event that the scanner has read, in a line like earlier ones. */
-  deliverKnown(position: number): void {
-    const { results, time } = this.scanner;
-    const { prefix } = this;
-    const { record } = this.events;
-    const thread = this.columns.at(results[Result.columns]!);
-    const start = results[Result.start]!;
-    prefix.setThread(start, start + prefix.column, thread.isLatency);
-    record.time = time[0]!;
-    record.cpu = thread.cpu;
-    record.pid = thread.pid;
-    record.tgid = thread.tgid;
-    record.context = thread.context;
-    record.position = position;
-    this.events.planned(results[Result.name]!);
+  /** Delivers the first `count` records of the scanner. @param position that of the line before those it took */
+  deliverKnown(count: number, position: number): void {
+    const { heads, times } = this.scanner;
+    const { prefix, columns, events } = this;
+    const { record } = events;
+    for (let index = 0; index < count; index++) {
+      const head = index * Head.size;
+      const thread = columns.at(heads[head + Head.columns]!);
+      const start = heads[head + Head.start]!;
+      prefix.setThread(start, start + prefix.column, thread.isLatency);
+      record.time = times[index]!;
+      record.cpu = thread.cpu;
+      record.pid = thread.pid;
+      record.tgid = thread.tgid;
+      record.context = thread.context;
+      record.position = position + heads[head + Head.line]!;
+      events.planned(heads[head + Head.name]!, index);
+    }
   }
 
   /**

@@ -3,7 +3,7 @@ import type { RecordSink } from '../record.js';
 import { FtraceLine, longSilence } from './ftrace-line.js';
 import { LineReader } from './lines.js';
 import { Notes } from './notes.js';
-import { Line, Result } from './scanner.js';
+import { Result } from './scanner.js';
 
 /**
  * Text of ftrace: the tracefs files `trace` and `trace_pipe`, and all forms of `trace-cmd report`
@@ -34,19 +34,17 @@ export class FtraceReader extends LineReader {
 
   protected override known(from: number, to: number): number {
     const { scanner } = this;
-    const { results } = scanner;
     let start = from;
-    for (;;) {
-      const found = scanner.next(start, to, longSilence);
-      const lines = results[Result.lines]!;
+    let records: number;
+    do {
+      records = scanner.next(start, to, longSilence);
+      this.event.deliverKnown(records, this.lineNumber);
+      const lines = scanner.results[Result.lines]!;
       this.lineNumber += lines;
       this.records += lines;
-      if (found !== Line.record) return results[Result.start]!;
-      this.lineNumber++;
-      this.records++;
-      this.event.deliverKnown(this.lineNumber);
-      start = results[Result.newline]! + 1;
-    }
+      start = scanner.results[Result.start]!;
+    } while (records === scanner.mostRecords);
+    return start;
   }
 
   protected finish(): void {

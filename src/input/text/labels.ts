@@ -6,6 +6,7 @@ import { readHex, readNumber } from './numbers.js';
 import { type FoundValue, Plan } from './plan.js';
 import { type Scanner, ValueKind } from './scanner.js';
 import { SymbolReader } from './symbols.js';
+import type { TextRecord } from './text-record.js';
 
 /** Counts pointers that the kernel hid. */
 export interface PointerTally {
@@ -81,7 +82,7 @@ export class LabelReader implements ArgumentReader {
     this.plan = this.usual.index;
   }
 
-  read(bytes: Uint8Array, from: number, end: number, record: Record): void {
+  read(bytes: Uint8Array, from: number, end: number, record: TextRecord): void {
     if (this.usual.read(from, end)) {
       this.planned(record);
       return;
@@ -92,7 +93,7 @@ export class LabelReader implements ArgumentReader {
     this.readAll(bytes, from, end, record);
   }
 
-  planned(record: Record): void {
+  planned(record: TextRecord): void {
     record.present = this.usual.present;
   }
 

@@ -1,4 +1,3 @@
-import { maxFields } from '../record.js';
 import { byteClass } from './bytes.js';
 import { scannerCode } from './scanner-code.js';
 
@@ -16,9 +15,10 @@ interface Exports extends Readonly<Record<Constant, { readonly value: number }>>
 
 /** Addresses and sizes, see there. */
 type Constant =
-  | ('window' | 'values' | 'plans' | 'endings' | 'high' | 'low' | 'classes' | 'results' | 'time')
+  | ('window' | 'values' | 'plans' | 'endings' | 'high' | 'low' | 'classes' | 'results' | 'heads' | 'times')
   | ('seconds' | 'treatments' | 'passed' | 'clock' | 'lastTimes' | 'counts')
   | ('places' | 'mostPlans' | 'mostSteps' | 'stepSize' | 'longestText' | 'masks' | 'mostNames' | 'mostCpus')
+  | ('mostRecords' | 'mostFields' | 'headSize')
   | ('columnsOwner' | 'namesOwner' | 'mostOwners');
 
 /** What is used of WebAssembly's interface, which the compiler's library knows for browsers only. */
@@ -43,7 +43,7 @@ export class Scanner {
   readonly values: Int32Array;
   /** Number of places. */
   readonly places: number;
-  /** Fields that `plan` has read, see `Record`. */
+  /** By record: the fields that have been read, `mostFields` for each; see `TextRecord`. `plan` uses the first record. */
   readonly hi: Int32Array;
   readonly lo: Int32Array;
   /** By place of columns: the whole seconds in them. Their value is the CPU. */
@@ -59,8 +59,11 @@ export class Scanner {
   readonly counts: Float64Array;
   /** What `next` and `name` found beside what they return, see `Result`. */
   readonly results: Int32Array;
-  /** The time of the record that `next` has read: its only element. */
-  readonly time: Float64Array;
+  /** By record that `next` has read: see `Head`, and its time. */
+  readonly heads: Int32Array;
+  readonly times: Float64Array;
+  /** Number of records for which there is room. */
+  readonly mostRecords: number;
   readonly longestText: number;
   readonly columnsOwner: number;
   readonly namesOwner: number;
@@ -81,10 +84,11 @@ export class Scanner {
   /** Position after the last value that a plan has read in [from, end), or -1. */
   readonly plan: (index: number, from: number, end: number) => number;
   /**
-   * Takes the lines of [from, to) that are of names to be passed over, up to the first other one; `results` say where it is.
+   * Takes the lines of [from, to) that are like earlier ones, up to the first other one or as long as there is room;
+   * `results` say where that is.
    *
-   * @param longestStep longest time between two records of a CPU; a line after a longer one is unknown
-   * @returns what becomes of that line, see `Line`
+   * @param longestStep longest time between two records of a CPU; a line after a longer one is for the complete readers
+   * @returns number of records
    */
   readonly next: (from: number, to: number, longestStep: number) => number;
 
@@ -104,8 +108,10 @@ export class Scanner {
     this.bytes = Buffer.from(this.memory, 0, exports.window.value);
     this.places = exports.places.value;
     this.values = new Int32Array(this.memory, exports.values.value, this.places);
-    this.hi = new Int32Array(this.memory, exports.high.value, maxFields);
-    this.lo = new Int32Array(this.memory, exports.low.value, maxFields);
+    this.mostRecords = exports.mostRecords.value;
+    const fields = this.mostRecords * exports.mostFields.value;
+    this.hi = new Int32Array(this.memory, exports.high.value, fields);
+    this.lo = new Int32Array(this.memory, exports.low.value, fields);
     this.endings = new Int32Array(this.memory, exports.endings.value, exports.mostPlans.value);
     this.seconds = new Float64Array(this.memory, exports.seconds.value, this.places);
     this.treatments = new Int32Array(this.memory, exports.treatments.value, exports.mostNames.value);
@@ -113,8 +119,9 @@ export class Scanner {
     this.clock = new Float64Array(this.memory, exports.clock.value, 4);
     this.lastTimes = new Float64Array(this.memory, exports.lastTimes.value, exports.mostCpus.value);
     this.counts = new Float64Array(this.memory, exports.counts.value, exports.mostCpus.value);
-    this.results = new Int32Array(this.memory, exports.results.value, 6);
-    this.time = new Float64Array(this.memory, exports.time.value, 1);
+    this.results = new Int32Array(this.memory, exports.results.value, 3);
+    this.heads = new Int32Array(this.memory, exports.heads.value, (this.mostRecords * exports.headSize.value) / 4);
+    this.times = new Float64Array(this.memory, exports.times.value, this.mostRecords);
     this.longestText = exports.longestText.value;
     this.columnsOwner = exports.columnsOwner.value;
     this.namesOwner = exports.namesOwner.value;
@@ -172,14 +179,6 @@ export class Scanner {
   }
 }
 
-/** What `next` says of a line. */
-export enum Line {
-  /** Another one than those before, or one without an end. */
-  unknown = 0,
-  /** A record of a wanted event, whose values have been read. */
-  record = 1,
-}
-
 /** What becomes of the lines of a name; above 0 it is one more than the number of the plan that reads their arguments. */
 export enum Treatment {
   /** The complete readers decide. */
@@ -192,14 +191,22 @@ export enum Treatment {
 export enum Result {
   /** of `name`: where the arguments begin */
   args = 0,
-  /** of `next`: where the line begins, and where its newline is */
+  /** of `next`: where the first line begins that was not taken */
   start = 1,
-  newline = 2,
-  /** of a record: place of its columns, and its name */
-  columns = 3,
-  name = 4,
-  /** number of lines passed over before this one */
-  lines = 5,
+  /** number of lines taken */
+  lines = 2,
+}
+
+/** What `heads` holds of a record. */
+export enum Head {
+  /** place of its columns */
+  columns = 0,
+  name = 1,
+  /** where its line begins */
+  start = 2,
+  /** which of the lines taken it is, from 1 */
+  line = 3,
+  size = 4,
 }
 
 /** What may stand behind the last value of a plan. */

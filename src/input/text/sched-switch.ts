@@ -6,6 +6,7 @@ import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigit
 import { readNumber } from './numbers.js';
 import { textOnly } from './plan.js';
 import { Ending, Placement, type Scanner, type Step, ValueKind } from './scanner.js';
+import type { TextRecord } from './text-record.js';
 
 const prevComm = ascii('prev_comm=');
 const prevPid = ascii('prev_pid=');
@@ -69,7 +70,7 @@ export class SchedSwitchReader implements ArgumentReader {
     this.allFields = (1 << this.prevPidField) | (1 << this.nextPidField) | (1 << this.stateField);
   }
 
-  read(bytes: Uint8Array, from: number, end: number, record: Record): void {
+  read(bytes: Uint8Array, from: number, end: number, record: TextRecord): void {
     if (this.plan >= 0 && this.scanner.plan(this.plan, from, end) >= 0) {
       this.planned(record);
       return;
@@ -78,9 +79,9 @@ export class SchedSwitchReader implements ArgumentReader {
     if (!this.readLabelled(bytes, from, end, record)) this.readPlugin(bytes, from, end, record);
   }
 
-  planned(record: Record): void {
+  planned(record: TextRecord): void {
     const state = this.stateField;
-    record.lo[state] = this.states.sleeping(record.lo[this.prevPidField]!, record.lo[state]!);
+    record.setLow(state, this.states.sleeping(record.low(this.prevPidField), record.low(state)));
     record.present = this.allFields;
   }
 

@@ -3,25 +3,28 @@ import { skipBlanks, wide } from './bytes';
 import {
   argsResult,
   clock,
+  columnsHead,
   columnsOwner,
-  columnsResult,
   counts,
+  headSize,
+  heads,
   lastTimes,
   longestText,
   mostNames,
-  nameResult,
+  nameHead,
   namesOwner,
   passed,
   seconds,
-  time,
+  startHead,
+  times,
   treatments,
   values,
 } from './memory';
 import { Decimal } from './numbers';
-import { plan } from './plan';
+import { planned } from './plan';
 import { Texts } from './texts';
 
-// What becomes of a line: the members of `Line` in `scanner.ts` above.
+// What becomes of a line.
 export const unknown: i32 = 0;
 export const isRecord: i32 = 1;
 export const isPassedOver: i32 = 2;
@@ -84,9 +87,9 @@ export class Line {
     return (seconds - load<f64>(clock)) * 1e9 + (nanoseconds - load<f64>(clock + 8)) + load<f64>(clock + 16);
   }
 
-  /** Takes the line in [start, end), if it is a known one: see `next`. */
+  /** Takes the line in [start, end), if it is a known one; as this record, unless it is to be passed over. See `next`. */
   @inline
-  static read(start: i32, end: i32, longestStep: f64): i32 {
+  static read(start: i32, end: i32, longestStep: f64, record: i32): i32 {
     const dash = start + dashColumn;
     const dot = dash + columnsLength;
     if (dot >= end) return unknown;
@@ -108,7 +111,7 @@ export class Line {
     const now = Line.relative(load<f64>(seconds + (columns << 3)), <f64>nanoseconds);
     const step = now - load<f64>(lastTimes + (cpu << 3));
     if (!(step >= 0 && step <= longestStep)) return unknown;
-    if (treatment !== passOver && plan(treatment - 1, args, end) < 0) return unknown;
+    if (treatment !== passOver && planned(treatment - 1, args, end, record) < 0) return unknown;
 
     store<f64>(lastTimes + (cpu << 3), now);
     store<f64>(counts + (cpu << 3), load<f64>(counts + (cpu << 3)) + 1);
@@ -117,9 +120,11 @@ export class Line {
       store<f64>(passed + (event << 3), load<f64>(passed + (event << 3)) + 1);
       return isPassedOver;
     }
-    store<i32>(columnsResult, columns);
-    store<i32>(nameResult, event);
-    store<f64>(time, now);
+    const head = heads + record * headSize;
+    store<i32>(head + columnsHead, columns);
+    store<i32>(head + nameHead, event);
+    store<i32>(head + startHead, start);
+    store<f64>(times + (record << 3), now);
     return isRecord;
   }
 }

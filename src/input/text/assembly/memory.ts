@@ -43,12 +43,14 @@ export const stepSize: i32 = lengthPart + 28;
 /** By plan: 0 while it reads nothing, then what may follow its last value, a member of `Ending` in `scanner.ts` there. */
 export const endings: i32 = plans + mostPlans * mostSteps * stepSize;
 
-/** The values that a plan has read, by field: halves of 64 bits. */
+/** Records that `next` has read, at most, and the values of each by field: halves of 64 bits. `plan` alone uses the first. */
+export const mostRecords: i32 = 64;
+export const mostFields: i32 = 16;
 export const high: i32 = endings + mostPlans * 4;
-export const low: i32 = high + 64;
+export const low: i32 = high + mostRecords * mostFields * 4;
 
 /** By byte: see `ByteClass` in `bytes.ts` there. */
-export const classes: i32 = low + 64;
+export const classes: i32 = low + mostRecords * mostFields * 4;
 
 /** By place of columns: the whole seconds of the time in them. Their value is the CPU. */
 export const seconds: i32 = classes + 256;
@@ -67,12 +69,18 @@ export const mostCpus: i32 = 65536;
 export const lastTimes: i32 = clock + 32;
 export const counts: i32 = lastTimes + mostCpus * 8;
 
-/** What the functions find beside what they return: the members of `Result` there, and a time. */
+/** What the functions find beside what they return: the members of `Result` there. */
 export const results: i32 = counts + mostCpus * 8;
 export const argsResult: i32 = results;
 export const startResult: i32 = results + 4;
-export const newlineResult: i32 = results + 8;
-export const columnsResult: i32 = results + 12;
-export const nameResult: i32 = results + 16;
-export const linesResult: i32 = results + 20;
-export const time: i32 = results + 24;
+export const linesResult: i32 = results + 8;
+
+/** By record: the members of `Head` there. */
+export const heads: i32 = results + 16;
+export const columnsHead: i32 = 0;
+export const nameHead: i32 = 4;
+export const startHead: i32 = 8;
+export const lineHead: i32 = 12;
+export const headSize: i32 = 16;
+/** By record. */
+export const times: i32 = heads + mostRecords * headSize;

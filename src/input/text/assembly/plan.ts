@@ -9,6 +9,7 @@ import {
   kindPart,
   lengthPart,
   literalPart,
+  mostFields,
   mostSteps,
   ownerPart,
   placementPart,
@@ -69,10 +70,10 @@ function isBeforeLabel(at: i32): bool {
 }
 
 /**
- * Reads the arguments in [from, end) by plan `index` (see `Step` in `scanner.ts` above). Returns the position after the
- * last step, or -1 where the line is another one.
+ * Reads the arguments in [from, end) by plan `index` (see `Step` in `scanner.ts` above) into the fields of a record.
+ * Returns the position after the last step, or -1 where the line is another one.
  */
-export function plan(index: i32, from: i32, end: i32): i32 {
+export function planned(index: i32, from: i32, end: i32, record: i32): i32 {
   const ending = load<i32>(endings + (index << 2));
   if (ending === 0) return -1;
   let step = plans + index * mostSteps * stepSize;
@@ -86,7 +87,7 @@ export function plan(index: i32, from: i32, end: i32): i32 {
     if (at > end) return -1;
     if (load<i32>(step + blanksPart) !== 0) at = skipBlanks(at);
     const kind = load<i32>(step + kindPart);
-    const field = load<i32>(step + fieldPart);
+    const field = record * mostFields + load<i32>(step + fieldPart);
     if (kind === numberKind) at = number(at, field);
     else if (kind === pointerKind) at = hex(at, field);
     else if (kind === symbolKind) at = symbol(load<i32>(step + ownerPart), at, end, load<i32>(step + endsPart), field);

@@ -13,43 +13,48 @@
  */
 import { lineEnd } from './bytes';
 import { isPassedOver, Line, unknown } from './line';
-import { linesResult, newlineResult, startResult } from './memory';
-import { plan } from './plan';
+import { headSize, heads, lineHead, linesResult, mostRecords, startResult } from './memory';
+import { planned } from './plan';
 
 export { setColumns } from './line';
 export * from './memory';
 export { keep, recall } from './texts';
-export { lineEnd, plan };
+export { lineEnd };
 
 /** The event's name at `from`: see `Line.name`. */
 export function name(from: i32): i32 {
   return Line.name(from);
 }
 
+/** `planned` for a single record. */
+export function plan(index: i32, from: i32, end: i32): i32 {
+  return planned(index, from, end, 0);
+}
+
 /**
- * Takes lines of [from, to), of which the first begins at `from`: those to be passed over, up to the first one that is
- * another. Returns what that is: `isRecord` when a plan has read it, `unknown` when it is for JavaScript to see, or when
- * its end is missing.
+ * Takes lines of [from, to), of which the first begins at `from`, up to the first one that is for JavaScript to see or
+ * whose end is missing, or until there is no room for a further record. Returns the number of records.
  *
  * @param longestStep nanoseconds from one record of a CPU to the next, beyond which JavaScript has to see the line
  */
 export function next(from: i32, to: i32, longestStep: f64): i32 {
   let start = from;
-  for (let lines = 0; ; lines++) {
-    let end = lineEnd(start, to);
-    let found = unknown;
-    const newline = end;
-    if (end >= 0) {
-      while (end > start && load<u8>(end - 1) === 0x0d) end--;
-      found = Line.read(start, end, longestStep);
-    }
-    if (found === isPassedOver) {
-      start = newline + 1;
-      continue;
-    }
-    store<i32>(linesResult, lines);
-    store<i32>(startResult, start);
-    store<i32>(newlineResult, newline);
-    return found;
+  let lines = 0;
+  let records = 0;
+  while (records < mostRecords) {
+    const newline = lineEnd(start, to);
+    if (newline < 0) break;
+    let end = newline;
+    while (end > start && load<u8>(end - 1) === 0x0d) end--;
+    const found = Line.read(start, end, longestStep, records);
+    if (found === unknown) break;
+    lines++;
+    start = newline + 1;
+    if (found === isPassedOver) continue;
+    store<i32>(heads + records * headSize + lineHead, lines);
+    records++;
   }
+  store<i32>(startResult, start);
+  store<i32>(linesResult, lines);
+  return records;
 }
