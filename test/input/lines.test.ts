@@ -355,21 +355,6 @@ describe('lines that are no events', () => {
     ]);
   });
 
-  it('every line counts, whoever wants its event', () => {
-    const line = (index: number, event: string) =>
-      `             vmm-685     [00${index % 2}] d....    10.${String(100000 + index)}: ${event}`;
-    const events = ['kvm_entry: PC: 0x1', 'no_such_event: x', 'x: (a=1) id=1', 'kvm_mmio: mmio read len 4'];
-    const collector = text(...Array.from({ length: 400 }, (_, index) => line(index, events[index % 4]!)));
-    expect([collector.count, collector.records.length, collector.of('unused-event').sort()]).toEqual([
-      ...[400, 100, ['100 kvm_mmio', '100 no_such_event', '100 x']],
-    ]);
-    expect(collector.records.at(-1)).toMatch(/^397: vmm-685 \[0\] task 396000:/);
-    expect(collector.cpuRecords.map(({ records, last }) => [records, last])).toEqual([
-      [200, 398_000],
-      [200, 399_000],
-    ]);
-  });
-
   it('a CPU whose buffer begins later is announced once', () => {
     const line = (cpu: number) => `  vmm-1 [00${cpu}] 1.5: kvm_entry: PC: 0x1`;
     const started = ['5: started cpu=1'];
