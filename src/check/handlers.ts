@@ -5,6 +5,30 @@ import { always, type Calls, type HandlerWhen } from '../rules/occasion.js';
 /** Handlers that one word of bits has room for. */
 const wordSize = 32;
 
+/** Makes one function of handlers; `calls` says for which of them there is an occasion. */
+type PutTogether = (calls: Calls, ...handlers: readonly Handler[]) => Handler;
+
+/** By shape: a letter for each handler, `a` for one that is always called and `w` for one that waits for an occasion. */
+const byShape = new Map<string, PutTogether>();
+
+/**
+ * Handlers as one function, in which each has a place of its own where it is called: there V8 sees that it is always
+ * the same one, and calls it directly or puts its code in place. Where one loop calls all handlers of all kinds, it
+ * cannot know. The text of the function is made of the shape alone, and of nothing that a user gives.
+ */
+function putTogether(shape: string): PutTogether {
+  const known = byShape.get(shape);
+  if (known !== undefined) return known;
+  const names = Array.from(shape, (_, index) => `h${index}`);
+  const body = names.map((name, index) =>
+    shape[index] === 'a' ? `${name}(event);` : `if ((calls.active & ${1 << index}) !== 0) ${name}(event);`,
+  );
+  const text = `'use strict'; return (event) => { ${body.join(' ')} };`;
+  const made = new Function('calls', ...names, text) as PutTogether;
+  byShape.set(shape, made);
+  return made;
+}
+
 /**
  * The handlers of one kind of event, in the order of the rules. One bit says of each whether there is an occasion for
  * it: of the handlers of a frequent kind more than half have none, and are passed over without a look at them.
@@ -13,6 +37,8 @@ export class Handlers implements Calls {
   /** Bit i: there is an occasion for handler i. */
   active = 0;
   readonly #handlers: Handler[] = [];
+  #shape = '';
+  #together: Handler | undefined;
   /** Those that found no room here. */
   #rest: Handlers | undefined;
 
@@ -22,19 +48,19 @@ export class Handlers implements Calls {
       this.#rest ??= new Handlers();
       return this.#rest.add(handler);
     }
+    this.#together = undefined;
     const isPlain = typeof handler === 'function';
     this.#handlers.push(isPlain ? handler : handler.handler);
+    this.#shape += isPlain ? 'a' : 'w';
     const occasion = isPlain ? always : handler.occasion;
     occasion.drive(this, 1 << index);
   }
 
   /** Calls those for which there is an occasion when it is their turn: a handler may end that of a later one. */
   call(event: TimerEvent): void {
-    let active = this.active;
-    while (active !== 0) {
-      const index = wordSize - 1 - Math.clz32(active & -active);
-      (this.#handlers[index] as Handler)(event);
-      active = this.active & (-2 << index);
+    if (this.active !== 0) {
+      this.#together ??= putTogether(this.#shape)(this, ...this.#handlers);
+      this.#together(event);
     }
     if (this.#rest !== undefined) this.#rest.call(event);
   }

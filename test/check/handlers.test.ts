@@ -67,6 +67,16 @@ describe('the handlers of a kind', () => {
     expect(kept.deref()).toBeUndefined();
   });
 
+  it('may be more than they were at the first event', () => {
+    const called: number[] = [];
+    const handlers = new Handlers();
+    handlers.add(() => called.push(0));
+    handlers.call(new TimerEvent());
+    handlers.add(() => called.push(1));
+    handlers.call(new TimerEvent());
+    expect(called).toEqual([0, 0, 1]);
+  });
+
   it('know an occasion that was there before they were', () => {
     const occasion = new Occasion();
     occasion.set(true);
