@@ -76,31 +76,38 @@ export function when(occasion: Occasion, handler: Handler): HandlerWhen {
   return { occasion, handler };
 }
 
-/** A set of small numbers (CPUs, vcpus), and the occasion that it is not empty. */
+/** A set of small numbers (CPUs, vcpus; 0 and up), and the occasion that it is not empty. */
 export class Marks {
   readonly occasion = new Occasion();
-  readonly #marked: boolean[] = [];
+  /** By number: 1 for those in the set. */
+  #marked = new Uint8Array(16);
 
   has(key: number): boolean {
-    return this.#marked[key] === true;
+    return this.#marked[key] === 1;
   }
 
   add(key: number): void {
-    if (this.#marked[key] === true) return;
-    while (this.#marked.length < key) this.#marked.push(false);
-    this.#marked[key] = true;
+    if (this.#marked[key] === 1) return;
+    if (key >= this.#marked.length) this.#grow(key);
+    this.#marked[key] = 1;
     this.occasion.add();
   }
 
   /** @returns whether the number was in the set */
   delete(key: number): boolean {
-    if (this.#marked[key] !== true) return false;
-    this.#marked[key] = false;
+    if (this.#marked[key] !== 1) return false;
+    this.#marked[key] = 0;
     this.occasion.remove();
     return true;
   }
 
   clear(): void {
     for (let key = 0; key < this.#marked.length; key++) this.delete(key);
+  }
+
+  #grow(key: number): void {
+    const marked = new Uint8Array(2 * key);
+    marked.set(this.#marked);
+    this.#marked = marked;
   }
 }
