@@ -124,16 +124,17 @@ export class Judge {
 
   event(event: TimerEvent): void {
     const { machine } = this;
-    const { kind, cpu } = event;
+    const { kind } = event;
+    const cpu = machine.cpu(event.cpu);
+    const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
     event.serial = ++this.#serial;
     this.#gaps.event(event);
     this.timing.event(event);
     if (this.#shown !== this.#recorded.version) this.#look();
-    const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
     (this.#before[kind] as Handlers).call(event);
     if (kind === Kind.lost) machine.showsLeaving = this.#showsLeaving();
     const step = this.#steps[kind];
-    if (step !== undefined) step(machine, machine.cpu(cpu), vcpu, event);
+    if (step !== undefined) step(machine, cpu, vcpu, event);
     if (vcpu !== undefined) {
       if (vcpu.distrusted) machine.settleDistrust(vcpu, event);
       // A CPU without records may load the vcpu from now on. Up to 4.14 only probes show puts, which follow the switch.
@@ -141,8 +142,8 @@ export class Judge {
       if (kind === Kind.put_end || (kind === Kind.sched_switch && this.#isWorldSwitch)) machine.loseSight(vcpu, blind);
       else if ((blind || vcpu.unseen) && this.#mayLeave(vcpu)) machine.loseSight(vcpu, blind);
     }
-    if (kind === Kind.load) this.#hosts.add(cpu);
-    machine.remember(event, vcpu);
+    if (kind === Kind.load) this.#hosts.add(cpu.index);
+    machine.remember(event, vcpu, cpu);
     if (this.#observer !== undefined) this.#observer.event(event, machine, vcpu);
     (this.#after[kind] as Handlers).call(event);
     if (this.#pending.length > 0) this.#report(event);

@@ -45,19 +45,17 @@ export class Machine {
   }
 
   /** Keeps the event as the last of its kind of its vcpu, if it has one, and CPU. */
-  remember(event: TimerEvent, vcpu: VcpuState | undefined): void {
-    const { kind } = event;
-    this.now = event.time;
-    if (event.cpu >= 0) {
-      const cpu = this.cpu(event.cpu);
-      cpu.lastTime = event.time;
-      if (rememberedByCpu[kind] === 1) keep(cpu.last, event);
-    }
+  remember(event: TimerEvent, vcpu: VcpuState | undefined, cpu: CpuState): void {
+    const { kind, time } = event;
+    this.now = time;
+    cpu.lastTime = time;
+    const remembered = whoRemembers[kind] as number;
+    if ((remembered & Remembers.cpu) !== 0) keep(cpu.last, kind, event);
     if (vcpu === undefined) return;
     if (event.vcpuId >= 0) vcpu.id = event.vcpuId;
     if (event.vm >= 0) vcpu.vm = event.vm;
-    if (event.hasValue && showsOffset[kind] === 1) vcpu.offset = replaceEvent(vcpu.offset, event);
-    if (rememberedByVcpu[kind] === 1) keep(vcpu.last, event);
+    if ((remembered & Remembers.offset) !== 0 && event.hasValue) vcpu.offset = replaceEvent(vcpu.offset, event);
+    if ((remembered & Remembers.vcpu) !== 0) keep(vcpu.last, kind, event);
   }
 
   /** Tells of every vcpu, as soon as the first event of it is at hand. */
@@ -377,11 +375,19 @@ export class Machine {
   }
 }
 
-/** By kind: 1 for those that are remembered. */
-const rememberedByVcpu = new Uint8Array(kindNames.length);
-for (const kind of vcpuRemembers) rememberedByVcpu[kind] = 1;
-/** By kind: 1 for functions of a vcpu, whose probes may fetch its counter offset as their value. */
-const showsOffset = new Uint8Array(kindNames.length);
+/** Who remembers the last event of a kind. */
+enum Remembers {
+  vcpu = 1,
+  cpu = 2,
+  /** The vcpu as well, as the last that showed its counter offset. */
+  offset = 4,
+}
+
+/** By kind: a set of `Remembers`. */
+const whoRemembers = new Uint8Array(kindNames.length);
+for (const kind of vcpuRemembers) whoRemembers[kind]! |= Remembers.vcpu;
+for (const kind of cpuRemembers) whoRemembers[kind]! |= Remembers.cpu;
+// Functions of a vcpu, whose probes may fetch its counter offset as their value.
 for (const kind of [
   Kind.load,
   Kind.put,
@@ -394,10 +400,8 @@ for (const kind of [
   Kind.flush,
   Kind.sync,
 ])
-  showsOffset[kind] = 1;
-const rememberedByCpu = new Uint8Array(kindNames.length);
-for (const kind of cpuRemembers) rememberedByCpu[kind] = 1;
+  whoRemembers[kind]! |= Remembers.offset;
 
-function keep(last: { [kind in Kind]?: TimerEvent }, event: TimerEvent): void {
-  last[event.kind] = replaceEvent(last[event.kind] as TimerEvent, event);
+function keep(last: { [kind in Kind]?: TimerEvent }, kind: Kind, event: TimerEvent): void {
+  last[kind] = replaceEvent(last[kind] as TimerEvent, event);
 }
