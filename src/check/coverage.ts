@@ -2,8 +2,8 @@ import type { RuleCoverage } from './facts.js';
 
 /** Counts by vcpu: at index 0 those of no vcpu, from 1 on those of vcpu 0, 1, … */
 class Counts {
-  /** Doubles from the beginning, so that the loop over all events knows them for numbers of one kind. */
-  values = new Float64Array(8);
+  /** No room for any before the first. Doubles from the beginning, so that they are known for numbers of one kind. */
+  values = new Float64Array(0);
 
   /** Counts one for a vcpu, -1 for none. */
   add(vcpu: number): void {
@@ -12,7 +12,7 @@ class Counts {
   }
 
   #extend(length: number): void {
-    const longer = new Float64Array(2 * length);
+    const longer = new Float64Array(Math.max(8, 2 * length));
     longer.set(this.values);
     this.values = longer;
   }

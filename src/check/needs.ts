@@ -11,7 +11,7 @@ export class Needs {
   readonly #version: () => number;
   #asked = -1;
   /** They were met when they were last asked for; then they are for good. */
-  isMet = false;
+  #isMet = false;
   #reason = '';
 
   /** @param version changes whenever the answer of `records` may */
@@ -22,12 +22,12 @@ export class Needs {
   }
 
   met(): boolean {
-    if (this.isMet || this.#asked === this.#version()) return this.isMet;
+    if (this.#isMet || this.#asked === this.#version()) return this.#isMet;
     this.#asked = this.#version();
     const missing = missingNeeds(this.#rule, this.#records);
-    this.isMet = missing.length === 0;
+    this.#isMet = missing.length === 0;
     this.#reason = `the trace records no ${missing.join(', ')}`;
-    return this.isMet;
+    return this.#isMet;
   }
 
   /** Why they are not met; asked after `met`. */

@@ -63,8 +63,8 @@ export class OfferedContext implements RuleContext {
 
   hold({ vcpu }: TimerEvent): void {
     const { values } = this.#held;
-    // No call as long as it is like this, which is at nearly every event.
-    if (this.#needs.isMet && vcpu + 1 < values.length) values[vcpu + 1]!++;
+    // Has room only once the needs have been met: no call at nearly every event.
+    if (vcpu + 1 < values.length) values[vcpu + 1]!++;
     else if (this.#needs.met()) this.#held.add(vcpu);
     else this.#coverage.undecide(vcpu, this.#needs.reason);
   }
