@@ -7,7 +7,7 @@ import { Field, know, nothingKnown } from './key.js';
 import { keyOfVcpu } from './known.js';
 import { OpenEpisodes } from './open.js';
 import { Run } from './situation.js';
-import { type EpisodeSink, none, type Slot } from './slots.js';
+import { type EpisodeSink, none, type Slot, type VcpuSlot } from './slots.js';
 import { isEffect, symbolOfEvent } from './symbols.js';
 import { ThreadEpisodes, threadKinds } from './thread.js';
 import type { Trie } from './trie.js';
@@ -72,24 +72,37 @@ export class Episodes {
   }
 
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
-    const part = this.#parts[event.kind] as Part;
-    if (event.cpu < 0 || part === Part.none) return;
-    if (part !== Part.thread) return this.#beside(part, event, machine, vcpu);
-    this.#open.endInterrupt(event.cpu);
-    if (vcpu !== undefined) this.#threads.event(event, vcpu, this.#open.vcpu(vcpu.index));
+    if (event.cpu < 0) return;
+    if (vcpu !== undefined) this.ofVcpu(event, machine, vcpu, this.slot(vcpu.index));
+    else if (this.#partOf(event.kind) === Part.thread) this.#open.endInterrupt(event.cpu);
+    else this.#beside(event, machine, undefined, undefined);
   }
 
-  #beside(part: Part, event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
-    switch (part) {
+  /** What is kept of a vcpu. */
+  slot(vcpu: number): VcpuSlot {
+    return this.#open.vcpu(vcpu);
+  }
+
+  /** As `event`, where what is kept of its vcpu is at hand. */
+  ofVcpu(event: TimerEvent, machine: Machine, vcpu: VcpuState, slot: VcpuSlot): void {
+    const part = this.#partOf(event.kind);
+    if (part === Part.none) return;
+    if (part !== Part.thread) return this.#beside(event, machine, vcpu, slot);
+    this.#open.endInterrupt(event.cpu);
+    this.#threads.event(event, vcpu, slot);
+  }
+
+  #beside(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined, slot: VcpuSlot | undefined): void {
+    switch (this.#parts[event.kind]) {
       case Part.effect:
-        this.#effect(event, vcpu);
+        this.#effect(event, vcpu, slot);
         return;
       case Part.map:
-        if (vcpu !== undefined) this.#threads.mapped(vcpu, this.#open.vcpu(vcpu.index));
+        if (vcpu !== undefined && slot !== undefined) this.#threads.mapped(vcpu, slot);
         return;
       case Part.interrupt:
         this.#open.endInterrupt(event.cpu);
-        this.#interrupt(event, machine, vcpu);
+        this.#interrupt(event, machine, vcpu, slot);
         return;
       case Part.other:
         this.#open.endInterrupt(event.cpu);
@@ -97,18 +110,21 @@ export class Episodes {
       case Part.lost:
         this.#open.lost(event.cpu, machine);
         return;
-      case Part.unseen:
-        this.#meet(event.kind);
-        this.event(event, machine, vcpu);
-        return;
       default:
     }
   }
 
-  #meet(kind: Kind): void {
+  /** What a kind means, of which an event is at hand. */
+  #partOf(kind: Kind): Part {
+    const part = this.#parts[kind] as Part;
+    return part === Part.unseen ? this.#meet(kind) : part;
+  }
+
+  #meet(kind: Kind): Part {
     this.seen[kind] = 1;
     this.kinds++;
     this.#parts[kind] = parts[kind]!;
+    return parts[kind] as Part;
   }
 
   /** Whether an episode is the way out of the guest. */
@@ -121,7 +137,7 @@ export class Episodes {
     this.#open.endAll();
   }
 
-  #interrupt(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
+  #interrupt(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined, slot: VcpuSlot | undefined): void {
     const { kind, cpu } = event;
     const timer = event.timer === Timer.ptimer ? 0 : event.timer === Timer.vtimer ? 1 : 2;
     if (kind === Kind.vtimer_irq) {
@@ -130,25 +146,24 @@ export class Episodes {
       this.#open.beginInterrupt(Run.irq, know(key, Field.extra, running), event);
       return;
     }
-    if (kind === Kind.bg_expire && vcpu !== undefined) this.#open.vcpu(vcpu.index).bgArmed = 0;
+    if (kind === Kind.bg_expire && slot !== undefined) slot.bgArmed = 0;
     const episode = kind === Kind.bg_expire ? Run.bg_expire : Run.soft_expire;
     this.#open.beginInterrupt(episode, know(nothingKnown, Field.timer, timer), event);
   }
 
-  #effect(event: TimerEvent, vcpu: VcpuState | undefined): void {
+  #effect(event: TimerEvent, vcpu: VcpuState | undefined, slot: VcpuSlot | undefined): void {
     const { kind, context } = event;
     if (kind === Kind.update_irq && isGicv5Ppi(event.irq)) this.gicv5 = true;
     if (context === Context.hardirq || context === Context.softirq) {
-      if (kind === Kind.bg_arm && vcpu !== undefined) this.#open.vcpu(vcpu.index).bgArmed = 1;
+      if (kind === Kind.bg_arm && slot !== undefined) slot.bgArmed = 1;
       // Where a timer that expires leaves a record of a cancel, too, that is no effect of a callback.
       if (kind === Kind.bg_cancel || kind === Kind.soft_cancel) return;
-      const slot = this.#open.cpu(event.cpu);
-      if (slot.node !== none) this.#open.show(symbolOfEvent(event), slot);
+      const interrupt = this.#open.cpu(event.cpu);
+      if (interrupt.node !== none) this.#open.show(symbolOfEvent(event), interrupt);
       return;
     }
     this.#open.endInterrupt(event.cpu);
-    if (vcpu === undefined) return;
-    const slot = this.#open.vcpu(vcpu.index);
+    if (vcpu === undefined || slot === undefined) return;
     this.#threads.effect(event, vcpu, slot);
     if (slot.node !== none) this.#open.show(symbolOfEvent(event), slot);
   }

@@ -13,7 +13,7 @@ import { exitReason } from './reason.js';
 const never = Number.NaN;
 
 /** What is remembered of a vcpu until the event that ends it. */
-class Clocks {
+export class Clocks {
   readonly deadlines = new PendingDeadlines();
   where = Where.unknown;
   /** Since when it is there, and on which CPU it was last. */
@@ -98,15 +98,22 @@ export abstract class Collector implements Observer {
   }
 
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
-    const { kind } = event;
-    if (vcpu === undefined || event.cpu < 0) {
-      if (kind === Kind.lost) this.#lost(event.time, machine);
-      return;
-    }
-    const clocks = this.#clocks[vcpu.index] ?? this.#addClocks(vcpu.index);
-    const part = parts[kind]!;
-    if (part !== Part.none || clocks.isElsewhere(vcpu)) this.#measure(event, vcpu, clocks, part);
-    else clocks.last = kind;
+    if (vcpu !== undefined && event.cpu >= 0) this.ofVcpu(event, vcpu, this.clocks(vcpu.index));
+    else if (event.kind === Kind.lost) this.#lost(event.time, machine);
+  }
+
+  /** What is remembered of a vcpu. */
+  clocks(vcpu: number): Clocks {
+    while (this.#clocks.length <= vcpu) this.#clocks.push(new Clocks());
+    return this.#clocks[vcpu]!;
+  }
+
+  /** As `event`, where what is remembered of its vcpu is at hand. */
+  ofVcpu(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
+    const part = parts[event.kind] as Part;
+    if (part !== Part.none) this.#measure(event, vcpu, clocks);
+    clocks.last = event.kind;
+    if (part === Part.moves || clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
   }
 
   end(time: number): void {
@@ -117,6 +124,7 @@ export abstract class Collector implements Observer {
 
   /** The event may have brought the vcpu to another place. */
   #place(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
+    const cell = this.cell(event.vcpu, event.cpu);
     clocks.inGuest = vcpu.inGuest;
     clocks.loadedOn = vcpu.cpu;
     clocks.blocked = vcpu.blocked;
@@ -130,7 +138,7 @@ export abstract class Collector implements Observer {
     }
     this.#leave(event.vcpu, clocks, event.time);
     if (where === Where.asleep) {
-      this.cell(event.vcpu, event.cpu).counts[Count.sleeps]!++;
+      cell.counts[Count.sleeps]!++;
       clocks.slept = true;
     }
     clocks.where = where;
@@ -138,7 +146,7 @@ export abstract class Collector implements Observer {
     clocks.cpu = event.cpu;
   }
 
-  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, part: Part): void {
+  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
     const cell = this.cell(event.vcpu, event.cpu);
     const { counts } = cell;
     const { time } = event;
@@ -264,8 +272,6 @@ export abstract class Collector implements Observer {
         break;
       default:
     }
-    clocks.last = event.kind;
-    if (part === Part.moves || clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
   }
 
   /** What was under way when records were lost is not measured. */
@@ -289,11 +295,6 @@ export abstract class Collector implements Observer {
     const cell = this.cell(vcpu, clocks.cpu);
     cell.stay(clocks.where, time - clocks.since);
     if (clocks.where === Where.preempted) cell.counts[Count.preemptions]!++;
-  }
-
-  #addClocks(vcpu: number): Clocks {
-    while (this.#clocks.length <= vcpu) this.#clocks.push(new Clocks());
-    return this.#clocks[vcpu]!;
   }
 }
 

@@ -1,18 +1,26 @@
 import type { VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
-import type { Observer } from '../../check/observe.js';
 import { certaintyNames, isVirtual, type TimerEvent } from '../../events/event.js';
 import { Kind, type KindName, kindNames } from '../../events/kinds.js';
 import { type Blocks, type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
 import { PathTable, PathTree } from './paths.js';
-import { isStep, stepOf, steps } from './step.js';
+import { isStep, stepOf, steps, variantOf, variants } from './step.js';
 
 /** Most paths that are kept of one vcpu. */
 const mostPaths = 1024;
 
-/** Places in `certainties` of one kind. */
-const ofNoVcpu = certaintyNames.length;
-const places = certaintyNames.length + 1;
+/** Places of one kind in the counts of events: by certainty and variant. */
+const perKind = certaintyNames.length * variants;
+
+/** Where an event is counted. */
+function placeOf(event: TimerEvent): number {
+  return (event.kind * certaintyNames.length + event.certainty) * variants + variantOf(event);
+}
+
+/** By such a place, the number of the step; -1 for none. */
+const stepAt = Int8Array.from({ length: kindNames.length * perKind }, (_, place) =>
+  stepOf(Math.floor(place / perKind), place % variants),
+);
 
 /** What an event of a kind is for a trip. */
 enum Meaning {
@@ -31,6 +39,9 @@ meanings[Kind.entry] = Meaning.entry;
 meanings[Kind.update_irq] = Meaning.report;
 meanings[Kind.bg_cancel] = meanings[Kind.soft_cancel] = Meaning.cancel;
 
+/** By step: what is a cancellation is known only with the next step. */
+const isCancel = steps.map(({ kind }) => meanings[Kind[kind]] === Meaning.cancel);
+
 /** hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5). */
 const takesFromQueue: readonly Kind[] = [Kind.bg_expire, Kind.soft_expire, Kind.bg_arm, Kind.soft_arm];
 
@@ -41,52 +52,94 @@ export class VcpuBehaviour implements ByBlock {
   readonly counts: (Sums | undefined)[] = new Array(steps.length).fill(undefined);
   /** Ticks of the guest as `stats` counts them: entries before which its timer's level was reported high. */
   readonly ticks: Sums = createSums();
-  /** By step, and ticks: of the block at hand, until it is settled. */
-  readonly #current = new Float64Array(steps.length);
+  /** By place (see `placeOf`): events of all blocks, and those of the blocks that are settled. */
+  readonly #events = new Float64Array(stepAt.length);
+  readonly #settled = new Float64Array(stepAt.length);
+  /** By step, cancellations of the block at hand, and ticks in it. */
+  readonly #cancels = new Float64Array(steps.length);
   #ticks = 0;
-  ticked = false;
+  #ticked = false;
   /** The trip under way was seen from its entry on. */
   isWhole = false;
   /** A cancellation, of which the next event tells whether it is one; -1 none. */
-  cancelled = -1;
+  #cancelled = -1;
 
   constructor(tree: PathTree) {
     this.paths = new PathTable(tree, mostPaths);
   }
 
-  /** A step of the trip under way. */
-  take(step: number): void {
-    this.#current[step]!++;
-    this.paths.add(step);
+  event(event: TimerEvent): void {
+    const { kind } = event;
+    const place = placeOf(event);
+    this.#events[place]!++;
+    const meaning = meanings[kind] as Meaning;
+    if (meaning === Meaning.none) return;
+    if (this.#cancelled >= 0) this.#settleCancel(kind);
+    const step = stepAt[place]!;
+    switch (meaning) {
+      case Meaning.plain:
+        this.paths.add(step);
+        return;
+      case Meaning.entry:
+        this.#enter();
+        return;
+      case Meaning.report:
+        this.paths.add(step);
+        if (event.level === 1 && isVirtual(event.timer)) this.#ticked = true;
+        return;
+      case Meaning.cancel:
+        this.#cancelled = step;
+        return;
+      default:
+    }
+  }
+
+  /** Events of a kind that are so certain, so far. */
+  eventsOf(kind: Kind, certainty: number): number {
+    const from = kind * perKind + certainty * variants;
+    return this.#events.subarray(from, from + variants).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Whether anything of a path was seen. */
+  get hasSteps(): boolean {
+    return this.#events.some((count, place) => count > 0 && stepAt[place]! >= 0);
   }
 
   /** The step after a cancellation tells whether it was one. */
-  settleCancel(next: Kind): void {
-    if (!takesFromQueue.includes(next)) this.take(this.cancelled);
-    this.cancelled = -1;
+  #settleCancel(next: Kind): void {
+    if (!takesFromQueue.includes(next)) {
+      this.#cancels[this.#cancelled]!++;
+      this.paths.add(this.#cancelled);
+    }
+    this.#cancelled = -1;
   }
 
   /** The guest is entered: a trip ends, and another one begins. */
-  enter(step: number): void {
-    this.#current[step]!++;
-    if (this.ticked) this.#ticks++;
-    this.ticked = false;
+  #enter(): void {
+    if (this.#ticked) this.#ticks++;
+    this.#ticked = false;
     this.paths.end(this.isWhole);
     this.isWhole = true;
   }
 
   settle(block: number): void {
-    for (let step = 0; step < steps.length; step++) {
-      const count = this.#current[step]!;
-      if (count === 0) continue;
-      const sums = this.counts[step] ?? createSums();
-      this.counts[step] = sums;
-      sums[block]! += count;
+    for (let place = 0; place < stepAt.length; place++) {
+      const step = stepAt[place]!;
+      if (step >= 0 && !isCancel[step]) this.#add(step, block, this.#events[place]! - this.#settled[place]!);
     }
-    this.#current.fill(0);
+    this.#settled.set(this.#events);
+    this.#cancels.forEach((count, step) => this.#add(step, block, count));
+    this.#cancels.fill(0);
     this.ticks[block]! += this.#ticks;
     this.#ticks = 0;
     this.paths.settle(block);
+  }
+
+  #add(step: number, block: number, count: number): void {
+    if (count === 0) return;
+    const sums = this.counts[step] ?? createSums();
+    this.counts[step] = sums;
+    sums[block]! += count;
   }
 
   fold(): void {
@@ -97,13 +150,14 @@ export class VcpuBehaviour implements ByBlock {
 }
 
 /** Records by time block which paths the vcpus of a recording take, and how often they do what. */
-export class BehaviourRecorder implements Observer {
-  /** By the vcpu's index in the run. */
-  readonly vcpus: VcpuBehaviour[] = [];
-  /** Events by kind and certainty, and in the last place those that belong to no vcpu that is known. */
-  readonly certainties = new Float64Array(kindNames.length * places);
-  /** Who they are; known at the end. */
+export class BehaviourRecorder {
+  /** By the vcpu's index in the run, up to the last that takes steps; and who they are. Known at the end. */
+  vcpus: readonly VcpuBehaviour[] = [];
   names: readonly (VcpuName | null)[] = [];
+  /** Of every vcpu that has events. */
+  readonly #all: VcpuBehaviour[] = [];
+  /** By kind, events that belong to no vcpu that is known. */
+  readonly #ofNoVcpu = new Float64Array(kindNames.length);
   readonly #naming: Naming;
   readonly #blocks: Blocks;
   readonly #tree = new PathTree();
@@ -113,59 +167,40 @@ export class BehaviourRecorder implements Observer {
     this.#blocks = blocks;
   }
 
-  event(event: TimerEvent): void {
-    const { kind, vcpu: index } = event;
-    if (index < 0) return this.#ofNoVcpu(kind);
-    this.certainties[kind * places + event.certainty]!++;
-    const meaning = meanings[kind] as Meaning;
-    if (meaning !== Meaning.none) this.#step(event, meaning, this.vcpus[index] ?? this.#add(index));
+  /** What is kept of a vcpu: the event at hand is for it. */
+  vcpu(index: number): VcpuBehaviour {
+    while (this.#all.length <= index) this.#all.push(this.#blocks.keep(new VcpuBehaviour(this.#tree)));
+    return this.#all[index]!;
   }
 
-  #step(event: TimerEvent, meaning: Meaning, vcpu: VcpuBehaviour): void {
-    const step = stepOf(event);
-    if (vcpu.cancelled >= 0) vcpu.settleCancel(event.kind);
-    switch (meaning) {
-      case Meaning.plain:
-        vcpu.take(step);
-        return;
-      case Meaning.entry:
-        vcpu.enter(step);
-        return;
-      case Meaning.report:
-        vcpu.take(step);
-        if (event.level === 1 && isVirtual(event.timer)) vcpu.ticked = true;
-        return;
-      case Meaning.cancel:
-        vcpu.cancelled = step;
-        return;
-      default:
-    }
-  }
-
-  #ofNoVcpu(kind: Kind): void {
-    this.certainties[kind * places + ofNoVcpu]!++;
+  ofNoVcpu(kind: Kind): void {
+    this.#ofNoVcpu[kind]!++;
     // What was lost may belong to any trip that is under way.
-    if (kind === Kind.lost) for (const vcpu of this.vcpus) vcpu.isWhole = false;
+    if (kind === Kind.lost) for (const vcpu of this.#all) vcpu.isWhole = false;
   }
 
   end(): void {
+    this.vcpus = this.#all.slice(0, this.#all.findLastIndex(({ hasSteps }) => hasSteps) + 1);
     this.names = this.vcpus.map((_, vcpu) => this.#naming.vcpu(vcpu));
   }
 
   /** How most events of a kind are known; undefined when there was none. */
   basis(kind: KindName): (typeof certaintyNames)[number] | 'of no vcpu' | undefined {
-    const counts = this.certainties.subarray(Kind[kind] * places, (Kind[kind] + 1) * places);
+    const counts = this.#counts(Kind[kind]);
     const most = Math.max(...counts);
     return most === 0 ? undefined : (certaintyNames[counts.indexOf(most)] ?? 'of no vcpu');
   }
 
   /** How many events of a kind there were. */
   events(kind: KindName): number {
-    return this.certainties.subarray(Kind[kind] * places, (Kind[kind] + 1) * places).reduce((sum, n) => sum + n, 0);
+    return this.#counts(Kind[kind]).reduce((sum, count) => sum + count, 0);
   }
 
-  #add(index: number): VcpuBehaviour {
-    while (this.vcpus.length <= index) this.vcpus.push(this.#blocks.keep(new VcpuBehaviour(this.#tree)));
-    return this.vcpus[index]!;
+  /** Events of a kind by certainty, and in the last place those that belong to no vcpu that is known. */
+  #counts(kind: Kind): number[] {
+    const ofVcpus = certaintyNames.map((_, certainty) =>
+      this.#all.reduce((sum, vcpu) => sum + vcpu.eventsOf(kind, certainty), 0),
+    );
+    return [...ofVcpus, this.#ofNoVcpu[kind]!];
   }
 }

@@ -53,22 +53,30 @@ export const steps: readonly Step[] = kinds.flatMap((kind) =>
   ),
 );
 
-/** By kind, whether the level is raised, and whether the timer is the physical one: the step's number, -1 for none. */
-const numbers = new Int8Array(kindNames.length * 4).fill(-1);
+/** Variants of a kind: whether the level is raised, and whether the timer is the physical one. */
+export const variants = 4;
+
+/** By kind and variant the step's number, -1 for none. */
+const numbers = new Int8Array(kindNames.length * variants).fill(-1);
 for (const kind of kinds) {
   const first = steps.findIndex((step) => step.kind === kind);
   const raised = first + (levelled.includes(kind) ? timersOf.length : 0);
-  numbers.set([first, first + 1, raised, raised + 1], Kind[kind] * 4);
+  numbers.set([first, first + 1, raised, raised + 1], Kind[kind] * variants);
 }
 
 /** Whether events of a kind are steps. */
 export function isStep(kind: Kind): boolean {
-  return numbers[kind * 4]! >= 0;
+  return stepOf(kind, 0) >= 0;
 }
 
-/** The number of the step that an event is, an index into `steps`; -1 when it is none. */
-export function stepOf(event: TimerEvent): number {
-  return numbers[event.kind * 4 + (event.level === 1 ? 2 : 0) + (event.timer === Timer.ptimer ? 1 : 0)]!;
+/** Which variant of its kind an event is. */
+export function variantOf({ level, timer }: TimerEvent): number {
+  return (level === 1 ? 2 : 0) | (timer === Timer.ptimer ? 1 : 0);
+}
+
+/** The number of the step that a variant of a kind is, an index into `steps`; -1 when it is none. */
+export function stepOf(kind: Kind, variant: number): number {
+  return numbers[kind * variants + variant]!;
 }
 
 /** The number of the step that a name stands for. */

@@ -1,9 +1,7 @@
 import type { VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
-import type { Observer } from '../../check/observe.js';
 import { certaintyNames, type TimerEvent } from '../../events/event.js';
 import { Kind, kindNames } from '../../events/kinds.js';
-import type { Machine } from '../../machine/machine.js';
 import { type VcpuState, yes } from '../../machine/state.js';
 import { codeOf, Role, roleOf } from './code.js';
 import { GrowingPath, otherPath, Paths } from './paths.js';
@@ -61,7 +59,7 @@ export class VcpuSteps {
 const nothing = -1;
 
 /** The piece of path that a vcpu is on, and an interrupt that cuts into it. */
-class Walk {
+export class Walk {
   readonly steps = new VcpuSteps();
   readonly main = new GrowingPath();
   readonly handler = new GrowingPath();
@@ -83,7 +81,7 @@ class Walk {
  * with what the host does until the next one. Bounded: a recording of which more than half a million pieces have been
  * seen is compared up to there.
  */
-export class Steps implements Observer {
+export class Steps {
   readonly paths = new Paths();
   /** By vcpu, undefined where it has no event. */
   readonly vcpus: (VcpuSteps | undefined)[] = [];
@@ -107,14 +105,12 @@ export class Steps implements Observer {
     return this.room <= 0;
   }
 
-  event(event: TimerEvent, _machine: Machine, vcpu: VcpuState | undefined): void {
-    if (this.room <= 0) return;
+  /** An event of a vcpu, while there is room. @param walk the vcpu's own */
+  event(event: TimerEvent, vcpu: VcpuState, walk: Walk): void {
     const { kind } = event;
-    if (kind === Kind.lost) return this.#loss();
     const role = roleOf[kind];
-    if (vcpu === undefined || role === Role.none) return;
+    if (role === Role.none) return;
     this.#certainties[kind * certaintyNames.length + event.certainty]!++;
-    const walk = this.#walks[vcpu.index] ?? this.#begin(vcpu.index);
     switch (role) {
       case Role.exit:
         this.#start(walk, segmentKind.exit(event.exitCode, event.exceptionClass), event);
@@ -175,7 +171,8 @@ export class Steps implements Observer {
     return most === 0 ? undefined : counts.indexOf(most);
   }
 
-  #begin(vcpu: number): Walk {
+  /** Where a vcpu is. */
+  walk(vcpu: number): Walk {
     while (this.#walks.length <= vcpu) {
       const walk = new Walk();
       this.#walks.push(walk);
@@ -234,8 +231,9 @@ export class Steps implements Observer {
     this.room--;
   }
 
-  /** What was under way when records were lost is not known. */
-  #loss(): void {
+  /** Records were lost: what was under way is not known. */
+  loss(): void {
+    if (this.cut) return;
     this.lost = true;
     for (const walk of this.#walks) {
       walk.mainPiece = nothing;
