@@ -4,7 +4,7 @@ import type { VcpuState } from '../machine/state.js';
 import { designs } from '../models/designs/index.js';
 import { type CostSetting, type Derived, Deriver } from './deriver.js';
 import { Episodes } from './episodes.js';
-import type { EpisodeSink, Slot, VcpuSlot } from './slots.js';
+import type { EpisodeSink, Slot } from './slots.js';
 import { type Costs, Tally } from './tally.js';
 
 /**
@@ -30,14 +30,9 @@ export abstract class EpisodeCounter implements EpisodeSink {
     this.#episodes?.event(event, machine, vcpu);
   }
 
-  /** What is kept of a vcpu's episodes; undefined when no model fits. */
-  slot(vcpu: number): VcpuSlot | undefined {
-    return this.#episodes?.slot(vcpu);
-  }
-
-  /** As `event`, where what is kept of its vcpu is at hand. */
-  ofVcpu(event: TimerEvent, machine: Machine, vcpu: VcpuState, slot: VcpuSlot | undefined): void {
-    if (slot !== undefined) this.#episodes?.ofVcpu(event, machine, vcpu, slot);
+  /** Undefined before `begin`, and when no model fits. */
+  get episodes(): Episodes | undefined {
+    return this.#episodes;
   }
 
   end(): void {

@@ -74,8 +74,7 @@ export class Episodes {
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     if (event.cpu < 0) return;
     if (vcpu !== undefined) this.ofVcpu(event, machine, vcpu, this.slot(vcpu.index));
-    else if (this.#partOf(event.kind) === Part.thread) this.#open.endInterrupt(event.cpu);
-    else this.#beside(event, machine, undefined, undefined);
+    else this.#ofNoVcpu(event, machine);
   }
 
   /** What is kept of a vcpu. */
@@ -87,13 +86,25 @@ export class Episodes {
   ofVcpu(event: TimerEvent, machine: Machine, vcpu: VcpuState, slot: VcpuSlot): void {
     const part = this.#partOf(event.kind);
     if (part === Part.none) return;
-    if (part !== Part.thread) return this.#beside(event, machine, vcpu, slot);
+    if (part !== Part.thread) return this.#beside(part, event, machine, vcpu, slot);
     this.#open.endInterrupt(event.cpu);
     this.#threads.event(event, vcpu, slot);
   }
 
-  #beside(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined, slot: VcpuSlot | undefined): void {
-    switch (this.#parts[event.kind]) {
+  #ofNoVcpu(event: TimerEvent, machine: Machine): void {
+    const part = this.#partOf(event.kind);
+    if (part === Part.thread) this.#open.endInterrupt(event.cpu);
+    else this.#beside(part, event, machine, undefined, undefined);
+  }
+
+  #beside(
+    part: Part,
+    event: TimerEvent,
+    machine: Machine,
+    vcpu: VcpuState | undefined,
+    slot: VcpuSlot | undefined,
+  ): void {
+    switch (part) {
       case Part.effect:
         this.#effect(event, vcpu, slot);
         return;

@@ -1,5 +1,6 @@
 import type { Naming } from '../check/findings.js';
 import type { ObservedTrace, Observer } from '../check/observe.js';
+import type { Episodes } from '../cost/episodes.js';
 import type { VcpuSlot } from '../cost/slots.js';
 import type { TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
@@ -35,6 +36,8 @@ export class Profile implements Observer {
   readonly #vcpus: VcpuParts[] = [];
   /** Of the last event with a vcpu: those of one vcpu come in runs. */
   #last: VcpuParts | undefined;
+  /** Of the costs; undefined when no model fits. */
+  #episodes: Episodes | undefined;
 
   constructor(naming: Naming) {
     this.behaviour = new BehaviourRecorder(naming, this.blocks);
@@ -45,6 +48,7 @@ export class Profile implements Observer {
   begin(trace: ObservedTrace): void {
     this.stats.begin(trace);
     this.costs.begin(trace);
+    this.#episodes = this.costs.episodes;
   }
 
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
@@ -55,16 +59,22 @@ export class Profile implements Observer {
     // Named one by one: a call in a loop over all of them would find another class each time.
     behaviour.event(event);
     this.stats.ofVcpu(event, vcpu, clocks);
-    this.costs.ofVcpu(event, machine, vcpu, slot);
-    if (this.steps.room > 0) this.steps.event(event, vcpu, walk);
+    if (slot !== undefined) this.#episodes?.ofVcpu(event, machine, vcpu, slot);
+    if (!this.steps.cut) this.#step(event, vcpu, walk);
   }
 
   end(time: number): void {
     this.behaviour.end();
     this.stats.end(time);
     this.costs.end();
+    if (!this.steps.cut) this.steps.certainties = this.behaviour.certainties();
     this.steps.end();
     this.blocks.end();
+  }
+
+  #step(event: TimerEvent, vcpu: VcpuState, walk: Walk): void {
+    this.steps.event(event, vcpu, walk);
+    if (this.steps.cut) this.steps.certainties = this.behaviour.certainties();
   }
 
   /** The host's own event, or one that is not known for a vcpu's. */
@@ -77,15 +87,21 @@ export class Profile implements Observer {
 
   /** Another vcpu than the last one has an event. */
   #turn(vcpu: VcpuState): VcpuParts {
+    const parts = this.#vcpus[vcpu.index] ?? this.#meet(vcpu);
+    this.#last = parts;
+    return parts;
+  }
+
+  #meet(vcpu: VcpuState): VcpuParts {
     const { index } = vcpu;
-    this.#vcpus[index] ??= {
+    const parts = {
       vcpu,
       behaviour: this.behaviour.vcpu(index),
       clocks: this.stats.clocks(index),
-      slot: this.costs.slot(index),
+      slot: this.#episodes?.slot(index),
       walk: this.steps.walk(index),
     };
-    this.#last = this.#vcpus[index];
-    return this.#last;
+    this.#vcpus[index] = parts;
+    return parts;
   }
 }

@@ -106,13 +106,11 @@ export class Cell {
   readonly exits = new Map<number, Histogram>();
 
   stay(where: Where, duration: number): void {
-    this.stays[where] ??= new Histogram();
-    this.stays[where].add(duration);
+    (this.stays[where] ?? addTo(this.stays, where)).add(duration);
   }
 
   latency(which: Latency, duration: number): void {
-    this.latencies[which] ??= new Histogram();
-    this.latencies[which].add(duration);
+    (this.latencies[which] ?? addTo(this.latencies, which)).add(duration);
   }
 
   exit(reason: number, duration: number): void {
@@ -143,6 +141,12 @@ export class Cell {
     for (const histogram of this.latencies) histogram?.clear();
     for (const histogram of this.exits.values()) histogram.clear();
   }
+}
+
+function addTo(histograms: (Histogram | undefined)[], index: number): Histogram {
+  const histogram = new Histogram();
+  histograms[index] = histogram;
+  return histogram;
 }
 
 function mergeAll(own: (Histogram | undefined)[], other: readonly (Histogram | undefined)[]): void {

@@ -111,14 +111,16 @@ export abstract class Collector implements Observer {
   /** As `event`, where what is remembered of its vcpu is at hand. */
   ofVcpu(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
     const part = parts[event.kind] as Part;
-    if (part !== Part.none) this.#measure(event, vcpu, clocks);
-    clocks.last = event.kind;
-    if (part === Part.moves || clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
+    if (part !== Part.none) this.#measure(event, vcpu, clocks, part);
+    else {
+      clocks.last = event.kind;
+      if (clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
+    }
   }
 
   end(time: number): void {
     this.#clocks.forEach((clocks, vcpu) => {
-      if (time > clocks.since) this.#leave(vcpu, clocks, time);
+      if (time > clocks.since) this.#leave(vcpu, clocks, time - clocks.since);
     });
   }
 
@@ -136,7 +138,7 @@ export abstract class Collector implements Observer {
       clocks.where = where;
       return;
     }
-    this.#leave(event.vcpu, clocks, event.time);
+    this.#leave(event.vcpu, clocks, event.time - clocks.since);
     if (where === Where.asleep) {
       cell.counts[Count.sleeps]!++;
       clocks.slept = true;
@@ -146,9 +148,10 @@ export abstract class Collector implements Observer {
     clocks.cpu = event.cpu;
   }
 
-  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
+  #measure(event: TimerEvent, vcpu: VcpuState, clocks: Clocks, part: Part): void {
     const cell = this.cell(event.vcpu, event.cpu);
     const { counts } = cell;
+    // What is passed on is how long something took: a small integer mostly, whereas V8 allocates a time.
     const { time } = event;
     switch (event.kind) {
       case Kind.entry:
@@ -156,9 +159,9 @@ export abstract class Collector implements Observer {
         if (clocks.ticked) counts[Count.ticks]!++;
         clocks.ticked = false;
         if (clocks.reason >= 0) cell.exit(clocks.reason, time - clocks.exitAt);
-        measure(cell, Latency.loadToEntry, clocks.loadAt, time);
-        measure(cell, Latency.interruptToEntry, clocks.interruptAt, time);
-        measure(cell, Latency.expiryToEntry, clocks.expiryAt, time);
+        if (!Number.isNaN(clocks.loadAt)) cell.latency(Latency.loadToEntry, time - clocks.loadAt);
+        if (!Number.isNaN(clocks.interruptAt)) cell.latency(Latency.interruptToEntry, time - clocks.interruptAt);
+        if (!Number.isNaN(clocks.expiryAt)) cell.latency(Latency.expiryToEntry, time - clocks.expiryAt);
         clocks.reason = -1;
         clocks.loadAt = clocks.interruptAt = clocks.expiryAt = clocks.wakeupAt = never;
         clocks.inUserspace = false;
@@ -172,7 +175,7 @@ export abstract class Collector implements Observer {
       case Kind.load:
         counts[Count.loads]!++;
         if (clocks.cpu >= 0 && clocks.cpu !== event.cpu && clocks.where !== Where.unknown) counts[Count.migrations]!++;
-        measure(cell, Latency.wakeupToLoad, clocks.wakeupAt, time);
+        if (!Number.isNaN(clocks.wakeupAt)) cell.latency(Latency.wakeupToLoad, time - clocks.wakeupAt);
         clocks.wakeupAt = never;
         clocks.loadAt = time;
         clocks.inUserspace = false;
@@ -190,8 +193,9 @@ export abstract class Collector implements Observer {
         break;
       case Kind.unschedule:
       case Kind.halt_end:
-        if (!Number.isNaN(clocks.waitAt) && !clocks.slept) counts[Count.polls]!++;
-        measure(cell, Latency.wait, clocks.waitAt, time);
+        if (Number.isNaN(clocks.waitAt)) break;
+        if (!clocks.slept) counts[Count.polls]!++;
+        cell.latency(Latency.wait, time - clocks.waitAt);
         clocks.waitAt = never;
         break;
       case Kind.userspace_exit:
@@ -204,7 +208,8 @@ export abstract class Collector implements Observer {
       case Kind.wakeup:
         counts[Count.wakeups]!++;
         // Some kernels record one wakeup two or three times.
-        if (!clocks.woken) measure(cell, Latency.expiryToWakeup, clocks.expiryAt, time);
+        if (!clocks.woken && !Number.isNaN(clocks.expiryAt))
+          cell.latency(Latency.expiryToWakeup, time - clocks.expiryAt);
         clocks.woken = true;
         if (clocks.where === Where.asleep && Number.isNaN(clocks.wakeupAt)) clocks.wakeupAt = time;
         break;
@@ -272,6 +277,8 @@ export abstract class Collector implements Observer {
         break;
       default:
     }
+    clocks.last = event.kind;
+    if (part === Part.moves || clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
   }
 
   /** What was under way when records were lost is not measured. */
@@ -280,7 +287,7 @@ export abstract class Collector implements Observer {
       clocks.deadlines.forget();
       const where = placeOf(machine.vcpu(index), clocks);
       if (where !== Where.unknown) return;
-      this.#leave(index, clocks, time);
+      this.#leave(index, clocks, time - clocks.since);
       clocks.forget();
       clocks.where = Where.unknown;
       clocks.inGuest = unknown;
@@ -290,10 +297,11 @@ export abstract class Collector implements Observer {
     });
   }
 
-  #leave(vcpu: number, clocks: Clocks, time: number): void {
-    if (clocks.cpu < 0 || Number.isNaN(clocks.since)) return;
+  /** The vcpu leaves the place where it is. @param duration how long it was there */
+  #leave(vcpu: number, clocks: Clocks, duration: number): void {
+    if (clocks.cpu < 0 || Number.isNaN(duration)) return;
     const cell = this.cell(vcpu, clocks.cpu);
-    cell.stay(clocks.where, time - clocks.since);
+    cell.stay(clocks.where, duration);
     if (clocks.where === Where.preempted) cell.counts[Count.preemptions]!++;
   }
 }
@@ -322,10 +330,6 @@ export class CellCollector extends Collector {
     cells[cpu] ??= new Cell();
     return cells[cpu];
   }
-}
-
-function measure(cell: Cell, which: Latency, from: number, to: number): void {
-  if (!Number.isNaN(from)) cell.latency(which, to - from);
 }
 
 /** Where the machine says that a vcpu is. A put that has begun may have ended at any time before the next load. */

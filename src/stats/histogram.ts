@@ -20,11 +20,16 @@ export interface Distribution {
  */
 export class Histogram {
   count = 0;
-  total = 0;
-  min = Number.POSITIVE_INFINITY;
-  max = 0;
+  // Born as no integers, as `TimerEvent.time` is, so that V8 need not learn that they are doubles.
+  total = Number.NaN;
+  min = Number.NaN;
+  max = Number.NaN;
   /** By bucket; only as long as the largest value needs. */
   #buckets = new Float64Array(perDoubling);
+
+  constructor() {
+    this.clear();
+  }
 
   /** @param value nanoseconds; what is negative counts as 0 */
   add(value: number): void {
@@ -34,8 +39,8 @@ export class Histogram {
     if (duration < this.min) this.min = duration;
     if (duration > this.max) this.max = duration;
     const bucket = bucketOf(duration);
-    if (bucket >= this.#buckets.length) this.#grow(bucket + 1);
-    this.#buckets[bucket]!++;
+    const buckets = bucket < this.#buckets.length ? this.#buckets : this.#grow(bucket + 1);
+    buckets[bucket]!++;
   }
 
   /** Adds all that another one holds. */
@@ -103,25 +108,27 @@ export class Histogram {
     return { count, total, min, mean: total / count, p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max };
   }
 
-  #grow(length: number): void {
+  #grow(length: number): Float64Array {
     const buckets = new Float64Array(Math.ceil(length / perDoubling) * perDoubling);
     buckets.set(this.#buckets);
     this.#buckets = buckets;
+    return buckets;
   }
 }
 
-/** Values below 64 have a bucket each. */
+/** The bucket of a whole number. Values below 64 have a bucket each. */
 function bucketOf(value: number): number {
-  if (value < perDoubling) return value;
   // Nearly every duration is below two seconds, and is placed with integers.
   if (value < 0x80000000) {
-    const place = 31 - Math.clz32(value) - bits;
-    return (place + 1) * perDoubling + (value >>> place) - perDoubling;
+    const whole = value | 0;
+    if (whole < perDoubling) return whole;
+    const place = 31 - Math.clz32(whole) - bits;
+    return place * perDoubling + (whole >>> place);
   }
   const exponent = Math.floor(Math.log2(value));
   // The logarithm of a number just below a power of two may be rounded up to it.
   const doubling = 2 ** exponent > value ? exponent - 1 : exponent;
-  return (doubling - bits + 1) * perDoubling + Math.floor(value / 2 ** (doubling - bits)) - perDoubling;
+  return ((doubling - bits) * perDoubling + Math.floor(value / 2 ** (doubling - bits))) | 0;
 }
 
 /** The middle of a bucket, nanoseconds. */

@@ -4,43 +4,26 @@ import { certaintyNames, isVirtual, type TimerEvent } from '../../events/event.j
 import { Kind, type KindName, kindNames } from '../../events/kinds.js';
 import { type Blocks, type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
 import { PathTable, PathTree } from './paths.js';
-import { isStep, stepOf, steps, variantOf, variants } from './step.js';
+import { placeCount, placeOf, placesOfCertainty, placesOfKind, stepAt, steps } from './step.js';
 
 /** Most paths that are kept of one vcpu. */
 const mostPaths = 1024;
 
-/** Places of one kind in the counts of events: by certainty and variant. */
-const perKind = certaintyNames.length * variants;
+const cancels: readonly Kind[] = [Kind.bg_cancel, Kind.soft_cancel];
 
-/** Where an event is counted. */
-function placeOf(event: TimerEvent): number {
-  return (event.kind * certaintyNames.length + event.certainty) * variants + variantOf(event);
-}
+/** Kinds of which the step is not all. */
+const special: readonly Kind[] = [Kind.entry, Kind.update_irq, ...cancels];
 
-/** By such a place, the number of the step; -1 for none. */
-const stepAt = Int8Array.from({ length: kindNames.length * perKind }, (_, place) =>
-  stepOf(Math.floor(place / perKind), place % variants),
+/** By place, what is to be done: the number of the step, from `specialStep` on one of a special kind; -1 nothing. */
+const specialStep = 64;
+const actions = stepAt.map((step, place) =>
+  special.includes(Math.floor(place / placesOfKind)) ? step + specialStep : step,
 );
 
-/** What an event of a kind is for a trip. */
-enum Meaning {
-  /** No step. */
-  none,
-  /** One more step, and nothing else. */
-  plain,
-  entry,
-  /** The level is reported. */
-  report,
-  cancel,
-}
-
-const meanings = Uint8Array.from(kindNames, (_, kind) => (isStep(kind) ? Meaning.plain : Meaning.none));
-meanings[Kind.entry] = Meaning.entry;
-meanings[Kind.update_irq] = Meaning.report;
-meanings[Kind.bg_cancel] = meanings[Kind.soft_cancel] = Meaning.cancel;
-
-/** By step: what is a cancellation is known only with the next step. */
-const isCancel = steps.map(({ kind }) => meanings[Kind[kind]] === Meaning.cancel);
+/** Places of steps that are counted when they come: what is a cancellation is known only with the next step. */
+const counted: readonly number[] = [...stepAt.keys()].filter(
+  (place) => stepAt[place]! >= 0 && !cancels.includes(Math.floor(place / placesOfKind)),
+);
 
 /** hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5). */
 const takesFromQueue: readonly Kind[] = [Kind.bg_expire, Kind.soft_expire, Kind.bg_arm, Kind.soft_arm];
@@ -53,8 +36,8 @@ export class VcpuBehaviour implements ByBlock {
   /** Ticks of the guest as `stats` counts them: entries before which its timer's level was reported high. */
   readonly ticks: Sums = createSums();
   /** By place (see `placeOf`): events of all blocks, and those of the blocks that are settled. */
-  readonly #events = new Float64Array(stepAt.length);
-  readonly #settled = new Float64Array(stepAt.length);
+  readonly #events = new Float64Array(placeCount);
+  readonly #settled = new Float64Array(placeCount);
   /** By step, cancellations of the block at hand, and ticks in it. */
   readonly #cancels = new Float64Array(steps.length);
   #ticks = 0;
@@ -69,35 +52,33 @@ export class VcpuBehaviour implements ByBlock {
   }
 
   event(event: TimerEvent): void {
-    const { kind } = event;
     const place = placeOf(event);
     this.#events[place]!++;
-    const meaning = meanings[kind] as Meaning;
-    if (meaning === Meaning.none) return;
-    if (this.#cancelled >= 0) this.#settleCancel(kind);
-    const step = stepAt[place]!;
-    switch (meaning) {
-      case Meaning.plain:
-        this.paths.add(step);
-        return;
-      case Meaning.entry:
+    const action = actions[place]!;
+    if (action < 0) return;
+    if (this.#cancelled >= 0) this.#settleCancel(event.kind);
+    if (action < specialStep) this.paths.add(action);
+    else this.#special(event, action - specialStep);
+  }
+
+  #special(event: TimerEvent, step: number): void {
+    switch (event.kind) {
+      case Kind.entry:
         this.#enter();
         return;
-      case Meaning.report:
+      case Kind.update_irq:
         this.paths.add(step);
         if (event.level === 1 && isVirtual(event.timer)) this.#ticked = true;
         return;
-      case Meaning.cancel:
-        this.#cancelled = step;
-        return;
       default:
+        this.#cancelled = step;
     }
   }
 
-  /** Events of a kind that are so certain, so far. */
+  /** Events so far of a kind that are so certain. */
   eventsOf(kind: Kind, certainty: number): number {
-    const from = kind * perKind + certainty * variants;
-    return this.#events.subarray(from, from + variants).reduce((sum, count) => sum + count, 0);
+    const from = kind * placesOfKind + certainty * placesOfCertainty;
+    return this.#events.subarray(from, from + placesOfCertainty).reduce((sum, count) => sum + count, 0);
   }
 
   /** Whether anything of a path was seen. */
@@ -123,10 +104,7 @@ export class VcpuBehaviour implements ByBlock {
   }
 
   settle(block: number): void {
-    for (let place = 0; place < stepAt.length; place++) {
-      const step = stepAt[place]!;
-      if (step >= 0 && !isCancel[step]) this.#add(step, block, this.#events[place]! - this.#settled[place]!);
-    }
+    for (const place of counted) this.#add(stepAt[place]!, block, this.#events[place]! - this.#settled[place]!);
     this.#settled.set(this.#events);
     this.#cancels.forEach((count, step) => this.#add(step, block, count));
     this.#cancels.fill(0);
@@ -196,11 +174,19 @@ export class BehaviourRecorder {
     return this.#counts(Kind[kind]).reduce((sum, count) => sum + count, 0);
   }
 
+  /** By kind and certainty, the vcpus' events so far. */
+  certainties(): readonly (readonly number[])[] {
+    return kindNames.map((_, kind) => this.#ofVcpus(kind));
+  }
+
   /** Events of a kind by certainty, and in the last place those that belong to no vcpu that is known. */
   #counts(kind: Kind): number[] {
-    const ofVcpus = certaintyNames.map((_, certainty) =>
+    return [...this.#ofVcpus(kind), this.#ofNoVcpu[kind]!];
+  }
+
+  #ofVcpus(kind: Kind): number[] {
+    return certaintyNames.map((_, certainty) =>
       this.#all.reduce((sum, vcpu) => sum + vcpu.eventsOf(kind, certainty), 0),
     );
-    return [...ofVcpus, this.#ofNoVcpu[kind]!];
   }
 }

@@ -53,30 +53,28 @@ export const steps: readonly Step[] = kinds.flatMap((kind) =>
   ),
 );
 
-/** Variants of a kind: whether the level is raised, and whether the timer is the physical one. */
-export const variants = 4;
+/**
+ * What is counted of an event, as one number below `placeCount`: its kind, its certainty, whether the level is raised,
+ * and whether the timer is the physical one.
+ */
+export function placeOf(event: TimerEvent): number {
+  const variant = (event.level === 1 ? 2 : 0) | (event.timer === Timer.ptimer ? 1 : 0);
+  return (event.kind << 4) | (event.certainty << 2) | variant;
+}
 
-/** By kind and variant the step's number, -1 for none. */
-const numbers = new Int8Array(kindNames.length * variants).fill(-1);
+/** Places of a kind, and of a kind and certainty: those of one follow each other. */
+export const placesOfKind = 16;
+export const placesOfCertainty = 4;
+export const placeCount = kindNames.length * placesOfKind;
+
+/** By place the step's number, -1 for none. */
+export const stepAt = new Int8Array(placeCount).fill(-1);
 for (const kind of kinds) {
   const first = steps.findIndex((step) => step.kind === kind);
   const raised = first + (levelled.includes(kind) ? timersOf.length : 0);
-  numbers.set([first, first + 1, raised, raised + 1], Kind[kind] * variants);
-}
-
-/** Whether events of a kind are steps. */
-export function isStep(kind: Kind): boolean {
-  return stepOf(kind, 0) >= 0;
-}
-
-/** Which variant of its kind an event is. */
-export function variantOf({ level, timer }: TimerEvent): number {
-  return (level === 1 ? 2 : 0) | (timer === Timer.ptimer ? 1 : 0);
-}
-
-/** The number of the step that a variant of a kind is, an index into `steps`; -1 when it is none. */
-export function stepOf(kind: Kind, variant: number): number {
-  return numbers[kind * variants + variant]!;
+  const from = Kind[kind] * placesOfKind;
+  for (let place = from; place < from + placesOfKind; place += placesOfCertainty)
+    stepAt.set([first, first + 1, raised, raised + 1], place);
 }
 
 /** The number of the step that a name stands for. */

@@ -1,7 +1,7 @@
 import type { VcpuName } from '../../check/facts.js';
 import type { Naming } from '../../check/findings.js';
-import { certaintyNames, type TimerEvent } from '../../events/event.js';
-import { Kind, kindNames } from '../../events/kinds.js';
+import type { TimerEvent } from '../../events/event.js';
+import { Kind } from '../../events/kinds.js';
 import { type VcpuState, yes } from '../../machine/state.js';
 import { codeOf, Role, roleOf } from './code.js';
 import { GrowingPath, otherPath, Paths } from './paths.js';
@@ -91,8 +91,8 @@ export class Steps {
   room = mostSegments;
   /** Records were lost in what was kept. */
   lost = false;
-  /** Events by kind and certainty. */
-  readonly #certainties = new Float64Array(kindNames.length * certaintyNames.length);
+  /** By kind and certainty, the vcpus' events up to where nothing is kept any more. */
+  certainties: readonly (readonly number[])[] = [];
   readonly naming: Naming;
   readonly #walks: Walk[] = [];
 
@@ -108,10 +108,9 @@ export class Steps {
   /** An event of a vcpu, while there is room. @param walk the vcpu's own */
   event(event: TimerEvent, vcpu: VcpuState, walk: Walk): void {
     const { kind } = event;
-    const role = roleOf[kind];
-    if (role === Role.none) return;
-    this.#certainties[kind * certaintyNames.length + event.certainty]!++;
-    switch (role) {
+    switch (roleOf[kind]) {
+      case Role.none:
+        return;
       case Role.exit:
         this.#start(walk, segmentKind.exit(event.exitCode, event.exceptionClass), event);
         return;
@@ -164,10 +163,10 @@ export class Steps {
     this.#walks.length = 0;
   }
 
-  /** How most of the events of a kind are known, see `Certainty`; undefined where there is none. */
+  /** How most of the events of a kind of step are known, see `Certainty`; undefined where there is none. */
   basis(kind: Kind): number | undefined {
-    const counts = this.#certainties.subarray(kind * certaintyNames.length, (kind + 1) * certaintyNames.length);
-    const most = Math.max(...counts);
+    const counts = roleOf[kind] === Role.none ? [] : (this.certainties[kind] ?? []);
+    const most = Math.max(0, ...counts);
     return most === 0 ? undefined : counts.indexOf(most);
   }
 

@@ -23,12 +23,17 @@ export interface ByBlock {
 export class Blocks {
   /** The block of the event at hand. */
   current = 0;
-  #width = firstWidth;
+  /** Born as no integer, as `TimerEvent.time` is. */
+  #width = Number.NaN;
   /** Times of the trace at which the current block begins and ends. */
   #from = Number.NaN;
   #until = Number.NaN;
   #start = Number.NaN;
   readonly #kept: ByBlock[] = [];
+
+  constructor() {
+    this.#width = firstWidth;
+  }
 
   /** Has something folded with the blocks. */
   keep<T extends ByBlock>(kept: T): T {
