@@ -11,23 +11,26 @@ import { type Costs, Tally } from './tally.js';
  * Counts the operations of the kernel's timer code in a trace, in memory that does not grow with it: how often each of
  * the few different episodes occurred. What the design has in them is derived at the end, once for each.
  */
-export abstract class EpisodeCounter implements EpisodeSink {
+export abstract class EpisodeCounter {
   #episodes: Episodes | undefined;
   #setting: CostSetting | undefined;
   #deriver: Deriver | undefined;
-
-  abstract ended(node: number, slot: Slot): void;
 
   begin(setting: CostSetting): void {
     this.#setting = setting;
     const id = setting.candidates[setting.candidates.length - 1];
     if (id === undefined) return;
-    this.#episodes = new Episodes(designs[id], this);
+    this.#episodes = new Episodes(designs[id], this.sink);
     this.#deriver = new Deriver(this.#episodes, setting);
   }
 
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     this.#episodes?.event(event, machine, vcpu);
+  }
+
+  /** Who is told of each episode. */
+  protected get sink(): EpisodeSink {
+    return {};
   }
 
   /** Undefined before `begin`, and when no model fits. */
@@ -77,11 +80,15 @@ function lengthened(counts: Float64Array, length: number): Float64Array {
 }
 
 /** Counts operations by vcpu and CPU. */
-export class CostCounter extends EpisodeCounter {
+export class CostCounter extends EpisodeCounter implements EpisodeSink {
   /** By vcpu (-1 first: of no vcpu) and CPU, how often each node was the end of an episode. */
   readonly #counts: (Float64Array | undefined)[][] = [];
 
-  override ended(node: number, { vcpu, cpu }: Slot): void {
+  protected override get sink(): EpisodeSink {
+    return this;
+  }
+
+  ended(node: number, { vcpu, cpu }: Slot): void {
     while (this.#counts.length <= vcpu + 1) this.#counts.push([]);
     const ofVcpu = this.#counts[vcpu + 1]!;
     const counts = roomFor(node, ofVcpu[cpu]);

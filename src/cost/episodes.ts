@@ -23,6 +23,8 @@ enum Part {
   interrupt,
   effect,
   thread,
+  /** A thread's record that only ends what is under way: mostly nothing is. */
+  stop,
   /** A timer map: it is read within the handler of an interrupt, too. */
   map,
   lost,
@@ -42,6 +44,7 @@ for (const kind of [
   parts[kind] = Part.none;
 for (const kind of [Kind.vtimer_irq, Kind.bg_expire, Kind.soft_expire]) parts[kind] = Part.interrupt;
 for (const kind of threadKinds) parts[kind] = Part.thread;
+for (const kind of [Kind.userspace_exit, Kind.wfx, Kind.halt_end]) parts[kind] = Part.stop;
 parts[Kind.timer_map] = Part.map;
 for (let kind = 0; kind < kindNames.length; kind++) if (isEffect(kind)) parts[kind] = Part.effect;
 parts[Kind.lost] = Part.lost;
@@ -74,7 +77,7 @@ export class Episodes {
   event(event: TimerEvent, machine: Machine, vcpu: VcpuState | undefined): void {
     if (event.cpu < 0) return;
     if (vcpu !== undefined) this.ofVcpu(event, machine, vcpu, this.slot(vcpu.index));
-    else this.#ofNoVcpu(event, machine);
+    else this.#beside(this.#partOf(event.kind), event, machine, undefined, undefined);
   }
 
   /** What is kept of a vcpu. */
@@ -86,17 +89,12 @@ export class Episodes {
   ofVcpu(event: TimerEvent, machine: Machine, vcpu: VcpuState, slot: VcpuSlot): void {
     const part = this.#partOf(event.kind);
     if (part === Part.none) return;
-    if (part !== Part.thread) return this.#beside(part, event, machine, vcpu, slot);
+    if (part !== Part.thread && part !== Part.stop) return this.#beside(part, event, machine, vcpu, slot);
     this.#open.endInterrupt(event.cpu);
-    this.#threads.event(event, vcpu, slot);
+    if (part === Part.thread || slot.node !== none) this.#threads.event(event, vcpu, slot);
   }
 
-  #ofNoVcpu(event: TimerEvent, machine: Machine): void {
-    const part = this.#partOf(event.kind);
-    if (part === Part.thread) this.#open.endInterrupt(event.cpu);
-    else this.#beside(part, event, machine, undefined, undefined);
-  }
-
+  /** What is no record of a vcpu's thread, or belongs to no vcpu that is known. */
   #beside(
     part: Part,
     event: TimerEvent,
@@ -116,6 +114,8 @@ export class Episodes {
         this.#interrupt(event, machine, vcpu, slot);
         return;
       case Part.other:
+      case Part.thread:
+      case Part.stop:
         this.#open.endInterrupt(event.cpu);
         return;
       case Part.lost:

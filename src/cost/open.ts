@@ -10,8 +10,8 @@ export class OpenEpisodes {
   readonly #sink: EpisodeSink;
   readonly #vcpus: VcpuSlot[] = [];
   readonly #cpus: Slot[] = [];
-  /** How many interrupts are under way: mostly none, so that no CPU need be looked at. */
-  #interrupts = 0;
+  /** By CPU, 1 while an interrupt is under way. */
+  #isInterrupted = new Uint8Array(64);
 
   constructor(sink: EpisodeSink) {
     this.#sink = sink;
@@ -27,19 +27,18 @@ export class OpenEpisodes {
 
   /** A CPU takes an interrupt. */
   beginInterrupt(episode: number, key: number, event: TimerEvent): void {
-    this.#interrupts++;
     this.begin(episode, key, event, this.cpu(event.cpu));
+    this.#isInterrupted[event.cpu] = 1;
   }
 
-  /** The interrupt that a CPU was in, if any, is over. */
+  /** The interrupt that a CPU was in, if any, is over: mostly there is none. */
   endInterrupt(cpu: number): void {
-    if (this.#interrupts > 0) this.#leaveInterrupt(this.cpu(cpu));
+    if (this.#isInterrupted[cpu] === 1) this.#leaveInterrupt(cpu);
   }
 
-  #leaveInterrupt(slot: Slot): void {
-    if (slot.node === none) return;
-    this.#interrupts--;
-    this.end(slot);
+  #leaveInterrupt(cpu: number): void {
+    this.#isInterrupted[cpu] = 0;
+    this.end(this.cpu(cpu));
   }
 
   #addVcpus(index: number): VcpuSlot {
@@ -49,6 +48,11 @@ export class OpenEpisodes {
 
   #addCpus(index: number): Slot {
     while (this.#cpus.length <= index) this.#cpus.push(new Slot(this.#cpus.length));
+    if (index >= this.#isInterrupted.length) {
+      const longer = new Uint8Array(2 * index);
+      longer.set(this.#isInterrupted);
+      this.#isInterrupted = longer;
+    }
     return this.#cpus[index]!;
   }
 
@@ -80,7 +84,8 @@ export class OpenEpisodes {
     if (slot.node === none) return;
     const { node } = slot;
     slot.node = none;
-    this.#sink.ended(node, slot);
+    this.trie.end(node);
+    this.#sink.ended?.(node, slot);
   }
 
   /** An episode that is over with the record that shows it. */
@@ -107,7 +112,7 @@ export class OpenEpisodes {
   /** Nothing is said of what was under way where records were lost. */
   lost(cpu: number, machine: Machine): void {
     const interrupted = this.cpu(cpu);
-    if (interrupted.node !== none) this.#interrupts--;
+    this.#isInterrupted[cpu] = 0;
     this.drop(interrupted);
     for (const slot of this.#vcpus) {
       const elsewhere = machine.vcpu(slot.index).cpu;

@@ -54,8 +54,8 @@ export class VcpuSlot extends Slot {
 
 /** What happens to episodes. */
 export interface EpisodeSink {
-  /** An episode without length, or the end of one. */
-  ended(node: number, slot: Slot): void;
+  /** An episode without length, or the end of one. How often each node was one the trie counts in any case. */
+  ended?(node: number, slot: Slot): void;
   /** An episode has begun with the event at hand. */
   began?(slot: Slot): void;
   /** The record at hand is one of its effects. */

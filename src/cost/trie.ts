@@ -22,12 +22,24 @@ export class Trie {
   #parent = new Int32Array(256);
   #symbol = new Int16Array(256);
   #depth = new Uint8Array(256);
+  /** How often each node was the end of an episode. */
+  #ends = new Float64Array(256);
   #size = 0;
   readonly #origins = new Map<number, readonly [episode: Episode, key: number]>();
 
   /** Number of nodes. */
   get size(): number {
     return this.#size;
+  }
+
+  /** By node, how often it was the end of an episode so far; may have room for more. */
+  get ends(): Float64Array {
+    return this.#ends;
+  }
+
+  /** An episode ends. */
+  end(node: number): void {
+    this.#ends[node]!++;
   }
 
   /** The node of an episode without records. */
@@ -79,7 +91,7 @@ export class Trie {
 
   #enlarge(): void {
     const size = this.#parent.length * 2;
-    const copy = <T extends Int32Array | Int16Array | Uint8Array>(to: T, from: T): T => {
+    const copy = <T extends { set(from: T): void }>(to: T, from: T): T => {
       to.set(from);
       return to;
     };
@@ -87,6 +99,7 @@ export class Trie {
     this.#parent = copy(new Int32Array(size), this.#parent);
     this.#symbol = copy(new Int16Array(size), this.#symbol);
     this.#depth = copy(new Uint8Array(size), this.#depth);
+    this.#ends = copy(new Float64Array(size), this.#ends);
   }
 
   isRoot(node: number): boolean {

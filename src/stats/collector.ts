@@ -60,6 +60,8 @@ export class Clocks {
 enum Part {
   /** Nothing, but that the machine may have moved its vcpu. */
   none,
+  /** One more of a count (see `counted`), and nothing else. */
+  counted,
   measured,
   /** The vcpu may be elsewhere although the machine has the same of it (see `placeOf`). */
   moves,
@@ -79,6 +81,19 @@ for (const kind of [
 ])
   parts[kind] = Part.none;
 for (const kind of [Kind.load, Kind.put, Kind.put_end, Kind.entry, Kind.userspace_exit]) parts[kind] = Part.moves;
+
+/** Kinds of which an event is one more of a count, and nothing else. */
+const counted: ReadonlyMap<Kind, Count> = new Map([
+  [Kind.restore, Count.restores],
+  [Kind.set_active, Count.activeWrites],
+  [Kind.set_cntvoff, Count.offsetWrites],
+  [Kind.set_affinity, Count.affinityChanges],
+  [Kind.soft_arm, Count.softArmed],
+  [Kind.soft_cancel, Count.softCancelled],
+  [Kind.soft_expire, Count.softFired],
+]);
+for (const kind of counted.keys()) parts[kind] = Part.counted;
+const countOf = Uint8Array.from(kindNames, (_, kind) => counted.get(kind) ?? 0);
 
 /** Counts and measures what the vcpus of a trace do, in memory that does not grow with the trace. */
 export abstract class Collector implements Observer {
@@ -111,11 +126,10 @@ export abstract class Collector implements Observer {
   /** As `event`, where what is remembered of its vcpu is at hand. */
   ofVcpu(event: TimerEvent, vcpu: VcpuState, clocks: Clocks): void {
     const part = parts[event.kind] as Part;
-    if (part !== Part.none) this.#measure(event, vcpu, clocks, part);
-    else {
-      clocks.last = event.kind;
-      if (clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
-    }
+    if (part >= Part.measured) return this.#measure(event, vcpu, clocks, part);
+    if (part === Part.counted) this.cell(event.vcpu, event.cpu).counts[countOf[event.kind]!]!++;
+    clocks.last = event.kind;
+    if (clocks.isElsewhere(vcpu)) this.#place(event, vcpu, clocks);
   }
 
   end(time: number): void {
@@ -217,9 +231,6 @@ export abstract class Collector implements Observer {
         counts[Count.saves]!++;
         this.#deadlines?.saved(event, clocks.deadlines, cell);
         break;
-      case Kind.restore:
-        counts[Count.restores]!++;
-        break;
       case Kind.vtimer_irq:
         counts[
           vcpu.inGuest === yes ? Count.interruptsInGuest : vcpu.cpu >= 0 ? Count.interruptsLoaded : Count.interruptsLate
@@ -236,15 +247,6 @@ export abstract class Collector implements Observer {
         clocks.raised ||= event.level === 1;
         clocks.ticked ||= event.level === 1 && isVirtual(event.timer);
         if (event.level === 1) this.#deadlines?.raised(event, vcpu, clocks.deadlines);
-        break;
-      case Kind.set_active:
-        counts[Count.activeWrites]!++;
-        break;
-      case Kind.set_cntvoff:
-        counts[Count.offsetWrites]!++;
-        break;
-      case Kind.set_affinity:
-        counts[Count.affinityChanges]!++;
         break;
       case Kind.bg_arm:
         // hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5).
@@ -265,15 +267,6 @@ export abstract class Collector implements Observer {
           this.#deadlines?.expired(event, event.expires - clocks.deadline, clocks.deadlines);
         }
         clocks.deadline = never;
-        break;
-      case Kind.soft_arm:
-        counts[Count.softArmed]!++;
-        break;
-      case Kind.soft_cancel:
-        counts[Count.softCancelled]!++;
-        break;
-      case Kind.soft_expire:
-        counts[Count.softFired]!++;
         break;
       default:
     }

@@ -117,8 +117,9 @@ export class PathTable implements ByBlock {
   readonly others: Sums = createSums();
   readonly #tree: PathTree;
   readonly #limit: number;
-  /** By node at which it ends. */
-  readonly #paths = new Map<number, Path>();
+  readonly #paths: Path[] = [];
+  /** By node, the number of the path that ends there, plus one; 0 for none. */
+  #numbers = new Uint16Array(256);
   /** Where the trip under way is. */
   #node = root;
   /** Trips of the block at hand that found no room. */
@@ -140,23 +141,32 @@ export class PathTable implements ByBlock {
     const node = this.#node;
     this.#node = root;
     if (!isWhole) return;
-    const path = this.#paths.get(node) ?? this.#begin(node);
-    if (path === undefined) this.#others++;
-    else path.current++;
+    const number = this.#numbers[node] ?? 0;
+    if (number > 0) (this.#paths[number - 1] as Path).current++;
+    else this.#begin(node);
   }
 
-  /** A path that has not been taken before. */
-  #begin(node: number): Path | undefined {
-    if (node === outside || this.#paths.size >= this.#limit) return undefined;
+  /** A path that has not been taken before, if there is room. */
+  #begin(node: number): void {
+    if (node === outside || this.#paths.length >= this.#limit) {
+      this.#others++;
+      return;
+    }
     const path = new Path(this.#tree.steps(node));
-    this.#paths.set(node, path);
-    return path;
+    path.current++;
+    const number = this.#paths.push(path);
+    if (node >= this.#numbers.length) {
+      const longer = new Uint16Array(2 * node);
+      longer.set(this.#numbers);
+      this.#numbers = longer;
+    }
+    this.#numbers[node] = number;
   }
 
   settle(block: number): void {
     this.others[block]! += this.#others;
     this.#others = 0;
-    for (const path of this.#paths.values()) {
+    for (const path of this.#paths) {
       path.trips[block]! += path.current;
       path.current = 0;
     }
@@ -169,6 +179,6 @@ export class PathTable implements ByBlock {
 
   /** Every path. */
   all(): Iterable<Path> {
-    return this.#paths.values();
+    return this.#paths;
   }
 }

@@ -4,25 +4,26 @@ import { certaintyNames, isVirtual, type TimerEvent } from '../../events/event.j
 import { Kind, type KindName, kindNames } from '../../events/kinds.js';
 import { type Blocks, type ByBlock, createSums, foldSums, type Sums } from '../noise/blocks.js';
 import { PathTable, PathTree } from './paths.js';
-import { placeCount, placeOf, placesOfCertainty, placesOfKind, stepAt, steps } from './step.js';
+import { isRaisedAt, kindAt, placeCount, placeOf, placesOfCertainty, placesOfKind, stepAt, steps } from './step.js';
 
 /** Most paths that are kept of one vcpu. */
 const mostPaths = 1024;
 
 const cancels: readonly Kind[] = [Kind.bg_cancel, Kind.soft_cancel];
 
-/** Kinds of which the step is not all. */
-const special: readonly Kind[] = [Kind.entry, Kind.update_irq, ...cancels];
+/** Whether there is more to an event than its step: entries, cancellations, and levels that are raised. */
+function isSpecial(place: number): boolean {
+  const kind = kindAt(place);
+  return kind === Kind.entry || cancels.includes(kind) || (kind === Kind.update_irq && isRaisedAt(place));
+}
 
-/** By place, what is to be done: the number of the step, from `specialStep` on one of a special kind; -1 nothing. */
+/** By place, what is to be done: the number of the step, from `specialStep` on a special one; -1 nothing. */
 const specialStep = 64;
-const actions = stepAt.map((step, place) =>
-  special.includes(Math.floor(place / placesOfKind)) ? step + specialStep : step,
-);
+const actions = stepAt.map((step, place) => (isSpecial(place) ? step + specialStep : step));
 
 /** Places of steps that are counted when they come: what is a cancellation is known only with the next step. */
 const counted: readonly number[] = [...stepAt.keys()].filter(
-  (place) => stepAt[place]! >= 0 && !cancels.includes(Math.floor(place / placesOfKind)),
+  (place) => stepAt[place]! >= 0 && !cancels.includes(kindAt(place)),
 );
 
 /** hrtimer_cancel also tells that a timer leaves its queue to expire, or to be started anew (specification §0.5). */
@@ -68,7 +69,7 @@ export class VcpuBehaviour implements ByBlock {
         return;
       case Kind.update_irq:
         this.paths.add(step);
-        if (event.level === 1 && isVirtual(event.timer)) this.#ticked = true;
+        if (isVirtual(event.timer)) this.#ticked = true;
         return;
       default:
         this.#cancelled = step;
@@ -106,7 +107,7 @@ export class VcpuBehaviour implements ByBlock {
   settle(block: number): void {
     for (const place of counted) this.#add(stepAt[place]!, block, this.#events[place]! - this.#settled[place]!);
     this.#settled.set(this.#events);
-    this.#cancels.forEach((count, step) => this.#add(step, block, count));
+    for (let step = 0; step < steps.length; step++) this.#add(step, block, this.#cancels[step]!);
     this.#cancels.fill(0);
     this.ticks[block]! += this.#ticks;
     this.#ticks = 0;

@@ -67,6 +67,16 @@ export const placesOfKind = 16;
 export const placesOfCertainty = 4;
 export const placeCount = kindNames.length * placesOfKind;
 
+/** The kind of what is counted at a place. */
+export function kindAt(place: number): Kind {
+  return Math.floor(place / placesOfKind);
+}
+
+/** Whether its level is raised. */
+export function isRaisedAt(place: number): boolean {
+  return place % placesOfCertainty >= 2;
+}
+
 /** By place the step's number, -1 for none. */
 export const stepAt = new Int8Array(placeCount).fill(-1);
 for (const kind of kinds) {

@@ -1,4 +1,4 @@
-import { addCounts, EpisodeCounter, roomFor } from '../../cost/costs.js';
+import { addCounts, EpisodeCounter } from '../../cost/costs.js';
 import type { Costs } from '../../cost/tally.js';
 import { type ByBlock, mostBlocks } from '../noise/index.js';
 
@@ -8,17 +8,16 @@ const nothing = new Float64Array(0);
 export class BlockCosts extends EpisodeCounter implements ByBlock {
   /** By block, how often each node was the end of an episode. */
   readonly #counts: Float64Array[] = new Array(mostBlocks).fill(nothing);
-  /** Of the block at hand, until it is settled. */
-  #current = roomFor(0);
-
-  override ended(node: number): void {
-    if (node >= this.#current.length) this.#current = roomFor(node, this.#current);
-    this.#current[node]!++;
-  }
+  /** The same of all blocks that are settled. */
+  #settled: Float64Array = nothing;
 
   settle(block: number): void {
-    this.#counts[block] = addCounts(this.#counts[block]!, this.#current);
-    this.#current.fill(0);
+    const ends = this.episodes?.trie.ends ?? nothing;
+    this.#counts[block] = addCounts(
+      this.#counts[block]!,
+      ends.map((count, node) => count - (this.#settled[node] ?? 0)),
+    );
+    this.#settled = ends.slice();
   }
 
   fold(): void {
