@@ -174,15 +174,18 @@ export class TimerEvent {
 
   /** How many keep this object: it is filled anew only when the last of them has released it. */
   #holders = 0;
+  /** The next one that nobody keeps, while nobody keeps this one either. */
+  #spare: TimerEvent | undefined = undefined;
 
   /**
    * A cleared event to fill, which the caller keeps until it calls `release`: one that nobody keeps any more, or a
    * new one. So an event passes to everybody who keeps it without a copy, and only as many exist as are kept.
    */
   static take(): TimerEvent {
-    const event = spares.pop()?.clear() ?? new TimerEvent();
+    const event = spare ?? new TimerEvent();
+    spare = event.#spare;
     event.#holders = 1;
-    return event;
+    return event.clear();
   }
 
   /** Keeps this object until `release`; its content must not change meanwhile. */
@@ -193,7 +196,9 @@ export class TimerEvent {
 
   /** Ends a `retain` or `take`. */
   release(): void {
-    if (--this.#holders === 0) spares.push(this);
+    if (--this.#holders !== 0) return;
+    this.#spare = spare;
+    spare = this;
   }
 
   /** Sets every field to "not known". Readers call it before they fill an event. */
@@ -211,35 +216,27 @@ export class TimerEvent {
     this.attribution = Certainty.unknown;
     this.vcpuId = -1;
     this.vm = -1;
-    if (this.hasVcpuPointer) {
-      this.hasVcpuPointer = false;
-      this.vcpuPointerHi = 0;
-      this.vcpuPointerLo = 0;
-    }
+    this.hasVcpuPointer = false;
+    this.vcpuPointerHi = 0;
+    this.vcpuPointerLo = 0;
     this.timer = Timer.unknown;
     this.irq = -1;
     this.level = -1;
     this.ctl = -1;
-    if (this.hasCval) {
-      this.hasCval = false;
-      this.cvalHi = 0;
-      this.cvalLo = 0;
-    }
-    if (this.hasValue) {
-      this.hasValue = false;
-      this.valueHi = 0;
-      this.valueLo = 0;
-    }
+    this.hasCval = false;
+    this.cvalHi = 0;
+    this.cvalLo = 0;
+    this.hasValue = false;
+    this.valueHi = 0;
+    this.valueLo = 0;
     this.activeCleared = -1;
     this.armed = -1;
     this.loaded = -1;
     this.register = Register.unknown;
     this.write = -1;
-    if (this.hasTimerPointer) {
-      this.hasTimerPointer = false;
-      this.timerPointerHi = 0;
-      this.timerPointerLo = 0;
-    }
+    this.hasTimerPointer = false;
+    this.timerPointerHi = 0;
+    this.timerPointerLo = 0;
     this.expires = -1;
     this.directVtimer = Timer.unknown;
     this.directPtimer = Timer.unknown;
@@ -306,8 +303,8 @@ export class TimerEvent {
 /** Number of lost records of a CPU of which the input has nothing more, although it recorded more. */
 export const lostToTheEnd = 0x7fffffff;
 
-/** Events that were kept, and are not any more. */
-const spares: TimerEvent[] = [];
+/** The first of the events that were kept, and are not any more; `#spare` leads to the others. */
+let spare: TimerEvent | undefined;
 
 /** Bits of CTL that a restore must bring back: ISTATUS is read-only and ignored on writes. */
 export const writableCtl = Ctl.enable | Ctl.imask;
