@@ -1,5 +1,6 @@
 import { endianness } from 'node:os';
-import type { ConditionSink } from '../../events/conditions.js';
+import type { RecordSink } from '../record.js';
+import type { DatRecord } from './dat-record.js';
 import type { Progress, Windows } from './windows.js';
 
 /** Values of a record's type_len (include/linux/ring_buffer.h); below 29 it is the payload's length in words. */
@@ -36,8 +37,10 @@ export enum Stop {
 
 /** Who gets what a walk comes to. */
 export interface StreamSink {
+  /** By index among the wanted events: the record of one that has only to be read; nothing where there is more to it. */
+  readonly plain: readonly (DatRecord | undefined)[];
   /**
-   * A wanted record: its time and position are the stream's.
+   * A wanted record that is not plain, or that could not be read: its time and position are the stream's.
    *
    * @param event its index among the wanted ones
    * @param payload first word of its payload in the stream's `words`
@@ -58,15 +61,17 @@ export class Tally {
   readonly firstUnused = new Float64Array(0x10000);
   /** Ids of which there are any. */
   readonly unusedIds: number[] = [];
-  /** Records since `counted` was last told. */
-  records = 0;
   /** Raw time from which times count, in two halves. */
   baseHi = 0;
   baseLo = 0;
 
   /** Counts a record that nobody wants. */
   leave(id: number, position: number): void {
-    if (this.unused[id]!++ > 0) return;
+    if (this.unused[id]!++ === 0) this.leaveFirst(id, position);
+  }
+
+  /** Tells of the first record of an event that nobody wants; it has been counted. */
+  leaveFirst(id: number, position: number): void {
     this.firstUnused[id] = position;
     this.unusedIds.push(id);
   }
@@ -85,6 +90,10 @@ export class CpuStream {
    * shape from the beginning, whose fields the walk reaches directly.
    */
   time = Number.NaN;
+  /** Time of the trace's first record: those that are delivered count from it. */
+  first = Number.NaN;
+  /** Latest time that `run` delivers. No parameter of it: as such each time would be an object. */
+  until = Number.NaN;
   /** Place of the latest record that was delivered in the CPU's uncompressed data. */
   position = 0;
   /** Whether this CPU's data told of a loss. */
@@ -106,7 +115,7 @@ export class CpuStream {
   private readonly windows: Windows;
   private readonly tally: Tally;
   private readonly progress: Progress;
-  private readonly sink: ConditionSink;
+  private readonly sink: RecordSink;
   private readonly events: StreamSink;
   /** A raw time in the trace's clock; undefined where that is the same. */
   private readonly timeAt: ((raw: number, cpu: number) => number) | undefined;
@@ -139,7 +148,7 @@ export class CpuStream {
     shared: {
       readonly tally: Tally;
       readonly progress: Progress;
-      readonly sink: ConditionSink;
+      readonly sink: RecordSink;
       readonly events: StreamSink;
       readonly timeAt: ((raw: number, cpu: number) => number) | undefined;
     },
@@ -171,14 +180,15 @@ export class CpuStream {
   }
 
   /**
-   * Delivers the wanted records up to a time, and goes on to the first one behind it: `time` is then that record's.
+   * Delivers the wanted records up to the time `until`, and goes on to the first one behind it: `time` is then that
+   * record's. With a time before all others it stops at the CPU's first record.
    *
-   * @param until latest time that is delivered; before all times, to see the CPU's first record
    * @returns why it stopped, see `Stop`
    */
-  run(until: number): Stop {
-    const { tally, isBigEndian, timeAt } = this;
-    const { wanted } = tally;
+  run(): Stop {
+    const { tally, sink, events, until, isBigEndian, timeAt } = this;
+    const { wanted, unused } = tally;
+    const { plain } = events;
     for (;;) {
       const { words, end } = this;
       let { at, clock, lastTime } = this;
@@ -224,7 +234,9 @@ export class CpuStream {
         const first = words[payload]!;
         const id = isBigEndian ? first >>> 16 : first & 0xffff;
         const event = wanted[id]!;
-        if (event >= 0 || this.attentive) {
+        if (event < 0 && !this.attentive) {
+          if (unused[id]!++ === 0) tally.leaveFirst(id, this.windowStart + at * 4);
+        } else {
           const time = timeAt === undefined ? raw : timeAt(raw, this.cpu);
           if (time > until && (event >= 0 || this.isFirst || this.pendingLoss !== noLoss)) {
             this.time = time;
@@ -241,10 +253,11 @@ export class CpuStream {
           if (event >= 0) {
             this.time = time;
             this.position = this.windowStart + at * 4;
-            this.events.deliver(this, event, payload, length * 4);
-          }
+            const record = plain[event];
+            if (record?.goTo(this, payload, length * 4)) sink.record(record);
+            else events.deliver(this, event, payload, length * 4);
+          } else tally.leave(id, this.windowStart + at * 4);
         }
-        if (event < 0) tally.leave(id, this.windowStart + at * 4);
         records++;
         clock = raw;
         lastTime = raw;
@@ -268,7 +281,6 @@ export class CpuStream {
   private leave(at: number, records: number): void {
     this.at = at;
     this.records += records;
-    this.tally.records += records;
   }
 
   /** Whether bytes were missing behind the last record. */

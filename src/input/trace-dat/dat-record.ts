@@ -1,3 +1,4 @@
+import { Context } from '../../events/event.js';
 import { type EventSpec, otherSymbol } from '../catalogue.js';
 import { PrevStates, prevState } from '../prev-state.js';
 import { maxFields, Record } from '../record.js';
@@ -7,14 +8,23 @@ import type { EventFormat } from './formats.js';
 /** Bytes of the common fields, the pid included. */
 const commonSize = 8;
 
+/** Bits of common_flags (enum trace_flag_type). */
+const hardirqOrNmi = 0x08 | 0x40;
+const softirq = 0x10;
+
 /** Instead of a word: the value is in `hi` or `lo`; it is the sign of the lower half. */
 const parsed = -1;
 const sign = -2;
 
-/** Where a record is read from: the walk's words and bytes. */
+/** Where a record is read from: the walk over the pages of a CPU. */
 export interface Source {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
+  readonly cpu: number;
+  /** Time of the record at hand, and that of the trace's first one; place of the record. */
+  readonly time: number;
+  readonly first: number;
+  readonly position: number;
 }
 
 /**
@@ -31,12 +41,15 @@ export class DatRecord extends Record {
   /** All fields that the format has, and those that have to be parsed. */
   private readonly fields: readonly Field[];
   private readonly others: readonly Field[];
+  private readonly othersCount: number;
   /** Bytes of a record that has all fields, and the mask of those. */
   private readonly wholeLength: number;
   private readonly allPresent: number;
   /** Mask of the fields that a record must have. */
   private readonly required: number;
   private readonly isBigEndian: boolean;
+  /** Where the flags are in the record's first word. */
+  private readonly flagsShift: number;
   /** For sched_switch: whose state it is, and what it means. */
   private readonly pidField: number;
   private readonly states = new PrevStates();
@@ -52,11 +65,13 @@ export class DatRecord extends Record {
     super();
     this.source = source;
     this.isBigEndian = layout.isBigEndian;
+    this.flagsShift = layout.isBigEndian ? 8 : 16;
     this.fields = spec.fields.flatMap((field, slot) => {
       const found = fieldOf(field, slot, spec, format, layout.longSize, resolve);
       return found === undefined ? [] : [found];
     });
     this.others = this.fields.filter(({ read }) => read > Read.double);
+    this.othersCount = this.others.length;
     for (const { slot, read, offset } of this.fields) {
       if (read > Read.double) continue;
       const word = offset / 4;
@@ -92,14 +107,21 @@ export class DatRecord extends Record {
    * @param length bytes of it
    * @returns whether it has all that are required
    */
-  read(source: Source, payload: number, length: number): boolean {
-    this.words = source.words;
+  goTo(source: Source, payload: number, length: number): boolean {
+    const { words } = source;
+    this.words = words;
     this.payload = payload;
+    this.time = source.time - source.first;
+    this.position = source.position;
+    this.cpu = source.cpu;
+    this.pid = words[payload + 1]! | 0;
+    const flags = words[payload]! >>> this.flagsShift;
+    this.context =
+      (flags & hardirqOrNmi) !== 0 ? Context.hardirq : (flags & softirq) !== 0 ? Context.softirq : Context.task;
     if (length < this.wholeLength) return this.readShort(source.bytes, length);
-    const { others } = this;
     let present = this.allPresent;
-    for (let index = 0; index < others.length; index++) {
-      const field = others[index]!;
+    for (let index = 0; index < this.othersCount; index++) {
+      const field = this.others[index]!;
       if (!this.parse(field, source.bytes, length)) present &= ~(1 << field.slot);
     }
     this.present = present;

@@ -1,4 +1,3 @@
-import { Context } from '../../events/event.js';
 import { type Catalogue, notWanted } from '../catalogue.js';
 import type { Record, RecordSink } from '../record.js';
 import { reportLoss } from '../text/notes.js';
@@ -9,10 +8,6 @@ import { DatRecord } from './dat-record.js';
 import type { EventFormat, FormatField } from './formats.js';
 import type { Layout } from './layout.js';
 import { addressKey, type Place, Symbols } from './symbols.js';
-
-/** Bits of common_flags (enum trace_flag_type). */
-const hardirqOrNmi = 0x08 | 0x40;
-const softirq = 0x10;
 
 /** The function tracer's event. */
 const functionTracer = { system: 'ftrace', name: 'function' } as const;
@@ -46,8 +41,7 @@ interface Wanted {
 
 /** From what a CPU's walk comes to, to a delivered record. */
 export class DatEvents implements StreamSink {
-  /** Time of the trace's first record as the streams count it. */
-  first = 0;
+  readonly plain: (DatRecord | undefined)[] = [];
   private readonly catalogue: Catalogue;
   private readonly sink: RecordSink;
   private readonly layout: Layout;
@@ -80,14 +74,7 @@ export class DatEvents implements StreamSink {
     if (this.owners !== undefined && this.isRepeated(stream, wanted.format.id, this.owners)) return;
     const record = wanted.record ?? this.ofFunction(stream, wanted, payload, length);
     if (record === undefined) return;
-    record.time = stream.time - this.first;
-    record.position = stream.position;
-    record.cpu = stream.cpu;
-    record.pid = stream.words[payload + 1]! | 0;
-    const flags = stream.bytes[payload * 4 + 2]!;
-    record.context =
-      (flags & hardirqOrNmi) !== 0 ? Context.hardirq : (flags & softirq) !== 0 ? Context.softirq : Context.task;
-    if (!record.read(stream, payload, length)) {
+    if (!record.goTo(stream, payload, length)) {
       this.malformed.add(wanted.format.id, stream.position);
       return;
     }
@@ -141,12 +128,15 @@ export class DatEvents implements StreamSink {
     const event = address === undefined ? this.catalogue.tracepoint(format.name) : notWanted;
     if (address === undefined && event === notWanted) return;
     this.tally.wanted[format.id] = this.wanted.length;
+    const record = address === undefined ? this.recordOf(event, format, 'tracepoint', false) : undefined;
+    const isOnce = event !== notWanted && this.catalogue.events[event]!.once === true;
+    this.plain.push(this.owners === undefined && !isOnce ? record : undefined);
     this.wanted.push({
       format,
-      record: address === undefined ? this.recordOf(event, format, 'tracepoint', false) : undefined,
+      record,
       address,
       isReturn: returning !== undefined,
-      isOnce: event !== notWanted && this.catalogue.events[event]!.once === true,
+      isOnce,
       targets: new Map(),
       lastKey: Number.NaN,
       last: unresolved,

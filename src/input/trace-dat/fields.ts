@@ -183,15 +183,19 @@ class SymbolValues {
     const key = addressKey(hi, lo);
     let value = this.functions.get(key);
     if (value === undefined) {
-      const names = this.resolve(hi, lo);
-      const known = names?.map((name) => this.value(name)).find((found) => found !== undefined);
-      value = names === undefined ? unresolved : (known ?? otherSymbol);
+      value = this.resolved(hi, lo);
       if (this.functions.size < mostAddresses) this.functions.set(key, value);
     }
     this.lastHi = hi;
     this.lastLo = lo;
     this.last = value === unresolved ? undefined : value;
     return this.last;
+  }
+
+  private resolved(hi: number, lo: number): number {
+    const names = this.resolve(hi, lo);
+    const known = names?.map((name) => this.value(name)).find((found) => found !== undefined);
+    return names === undefined ? unresolved : (known ?? otherSymbol);
   }
 
   private value(name: string): number | undefined {

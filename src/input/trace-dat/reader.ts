@@ -46,6 +46,9 @@ export class TraceDatReader {
   private readonly progress = new Progress();
   private readonly events: DatEvents;
   private readonly isSteady: boolean;
+  private streams: readonly CpuStream[] = [];
+  /** Records that the sink knows of. */
+  private counted = 0;
   /** Raw time from which streams count. */
   private base = 0n;
   /** Time of the first record as `timeAt` counts it. */
@@ -87,6 +90,7 @@ export class TraceDatReader {
     });
     if (layout.text !== undefined) yield* this.text();
     const streams = this.open(buffers);
+    this.streams = streams;
     yield* this.merge(streams);
     this.report();
     for (const stream of streams) {
@@ -140,7 +144,7 @@ export class TraceDatReader {
     const first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
     if (first < Number.POSITIVE_INFINITY) {
       this.first = first;
-      this.events.first = first;
+      for (const stream of streams) stream.first = first;
       const origin = this.base + BigInt(first);
       this.sink.fact({ origin: this.layout.clock.isSteady ? this.layout.clock.absolute(origin, 0) : origin });
     }
@@ -172,7 +176,8 @@ export class TraceDatReader {
    * @returns the time of the next one, infinite at the end, before all others where the stream has to pause
    */
   private run(stream: CpuStream, until: number): number {
-    const stop = stream.run(until);
+    stream.until = until;
+    const stop = stream.run();
     if (stop === Stop.record) return stream.time;
     if (stop === Stop.pause) return Number.NEGATIVE_INFINITY;
     if (stream.endsBroken) this.sink.lost(stream.cpu, lostToTheEnd, stream.position);
@@ -186,8 +191,9 @@ export class TraceDatReader {
   }
 
   private report(): void {
-    if (this.tally.records > 0) this.sink.counted(this.tally.records);
-    this.tally.records = 0;
+    const records = this.streams.reduce((sum, stream) => sum + stream.records, 0);
+    if (records > this.counted) this.sink.counted(records - this.counted);
+    this.counted = records;
   }
 
   /** A raw time in the trace's clock, counted from the same place as all others. */
