@@ -8,6 +8,11 @@ export class Batch {
 
   /** Keeps an event until whoever takes it releases it. */
   add(event: TimerEvent): void {
-    this.events[this.length++] = event.retain();
+    this.pass(event.retain());
+  }
+
+  /** As `add`, of an event that the caller keeps and does not release. */
+  pass(event: TimerEvent): void {
+    this.events[this.length++] = event;
   }
 }

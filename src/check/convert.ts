@@ -47,6 +47,8 @@ class ConversionRun extends Intake implements Conversion {
     this.#sink.recorded(catalogue.events[source]!.name);
   }
 
+  protected appear(): void {}
+
   condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
     this.#conditions.add(kind, count, position, detail);
     if (!this.isStory || !shownByRows.includes(kind)) this.#sink.condition(kind, count, detail);
@@ -64,6 +66,7 @@ class ConversionRun extends Intake implements Conversion {
     const { timerNames } = this;
     if (timerNames !== (this.recording.timerNames ?? 0)) this.fact({ timerNames });
     this.#sink.event(event, this.comm(event.pid));
+    event.release();
   }
 
   end(): void {

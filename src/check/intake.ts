@@ -1,4 +1,4 @@
-import { catalogue, Source, type SourceName } from '../decode/catalogue.js';
+import { Source, type SourceName } from '../decode/catalogue.js';
 import { Decoder, type EventSink } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
 import type { TimerEvent } from '../events/event.js';
@@ -11,23 +11,28 @@ import { modelIds } from '../models/model.js';
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
 
-/** No thread has this number. */
-const noThread = -0x80000000;
+/** No CPU and no thread has this number. */
+const none = -0x80000000;
 
 /** What a CPU has recorded. */
 export class RecordingCpu {
+  readonly index: number;
   /** Number of its records. */
   records = 0;
   /** Times of the first and the latest one, NaN where there is none. */
   firstTime = Number.NaN;
   lastTime = Number.NaN;
   /** The thread of the latest one, and whether it has recorded no entry since it came. */
-  pid = noThread;
+  pid = none;
   isEntering = false;
   /** Whether the CPU was idle then. */
   isIdle = false;
   /** Whether it has events. */
   hasEvents = false;
+
+  constructor(index: number) {
+    this.index = index;
+  }
 }
 
 /**
@@ -41,13 +46,13 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   readonly recording: RecordingFacts = {};
   /** Time of the latest event, nanoseconds since the trace began. */
   lastTime = 0;
-  /** By index into the catalogue: number of records of each source. */
-  readonly sourceCounts: Float64Array = new Float64Array(catalogue.events.length);
   /** By kind: number of events. */
   readonly kindCounts: Float64Array = new Float64Array(kindNames.length);
   protected readonly decoder: Decoder;
   /** What each CPU has recorded. */
   protected readonly recordingCpus: RecordingCpu[] = [];
+  /** That of the latest record, mostly that of the next as well. */
+  #latest = new RecordingCpu(none);
   readonly #native: boolean;
   readonly #comms = new Map<number, string>();
   readonly #entered = new Set<number>();
@@ -60,10 +65,12 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     this.decoder = new Decoder(this);
   }
 
-  /** An event that is complete but for its vcpu. It is reused: copy what must last. */
+  /** An event that is complete but for its vcpu. Whoever gets it releases it. */
   protected abstract take(event: TimerEvent): void;
   /** A record of this source, an index into the catalogue, is at hand. */
   abstract seen(source: number): void;
+  /** The first event of a kind is at hand. */
+  protected abstract appear(kind: Kind): void;
   abstract condition(kind: ConditionKind, count: number, position: number, detail?: string): void;
 
   /**
@@ -72,6 +79,11 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
    */
   get isStory(): boolean {
     return this.#native && this.recording.recording === undefined;
+  }
+
+  /** By index into the catalogue: number of records of each source. */
+  get sourceCounts(): readonly number[] {
+    return this.decoder.sourceCounts;
   }
 
   /** Number of records, wanted or not. */
@@ -95,16 +107,20 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     }
     cpu.records++;
     cpu.lastTime = record.time;
-    this.sourceCounts[event]!++;
     this.decoder.record(record);
   }
 
   #cpu(index: number): RecordingCpu {
-    return this.recordingCpus[index] ?? this.#addCpu(index);
+    return this.#latest.index === index ? this.#latest : this.#goTo(index);
+  }
+
+  #goTo(index: number): RecordingCpu {
+    this.#latest = this.recordingCpus[index] ?? this.#addCpu(index);
+    return this.#latest;
   }
 
   #addCpu(index: number): RecordingCpu {
-    const cpu = new RecordingCpu();
+    const cpu = new RecordingCpu(index);
     this.recordingCpus[index] = cpu;
     return cpu;
   }
@@ -127,7 +143,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   }
 
   repeated(event: number, records: number): void {
-    this.sourceCounts[event]! += records;
+    this.decoder.repeated(event, records);
   }
 
   counted(records: number): void {
@@ -177,7 +193,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   /** A canonical event, from the decoder or from the native notation. */
   event(event: TimerEvent): void {
     const { cpu: index, kind, time } = event;
-    this.kindCounts[kind]!++;
+    if (this.kindCounts[kind]!++ === 0) this.appear(kind);
     if (time > this.lastTime) this.lastTime = time;
     if (index >= 0) {
       const cpu = this.#cpu(index);

@@ -35,8 +35,9 @@ function sourcesOf(run: TraceRun, conditions: readonly ConditionSummary[]): Sour
       ['malformed-fields', 'malformed'],
     ] as const
   ).flatMap(([kind, use]) => detailsOf(conditions, kind).map(([name, records]) => ({ name, records, use })));
+  const { sourceCounts } = run;
   const used = catalogue.events.flatMap(({ name }, index) => {
-    const records = run.sourceCounts[index]!;
+    const records = sourceCounts[index]!;
     return records > 0 ? [{ name, records, use: 'used' as const }] : [];
   });
   return [...used, ...others].sort((a, b) => b.records - a.records || (a.name < b.name ? -1 : 1));

@@ -106,16 +106,14 @@ export class TraceRun extends Intake {
   }
 
   protected take(event: TimerEvent): void {
-    const { kind } = event;
-    if (!this.shown.hasKind(kind)) this.#newKind(kind);
     if (this.#tracker === undefined) return this.#holdBack(event);
     // All that still speaks against the choice.
-    if (kind === Kind.timer_map) this.#evidence.event(event);
-    this.#taken.add(event);
+    if (event.kind === Kind.timer_map) this.#evidence.event(event);
+    this.#taken.pass(event);
     if (this.#taken.length === batchSize) this.judgeBatch();
   }
 
-  #newKind(kind: Kind): void {
+  protected appear(kind: Kind): void {
     this.judgeBatch();
     this.shown.kind(kind);
     this.#feed();
@@ -131,16 +129,16 @@ export class TraceRun extends Intake {
     const judge = this.#judge;
     if (tracker === undefined || judge === undefined) return;
     const taken = this.#taken;
-    for (let i = 0; i < taken.length; i++) {
-      const event = taken.events[i] as TimerEvent;
-      this.#lastPosition = event.position;
+    if (taken.length > 0) this.#lastPosition = (taken.events[taken.length - 1] as TimerEvent).position;
+    for (let i = 0, { events, length } = taken; i < length; i++) {
+      const event = events[i] as TimerEvent;
       tracker.event(event);
       event.release();
     }
     taken.length = 0;
     const attributed = this.#attributed;
-    for (let i = 0; i < attributed.length; i++) {
-      const event = attributed.events[i] as TimerEvent;
+    for (let i = 0, { events, length } = attributed; i < length; i++) {
+      const event = events[i] as TimerEvent;
       judge.event(event);
       event.release();
     }
@@ -152,7 +150,7 @@ export class TraceRun extends Intake {
     if (this.#firstTime < 0) this.#firstTime = event.time;
     this.#evidence.event(event);
     this.#evidence.timerNames(this.timerNames);
-    this.#pending.push(event.retain());
+    this.#pending.push(event);
     const waited = event.time - this.#firstTime > patience && this.#pending.length >= fewest;
     if (
       this.#pending.length >= heldBack ||
@@ -303,8 +301,7 @@ export class TraceRun extends Intake {
     });
     this.#tracker = tracker;
     for (const event of this.#pending) {
-      this.#taken.add(event);
-      event.release();
+      this.#taken.pass(event);
       if (this.#taken.length === batchSize) this.judgeBatch();
     }
     this.judgeBatch();

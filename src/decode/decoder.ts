@@ -7,8 +7,9 @@ import { functionDecoders } from './functions.js';
 import { Learned } from './learned.js';
 import { type Decode, tracepointDecoders } from './tracepoints.js';
 
-/** Receives the canonical events of a recording. The event object is used again: who keeps it retains it. */
+/** Receives the canonical events of a recording. */
 export interface EventSink extends ConditionSink {
+  /** An event, which is the sink's from now on: it is used again once the sink releases it. */
   event(event: TimerEvent): void;
   /** A record that is no event but tells something of the recording: which source it came from. */
   seen(source: number): void;
@@ -26,15 +27,23 @@ const byCallback = Uint8Array.from(catalogue.events, ({ name }) =>
   ['hrtimer_start', 'hrtimer_cancel', 'hrtimer_expire_entry', 'hrtimer_expire_exit'].includes(name) ? 1 : 0,
 );
 
+/** What a recording has shown of one source. */
+class SourceState {
+  /** Number of its records. */
+  records = 0;
+  isSeen = false;
+  /** How a record becomes an event, once the source was seen. */
+  decode: Decode | undefined = undefined;
+}
+
 /** Turns records into canonical events (specification §0.2, §3): one instance per recording. */
 export class Decoder {
   readonly #sink: EventSink;
   readonly #learned = new Learned();
   /** Event name through which a probed function is read: a second probe of it repeats what the first said. */
   readonly #probeName = new Map<number, number>();
-  readonly #seen = new Uint8Array(catalogue.events.length);
-  /** Of the sources that were seen: how a record of theirs becomes an event. */
-  readonly #decoders: (Decode | undefined)[] = new Array<Decode | undefined>(catalogue.events.length).fill(undefined);
+  /** By catalogue index. */
+  readonly #sources: readonly SourceState[] = catalogue.events.map(() => new SourceState());
 
   constructor(sink: EventSink) {
     this.#sink = sink;
@@ -45,11 +54,22 @@ export class Decoder {
     return this.#learned.names;
   }
 
+  /** By catalogue index: number of records of each source. */
+  get sourceCounts(): readonly number[] {
+    return this.#sources.map(({ records }) => records);
+  }
+
+  /** Further records of a source of which one says all. */
+  repeated(source: number, records: number): void {
+    this.#sources[source]!.records += records;
+  }
+
   /** Decodes one record; emits at most one event. */
   record(record: Record): void {
-    const source = record.event;
+    const source = this.#sources[record.event] as SourceState;
+    source.records++;
     if (record.source !== 'tracepoint' && this.#isRepeated(record)) return;
-    const decode = this.#decoders[source] ?? this.#appear(source);
+    const decode = source.decode ?? this.#appear(record.event, source);
     if (decode === undefined) return;
     const event = TimerEvent.take();
     event.time = record.time;
@@ -59,16 +79,16 @@ export class Decoder {
     event.context = record.context;
     event.position = record.position;
     if (decode(record, event, this.#learned)) this.#sink.event(event);
-    event.release();
+    else event.release();
   }
 
   /** A source is seen for the first time, but for those whose records show nothing yet. */
-  #appear(source: number): Decode | undefined {
-    const decode = decoders[source];
-    if (this.#seen[source] === 0 && (byCallback[source] === 0 || this.#learned.namesCallbacks)) {
-      this.#seen[source] = 1;
-      this.#decoders[source] = decode;
-      this.#sink.seen(source);
+  #appear(index: number, source: SourceState): Decode | undefined {
+    const decode = decoders[index];
+    if (!source.isSeen && (byCallback[index] === 0 || this.#learned.namesCallbacks)) {
+      source.isSeen = true;
+      source.decode = decode;
+      this.#sink.seen(index);
     }
     return decode;
   }
@@ -82,7 +102,6 @@ export class Decoder {
     event.time = time;
     event.position = position;
     this.#sink.event(event);
-    event.release();
   }
 
   /** Whether a function's record says nothing new: its return, or what another probe has shown. */

@@ -11,7 +11,7 @@ import type { RecordingFacts } from '../record.js';
 
 /** Where a reader of the native notation delivers: it has events already, so nothing is left to decode. */
 export interface NativeSink extends ConditionSink {
-  /** The event is reused for the next row: copy what must last. Its `position` is the line. */
+  /** An event, which is the sink's from now on: it is used again once the sink releases it. Its `position` is the line. */
   event(event: TimerEvent): void;
   /** Number of rows since the last call. */
   counted(rows: number): void;
@@ -61,7 +61,6 @@ export class RowSink {
       this.conditions(event, line);
     }
     sink.event(event);
-    event.release();
   }
 
   /** What the rows of a whole story say of its quality. */
