@@ -1,10 +1,18 @@
-import type { TimerEvent } from '../events/event.js';
+import { TimerEvent } from '../events/event.js';
+
+/** Stands where no event is yet. */
+const nothing = new TimerEvent();
 
 /** Events that wait for their next step, in order. */
 export class Batch {
   length = 0;
   /** As many as `length` says. */
-  readonly events: TimerEvent[] = [];
+  readonly events: TimerEvent[];
+
+  /** @param size number of events that are expected at most */
+  constructor(size: number) {
+    this.events = Array.from({ length: size }, () => nothing);
+  }
 
   /** Keeps an event until whoever takes it releases it. */
   add(event: TimerEvent): void {
@@ -13,6 +21,9 @@ export class Batch {
 
   /** As `add`, of an event that the caller keeps and does not release. */
   pass(event: TimerEvent): void {
-    this.events[this.length++] = event;
+    const { events, length } = this;
+    if (length < events.length) events[length] = event;
+    else events.push(event);
+    this.length = length + 1;
   }
 }

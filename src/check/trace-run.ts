@@ -75,8 +75,11 @@ export class TraceRun extends Intake {
   };
   #feeds: Feeds | undefined;
   /** Events that are to be attributed, and those that are to be judged. */
-  readonly #taken = new Batch();
-  readonly #attributed = new Batch();
+  readonly #taken = new Batch(batchSize);
+  /** Number of events that are taken at a time: one, until the model is chosen. */
+  #batchSize = 1;
+  // With those that are derived from them.
+  readonly #attributed = new Batch(2 * batchSize);
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);
@@ -106,11 +109,11 @@ export class TraceRun extends Intake {
   }
 
   protected take(event: TimerEvent): void {
-    if (this.#tracker === undefined) return this.#holdBack(event);
     // All that still speaks against the choice.
-    if (event.kind === Kind.timer_map) this.#evidence.event(event);
-    this.#taken.pass(event);
-    if (this.#taken.length === batchSize) this.judgeBatch();
+    if (event.kind === Kind.timer_map && this.#tracker !== undefined) this.#evidence.event(event);
+    const taken = this.#taken;
+    taken.pass(event);
+    if (taken.length === this.#batchSize) this.judgeBatch();
   }
 
   protected appear(kind: Kind): void {
@@ -127,8 +130,11 @@ export class TraceRun extends Intake {
   judgeBatch(): void {
     const tracker = this.#tracker;
     const judge = this.#judge;
-    if (tracker === undefined || judge === undefined) return;
     const taken = this.#taken;
+    if (tracker === undefined || judge === undefined) {
+      this.#holdBack();
+      return;
+    }
     if (taken.length > 0) this.#lastPosition = (taken.events[taken.length - 1] as TimerEvent).position;
     for (let i = 0, { events, length } = taken; i < length; i++) {
       const event = events[i] as TimerEvent;
@@ -145,8 +151,11 @@ export class TraceRun extends Intake {
     attributed.length = 0;
   }
 
-  /** Keeps an event until the model is chosen. */
-  #holdBack(event: TimerEvent): void {
+  /** Keeps the event that was taken until the model is chosen. */
+  #holdBack(): void {
+    if (this.#taken.length === 0) return;
+    this.#taken.length = 0;
+    const event = this.#taken.events[0] as TimerEvent;
     if (this.#firstTime < 0) this.#firstTime = event.time;
     this.#evidence.event(event);
     this.#evidence.timerNames(this.timerNames);
@@ -300,6 +309,7 @@ export class TraceRun extends Intake {
       for (const { id, pid } of vcpus) tracker.threads.ofGuest(vm, id, pid);
     });
     this.#tracker = tracker;
+    this.#batchSize = batchSize;
     for (const event of this.#pending) {
       this.#taken.pass(event);
       if (this.#taken.length === batchSize) this.judgeBatch();

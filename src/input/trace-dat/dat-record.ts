@@ -122,7 +122,8 @@ export class DatRecord extends Record {
     let present = this.allPresent;
     for (let index = 0; index < this.othersCount; index++) {
       const field = this.others[index]!;
-      if (!this.parse(field, source.bytes, length)) present &= ~(1 << field.slot);
+      if (field.read === Read.byte) this.lo[field.slot] = source.bytes[payload * 4 + field.offset]!;
+      else if (!this.parse(field, source.bytes, length)) present &= ~(1 << field.slot);
     }
     this.present = present;
     return (present & this.required) === this.required;
