@@ -4,7 +4,7 @@
  */
 export class StreamQueue {
   /** Index of the stream whose record comes first, and the time of that; infinite where there is none. */
-  first: number;
+  first = 0;
   time = Number.NaN;
   /** By place in the heap: the index of the stream, and the time of its record. Behind them, one that has none. */
   private readonly streams: Int32Array;
