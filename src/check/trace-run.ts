@@ -74,12 +74,11 @@ export class TraceRun extends Intake {
       }).map(({ id, commits, title, kernels }) => ({ id, commits, title, kernels })),
   };
   #feeds: Feeds | undefined;
-  /** Events that are to be attributed, and those that are to be judged. */
+  /** Events that are to be attributed, and those that are to be judged: with what is derived, they are more. */
   readonly #taken = new Batch(batchSize);
+  readonly #attributed = new Batch(2 * batchSize);
   /** Number of events that are taken at a time: one, until the model is chosen. */
   #batchSize = 1;
-  // With those that are derived from them.
-  readonly #attributed = new Batch(2 * batchSize);
 
   constructor(path: string, format: string, options: CheckOptions, rules: readonly Rule[]) {
     super(format);

@@ -1,6 +1,7 @@
 import { endianness } from 'node:os';
 import type { RecordSink } from '../record.js';
 import type { DatRecord } from './dat-record.js';
+import type { Tally } from './tally.js';
 import type { Progress, Windows } from './windows.js';
 
 /** Values of a record's type_len (include/linux/ring_buffer.h); below 29 it is the payload's length in words. */
@@ -49,32 +50,6 @@ export interface StreamSink {
   deliver(stream: CpuStream, event: number, payload: number, length: number): void;
   /** Records were lost before the one at the stream's position, -1 when their number is not known. */
   lost(stream: CpuStream, count: number): void;
-}
-
-/** What all CPUs of a file share: which events are wanted, and how many records of each there were. */
-export class Tally {
-  /** By event id: index of the event among the wanted ones, or -1. */
-  readonly wanted = new Int16Array(0x10000).fill(-1);
-  /** Records by id that nobody wants. */
-  readonly unused = new Uint32Array(0x10000);
-  /** By id, place of the first of them. */
-  readonly firstUnused = new Float64Array(0x10000);
-  /** Ids of which there are any. */
-  readonly unusedIds: number[] = [];
-  /** Raw time from which times count, in two halves. */
-  baseHi = 0;
-  baseLo = 0;
-
-  /** Counts a record that nobody wants. */
-  leave(id: number, position: number): void {
-    if (this.unused[id]!++ === 0) this.leaveFirst(id, position);
-  }
-
-  /** Tells of the first record of an event that nobody wants; it has been counted. */
-  leaveFirst(id: number, position: number): void {
-    this.firstUnused[id] = position;
-    this.unusedIds.push(id);
-  }
 }
 
 /**

@@ -3,11 +3,12 @@ import type { Record, RecordSink } from '../record.js';
 import { reportLoss } from '../text/notes.js';
 import { aliasEvent, farthestEntry } from '../text/probes.js';
 import { Tally as Conditions } from '../text/tally.js';
-import type { CpuStream, StreamSink, Tally } from './cpu-stream.js';
+import type { CpuStream, StreamSink } from './cpu-stream.js';
 import { DatRecord } from './dat-record.js';
 import type { EventFormat, FormatField } from './formats.js';
 import type { Layout } from './layout.js';
 import { addressKey, type Place, Symbols } from './symbols.js';
+import type { Tally } from './tally.js';
 
 /** The function tracer's event. */
 const functionTracer = { system: 'ftrace', name: 'function' } as const;

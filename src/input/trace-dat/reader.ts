@@ -4,7 +4,7 @@ import type { RandomAccess } from '../random-access.js';
 import type { CpuRecords, RecordSink } from '../record.js';
 import { FtraceReader } from '../text/ftrace.js';
 import type { Codec } from './compression.js';
-import { CpuStream, Stop, Tally } from './cpu-stream.js';
+import { CpuStream, Stop } from './cpu-stream.js';
 import { bytesOf } from './cursor.js';
 import { DatEvents } from './events.js';
 import { Formats } from './formats.js';
@@ -12,6 +12,7 @@ import { type Opened, readLayout } from './header.js';
 import type { BufferLayout, Layout } from './layout.js';
 import { checkBuffers } from './plausible.js';
 import { StreamQueue } from './queue.js';
+import { Tally } from './tally.js';
 import { ChunkWindows, PlainWindows, Progress } from './windows.js';
 
 /** Windows of pages read before the caller gets to do something else: some eight thousand records. */
