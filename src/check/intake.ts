@@ -190,7 +190,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
       throw new InputError(`host: expected vhe or nvhe, found "${facts.host}"`);
   }
 
-  /** A canonical event, from the decoder or from the native notation. */
+  /** A canonical event, from the decoder or from the native notation: the caller must not release it. */
   event(event: TimerEvent): void {
     const { cpu: index, kind, time } = event;
     if (this.kindCounts[kind]!++ === 0) this.appear(kind);

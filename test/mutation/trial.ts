@@ -40,7 +40,6 @@ export function judge(events: readonly TimerEvent[], model: string, host: SimHos
     const taken = TimerEvent.take().copyFrom(event);
     taken.position = index + 1;
     run.event(taken);
-    taken.release();
   }
   return run.end();
 }

@@ -26,7 +26,6 @@ export class HazardCheck {
     const taken = TimerEvent.take().copyFrom(event);
     if (taken.expires >= 0) taken.expires += this.#monotonic;
     this.#run.event(taken);
-    taken.release();
     this.#run.facts.length = 0;
   }
 
