@@ -1,5 +1,5 @@
 import type { ConditionSink } from '../events/conditions.js';
-import { TimerEvent } from '../events/event.js';
+import { Timer, TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import type { Record } from '../input/record.js';
 import { catalogue } from './catalogue.js';
@@ -78,8 +78,10 @@ export class Decoder {
     event.tgid = record.tgid;
     event.context = record.context;
     event.position = record.position;
-    if (decode(record, event, this.#learned)) this.#sink.event(event);
-    else event.release();
+    if (!decode(record, event, this.#learned)) return event.release();
+    if (isPossible(event)) return this.#sink.event(event);
+    this.#sink.condition('malformed-fields', 1, record.position, catalogue.events[record.event]!.name);
+    event.release();
   }
 
   /** A source is seen for the first time, but for those whose records show nothing yet. */
@@ -112,4 +114,15 @@ export class Decoder {
     if (name === undefined) this.#probeName.set(record.event, record.name);
     return name !== undefined && name !== record.name;
   }
+}
+
+/** Whether a kernel can have written the record: no other contexts exist, and models and rules find theirs by number. */
+function isPossible(event: TimerEvent): boolean {
+  if (event.kind !== Kind.timer_map) return isContext(event.timer);
+  const { directVtimer, directPtimer, emulVtimer, emulPtimer } = event;
+  return isContext(directVtimer) && isContext(directPtimer) && isContext(emulVtimer) && isContext(emulPtimer);
+}
+
+function isContext(timer: number): boolean {
+  return timer >= Timer.unknown && timer <= Timer.hptimer;
 }
