@@ -62,7 +62,11 @@ export class Record {
 
   /** Field as a number (exact below 2^53), or `missing` when absent. */
   number(field: number, missing = -1): number {
-    return this.has(field) ? joinU64(this.high(field), this.low(field)) : missing;
+    if (!this.has(field)) return missing;
+    const hi = this.high(field);
+    const lo = this.low(field);
+    // Computed as a double, a small integer would make each field that takes it a double for good.
+    return hi === 0 && lo >= 0 ? lo : joinU64(hi, lo);
   }
 }
 
