@@ -65,7 +65,8 @@ export const conditions = {
   'truncated-line': { severity: 'warning', sentence: 'the input ends inside a line; that line is not used' },
   'malformed-fields': {
     severity: 'warning',
-    sentence: 'a known event lacks a field that it must have, or has a value in one that does not exist; it is not used',
+    sentence:
+      'a known event lacks a field that it must have, or has a value in one that does not exist; it is not used',
   },
   'unresolved-function': {
     severity: 'info',
