@@ -38,6 +38,7 @@ export class Handlers implements Calls {
   active = 0;
   readonly #handlers: Handler[] = [];
   #shape = '';
+  /** What calls them, once they are put together. */
   #together: Handler | undefined;
   /** Those that found no room here. */
   #rest: Handlers | undefined;
@@ -48,7 +49,7 @@ export class Handlers implements Calls {
       this.#rest ??= new Handlers();
       return this.#rest.add(handler);
     }
-    this.#together = undefined;
+    if (this.#together !== undefined) throw new Error('a handler is added to those that are put together');
     const isPlain = typeof handler === 'function';
     this.#handlers.push(isPlain ? handler : handler.handler);
     this.#shape += isPlain ? 'a' : 'w';
@@ -58,10 +59,26 @@ export class Handlers implements Calls {
 
   /** Calls those for which there is an occasion when it is their turn: a handler may end that of a later one. */
   call(event: TimerEvent): void {
-    if (this.active !== 0) {
-      this.#together ??= putTogether(this.#shape)(this, ...this.#handlers);
-      this.#together(event);
-    }
+    if (this.#together !== undefined) this.#together(event);
+    else this.#callEach(event);
     if (this.#rest !== undefined) this.#rest.call(event);
+  }
+
+  /**
+   * From now on they are called by a function of their own. To make one, and for V8 to optimise it, takes longer than it
+   * saves in a short trace.
+   */
+  putTogether(): void {
+    if (this.#handlers.length > 0) this.#together = putTogether(this.#shape)(this, ...this.#handlers);
+    this.#rest?.putTogether();
+  }
+
+  #callEach(event: TimerEvent): void {
+    let { active } = this;
+    while (active !== 0) {
+      const index = wordSize - 1 - Math.clz32(active & -active);
+      (this.#handlers[index] as Handler)(event);
+      active = this.active & (-2 << index);
+    }
   }
 }

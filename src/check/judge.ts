@@ -25,6 +25,9 @@ const defaultMaxFindings = 100;
 /** What comes later than this is missing, unless the user says otherwise, nanoseconds. */
 const defaultMaxLatency = 100_000_000;
 
+/** Events of a long trace. */
+const manyEvents = 1 << 17;
+
 export interface JudgeSetup {
   readonly rules: readonly Rule[];
   readonly options: CheckOptions;
@@ -128,6 +131,7 @@ export class Judge {
     const cpu = machine.cpu(event.cpu);
     const vcpu = event.vcpu >= 0 ? machine.vcpu(event.vcpu) : undefined;
     event.serial = ++this.#serial;
+    if (this.#serial === manyEvents) this.#putTogether();
     this.#gaps.event(event);
     this.timing.event(event);
     if (this.#shown !== this.#recorded.version) this.#look();
@@ -164,6 +168,11 @@ export class Judge {
     for (const episode of this.#episodes) episode.end('trace-end');
     this.#episodes.clear();
     this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]), pids);
+  }
+
+  /** The trace is long: its handlers are worth a function for each kind. */
+  #putTogether(): void {
+    for (const handlers of [...this.#before, ...this.#after]) handlers.putTogether();
   }
 
   /** Whether puts of vcpus are recorded, or the switches of their threads without which none changes its CPU. */

@@ -16,11 +16,15 @@ function noting(count: number, occasion: Occasion): { handlers: Handlers; called
   return { handlers, called };
 }
 
-describe('the handlers of a kind', () => {
+describe.each([
+  ['one by one', () => {}],
+  ['put together', (handlers: Handlers) => handlers.putTogether()],
+])('the handlers of a kind, %s,', (_, prepare) => {
   // Words of 32 bits: one word, its last bit, and handlers that find no room in it.
   it.each([0, 1, 31, 32, 33, 64, 70])('are called in order where there is an occasion: %i', (count) => {
     const occasion = new Occasion();
     const { handlers, called } = noting(count, occasion);
+    prepare(handlers);
     const all = Array.from({ length: count }, (_, number) => number);
     handlers.call(new TimerEvent());
     expect(called.splice(0)).toEqual(all.filter((number) => number % 3 > 0));
@@ -46,10 +50,21 @@ describe('the handlers of a kind', () => {
     });
     handlers.add(when(ended.occasion, () => called.push('ended')));
     handlers.add(when(begun.occasion, () => called.push('begun')));
+    prepare(handlers);
     handlers.call(new TimerEvent());
     expect(called).toEqual(['first', 'begun']);
     begun.clear();
     expect(begun.occasion.count).toBe(0);
+  });
+
+  it('may be put together between two events', () => {
+    const occasion = new Occasion();
+    const { handlers, called } = noting(40, occasion);
+    handlers.call(new TimerEvent());
+    const before = called.splice(0);
+    prepare(handlers);
+    handlers.call(new TimerEvent());
+    expect(called).toEqual(before);
   });
 
   it('are not kept by the occasion that there is always', async () => {
@@ -59,6 +74,8 @@ describe('the handlers of a kind', () => {
       const handlers = new Handlers();
       handlers.add(() => undefined);
       handlers.add(when(always, () => undefined));
+      prepare(handlers);
+      handlers.call(new TimerEvent());
       return new WeakRef(handlers);
     })();
     // A weak reference holds until the turn of the event loop in which it was made is over.
@@ -67,20 +84,11 @@ describe('the handlers of a kind', () => {
     expect(kept.deref()).toBeUndefined();
   });
 
-  it('may be more than they were at the first event', () => {
-    const called: number[] = [];
-    const handlers = new Handlers();
-    handlers.add(() => called.push(0));
-    handlers.call(new TimerEvent());
-    handlers.add(() => called.push(1));
-    handlers.call(new TimerEvent());
-    expect(called).toEqual([0, 0, 1]);
-  });
-
   it('know an occasion that was there before they were', () => {
     const occasion = new Occasion();
     occasion.set(true);
     const { handlers, called } = noting(1, occasion);
+    prepare(handlers);
     handlers.call(new TimerEvent());
     expect(called).toEqual([0]);
   });
