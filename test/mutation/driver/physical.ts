@@ -1,5 +1,5 @@
 import { Register } from '../../../src/events/event.js';
-import { exits } from '../../../src/simulate/simulation.js';
+import { exits } from '../../../src/simulate/guest.js';
 import type { SimCpu, SimVcpu } from '../../../src/simulate/state.js';
 import { type Episode, never, ptimer, type Stage, ticks, us } from './stage.js';
 

@@ -1,13 +1,7 @@
 import { Timer } from '../../../src/events/event.js';
 import type { Design } from '../../../src/models/design.js';
-import {
-  type EffectSink,
-  exits,
-  type Guest,
-  type GuestView,
-  type Recorder,
-  Simulation,
-} from '../../../src/simulate/simulation.js';
+import { exits, type Guest, type GuestView } from '../../../src/simulate/guest.js';
+import { type EffectSink, type Recorder, Simulation } from '../../../src/simulate/simulation.js';
 import { type SimCpu, type SimHost, type SimTimer, type SimVcpu, simTimers } from '../../../src/simulate/state.js';
 
 /** Nanoseconds. */

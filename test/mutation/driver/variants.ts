@@ -1,6 +1,6 @@
 import { Register } from '../../../src/events/event.js';
 import type { Design } from '../../../src/models/design.js';
-import { exits } from '../../../src/simulate/simulation.js';
+import { exits } from '../../../src/simulate/guest.js';
 import type { SimCpu, SimHost, SimTimer } from '../../../src/simulate/state.js';
 import { physical, takePhysical } from './physical.js';
 import { type Episode, hptimer, hvtimer, ptimer, type Stage, ticks, us, vtimer } from './stage.js';

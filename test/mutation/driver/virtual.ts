@@ -1,4 +1,4 @@
-import { exits } from '../../../src/simulate/simulation.js';
+import { exits } from '../../../src/simulate/guest.js';
 import { type Episode, periodic, ticks, us, vtimer } from './stage.js';
 
 /** The virtual timer of guests that run, are preempted and sleep. */
