@@ -253,7 +253,7 @@ describe('recordings of real kernels', () => {
   });
 });
 
-describe.skipIf(!traceCmd)('kernels of 4.15 to 5.0', () => {
+describe.skipIf(!traceCmd || !present)('kernels of 4.15 to 5.0', () => {
   const known = ({ findings }: TraceSummary) => findings.map((finding) => `${finding.rule} ${finding.diagnosis}`);
 
   it.each(loadPut.filter((file) => !file.includes('cntvoff')))('%s is clean but for its known bugs', async (file) => {
@@ -284,7 +284,7 @@ describe.skipIf(!traceCmd)('kernels of 4.15 to 5.0', () => {
   );
 });
 
-describe.skipIf(!traceCmd)('a livelock of a stock kernel', () => {
+describe.skipIf(!traceCmd || !present)('a livelock of a stock kernel', () => {
   it.each(stock.filter((file) => livelocks.includes(basename(file))))('%s', async (file) => {
     const summary = await checked(file);
     expectGuests(file, summary);
@@ -300,7 +300,7 @@ describe.skipIf(!traceCmd)('a livelock of a stock kernel', () => {
   });
 });
 
-describe.skipIf(!traceCmd)('kernels with a real bug', () => {
+describe.skipIf(!traceCmd || !present)('kernels with a real bug', () => {
   it.each(broken)('$file: $expected', async ({ file, expected, times }) => {
     const summary = await checked(file);
     expectGuests(file, summary);
