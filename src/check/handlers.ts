@@ -8,25 +8,21 @@ const wordSize = 32;
 /** Makes one function of handlers; `calls` says for which of them there is an occasion. */
 type PutTogether = (calls: Calls, ...handlers: readonly Handler[]) => Handler;
 
-/** By shape: a letter for each handler, `a` for one that is always called and `w` for one that waits for an occasion. */
-const byShape = new Map<string, PutTogether>();
-
 /**
  * Handlers as one function, in which each has a place of its own where it is called: there V8 sees that it is always
  * the same one, and calls it directly or puts its code in place. Where one loop calls all handlers of all kinds, it
- * cannot know. The text of the function is made of the shape alone, and of nothing that a user gives.
+ * cannot know; and so it is where kinds, or traces, share a function because their handlers have the same shape. The
+ * text of the function is made of the shape alone, and of nothing that a user gives.
+ *
+ * @param shape a letter for each handler: `a` for one that is always called, `w` for one that waits for an occasion
  */
 function putTogether(shape: string): PutTogether {
-  const known = byShape.get(shape);
-  if (known !== undefined) return known;
   const names = Array.from(shape, (_, index) => `h${index}`);
   const body = names.map((name, index) =>
     shape[index] === 'a' ? `${name}(event);` : `if ((calls.active & ${1 << index}) !== 0) ${name}(event);`,
   );
   const text = `'use strict'; return (event) => { ${body.join(' ')} };`;
-  const made = new Function('calls', ...names, text) as PutTogether;
-  byShape.set(shape, made);
-  return made;
+  return new Function('calls', ...names, text) as PutTogether;
 }
 
 /**
