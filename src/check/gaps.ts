@@ -1,5 +1,6 @@
 import { Certainty, lostToTheEnd, type TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
+import { emptyList } from '../events/list.js';
 import { because, clockSkew } from '../rules/context.js';
 
 /** Something that waits until no CPU can turn out to have lost records before it. */
@@ -38,7 +39,7 @@ const patience = 10_000_000_000;
  */
 export class Gaps {
   /** In the order of the trace; settled from the front. */
-  readonly #queue: Entry[] = [];
+  readonly #queue: Entry[] = emptyList();
   /** By CPU: sequence of its last record. */
   readonly #recorded: number[] = [];
   /** The CPU that the front of the queue waits for. */

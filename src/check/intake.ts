@@ -3,6 +3,7 @@ import { Decoder, type EventSink } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
 import type { TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
+import { emptyList } from '../events/list.js';
 import { InputError } from '../input/errors.js';
 import type { NativeSink } from '../input/native/rows.js';
 import type { CpuRecords, Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
@@ -50,7 +51,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   readonly kindCounts: Float64Array = new Float64Array(kindNames.length);
   protected readonly decoder: Decoder;
   /** What each CPU has recorded. */
-  protected readonly recordingCpus: RecordingCpu[] = [];
+  protected readonly recordingCpus: RecordingCpu[] = emptyList();
   /** That of the latest record, mostly that of the next as well. */
   #latest = new RecordingCpu(none);
   readonly #native: boolean;

@@ -1,5 +1,6 @@
 import { Ctl, Register, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
+import { emptyList } from '../events/list.js';
 import {
   CpuState,
   contextCount,
@@ -26,8 +27,8 @@ export type Host = 'vhe' | 'nvhe';
  * or unknown. Models change it through methods that bear the kernel's names; rules read it.
  */
 export class Machine {
-  readonly vcpus: VcpuState[] = [];
-  readonly cpus: CpuState[] = [];
+  readonly vcpus: VcpuState[] = emptyList();
+  readonly cpus: CpuState[] = emptyList();
   /** The forwarded flag of the vtimer's PPI: one for all CPUs. */
   forwarded: Known = unknown;
   /** Time of the last event, nanoseconds since the trace began. */

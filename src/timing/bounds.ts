@@ -11,10 +11,16 @@ export const drift = 5e-4;
  * the clock may drift: so two bounds are all there is to keep.
  */
 export class Bounds {
-  lowTime = 0;
+  // Born as no integers, as `TimerEvent.time` is, so that V8 need not learn that they are doubles.
+  lowTime = Number.NaN;
   low = Number.NEGATIVE_INFINITY;
-  highTime = 0;
+  highTime = Number.NaN;
   high = Number.POSITIVE_INFINITY;
+
+  constructor() {
+    this.lowTime = 0;
+    this.highTime = 0;
+  }
 
   /** Nothing is known. */
   clear(): void {

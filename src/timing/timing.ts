@@ -51,9 +51,14 @@ export class Timing implements Constraints {
   readonly #listeners: Listener[][] = evidenceNames.map(() => []);
   readonly #constraint = new Bounds();
   readonly #contests: Contests = { open: 0 };
+  /** CNTVOFF of all virtual machines, which is a signed number; undefined where each has its own. */
+  readonly #offset: number | undefined;
+  readonly #maxLatency: number;
 
   constructor(machine: Machine, setup: TimingSetup) {
     this.#setup = setup;
+    this.#offset = setup.cntvoff === undefined ? undefined : Number(BigInt.asIntN(64, setup.cntvoff));
+    this.#maxLatency = setup.maxLatency;
     this.clock = new ClockMap(setup.monotonic);
     this.#gatherer = setup.recordsSaveRestore
       ? new TracedEvidence(machine, this, setup.emulatesAlways)
@@ -177,7 +182,7 @@ export class Timing implements Constraints {
   }
 
   notAfter(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent, time: number): void {
-    const lenient = evidence === Evidence.savedPending ? this.#setup.maxLatency : 0;
+    const lenient = evidence === Evidence.savedPending ? this.#maxLatency : 0;
     this.constrain(evidence, event, timer, basis, Number.NaN, time - this.clock.offset - rounding, lenient);
   }
 
@@ -260,14 +265,13 @@ export class Timing implements Constraints {
 
   /** One line for all where CNTVOFF is given. */
   #key(vcpu: number, timer: number): number {
-    return this.#setup.cntvoff === undefined ? vcpu * 2 + timer : 0;
+    return this.#offset === undefined ? vcpu * 2 + timer : 0;
   }
 
   /** A count relative to the line's: exact up to 2^53. */
   #count(line: Line, timer: number, hi: number, lo: number): number {
     const count = ((hi >>> 0) - (line.referenceHi >>> 0)) * 0x100000000 + ((lo >>> 0) - (line.referenceLo >>> 0));
-    const { cntvoff } = this.#setup;
-    return cntvoff === undefined || timer !== Timer.vtimer ? count : count + Number(BigInt.asIntN(64, cntvoff));
+    return this.#offset === undefined || timer !== Timer.vtimer ? count : count + this.#offset;
   }
 }
 

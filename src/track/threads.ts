@@ -1,4 +1,5 @@
 import { Timer } from '../events/event.js';
+import { emptyList } from '../events/list.js';
 import { U64Map } from '../events/u64.js';
 
 /** Who a vcpu is (specification §3.5): the identity that every event of it is given. */
@@ -79,7 +80,7 @@ export const nobody = new Thread(-2);
 
 /** All threads and vcpus of a trace, by every name that records give them. */
 export class Threads {
-  readonly vcpus: Vcpu[] = [];
+  readonly vcpus: Vcpu[] = emptyList();
   readonly #threads = new Map<number, Thread>();
   readonly #byPointer = new U64Map<Vcpu>();
   readonly #byName = new Map<number, Vcpu>();

@@ -1,5 +1,6 @@
 import { Certainty, Context, isVirtual, TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
+import { emptyList } from '../events/list.js';
 import { Attribution } from './attribution.js';
 import { CpuTrack } from './cpu-track.js';
 import { provesThread, putKinds, taskKinds, vcpuKinds } from './kinds.js';
@@ -46,7 +47,7 @@ export class Tracker {
   readonly #who = new Attribution();
   readonly #feeds: Feeds;
   readonly #sink: AttributedSink;
-  readonly #cpus: CpuTrack[] = [];
+  readonly #cpus: CpuTrack[] = emptyList();
   /** Timer events without a vcpu, by kind. */
   readonly unattributed = new Map<number, { count: number; position: number }>();
 
