@@ -24,7 +24,7 @@ import { diffFindings } from './findings.js';
 import { behaviourHighlights } from './highlights.js';
 import { latencyHighlights } from './latency/highlights.js';
 import { diffLatencies } from './latency/latency.js';
-import { readSide, type Side } from './side.js';
+import { readSides, type Side } from './side.js';
 
 /** Options of `diff`: those of the checks of both recordings. */
 export interface DiffOptions
@@ -48,12 +48,12 @@ export async function* diff(
   next: Input,
   options: DiffOptions = {},
 ): AsyncGenerator<DiffFact, void, undefined> {
-  const first = yield* readSide(old, options);
-  const second = yield* readSide(next, options);
-  if (first === undefined || second === undefined) {
+  const sides = yield* readSides(old, next, options);
+  if (sides === undefined) {
     yield { type: 'diff', diff: null, exitCode: 3 };
     return;
   }
+  const [first, second] = sides;
   const divergence = await readDivergence(first, second, { old, new: next }, options);
   const result = compare(first, second, divergence, options);
   yield { type: 'diff', diff: result, exitCode: exitCodes[result.verdict] };
