@@ -36,18 +36,21 @@ const fewRecords = 65_536;
 const someBytes = 40 * 1024 * 1024;
 
 /**
- * Leaves functions unoptimised for longer as long as a run is short, and optimises them less where it is not long. It
- * goes by the facts, so it is given each of them like a reporter.
+ * Leaves functions unoptimised for longer as long as a run is short, and optimises them less where it is not long; and
+ * again for longer once all inputs are read, since what is then made of them is short work. It goes by the facts, so it
+ * is given each of them like a reporter.
  */
 export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   const size = sizeOf(paths);
   let isPatient = size <= fewBytes;
   let ended = 0;
+  let unread = paths.length;
   if (isPatient) setFlags(patient);
   else if (size <= someBytes) setFlags(sparing);
   return {
     fact(fact) {
       if (fact.type === 'trace-end') ended += fact.summary.events;
+      if ((fact.type === 'trace-end' || fact.type === 'trace-failed') && --unread === 0) setFlags(patient);
       if (!isPatient || fact.type !== 'progress' || ended + fact.events <= fewRecords) return;
       isPatient = false;
       setFlags(impatient);
