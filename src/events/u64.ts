@@ -24,9 +24,24 @@ export function parseU64(text: string): { hi: number; lo: number } | undefined {
   return { hi: Number(BigInt.asIntN(32, value >> 32n)), lo: Number(BigInt.asIntN(32, value)) };
 }
 
+/**
+ * The unsigned number that a half stands for. V8 takes `half >>> 0` for a small integer until it meets the first one
+ * above 2^31, and then throws away the optimised code of everything that compares counters: this one is no integer from
+ * the first.
+ */
+function unsigned(half: number): number {
+  const signed = half | 0;
+  return signed + ((signed >> 31) & 1) * 0x100000000;
+}
+
 /** The value as a number: exact below 2^53. */
 export function joinU64(hi: number, lo: number): number {
-  return (hi >>> 0) * 0x100000000 + (lo >>> 0);
+  return unsigned(hi) * 0x100000000 + unsigned(lo);
+}
+
+/** How much one value is more than another: exact up to 2^53 either way. */
+export function differenceU64(hi: number, lo: number, otherHi: number, otherLo: number): number {
+  return (unsigned(hi) - unsigned(otherHi)) * 0x100000000 + (unsigned(lo) - unsigned(otherLo));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Certainty, Timer, type TimerEvent } from '../events/event.js';
+import { differenceU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { noEvent } from '../machine/state.js';
 import { Bounds } from './bounds.js';
@@ -270,13 +271,12 @@ export class Timing implements Constraints {
 
   /** A count relative to the line's: exact up to 2^53. */
   #count(line: Line, timer: number, hi: number, lo: number): number {
-    const count = ((hi >>> 0) - (line.referenceHi >>> 0)) * 0x100000000 + ((lo >>> 0) - (line.referenceLo >>> 0));
+    const count = differenceU64(hi, lo, line.referenceHi, line.referenceLo);
     return this.#offset === undefined || timer !== Timer.vtimer ? count : count + this.#offset;
   }
 }
 
 /** Counts by which those of a line are more in terms of another's reference. */
 function difference(line: Line, other: Line): number {
-  const hi = (line.referenceHi >>> 0) - (other.referenceHi >>> 0);
-  return hi * 0x100000000 + ((line.referenceLo >>> 0) - (other.referenceLo >>> 0));
+  return differenceU64(line.referenceHi, line.referenceLo, other.referenceHi, other.referenceLo);
 }

@@ -1,4 +1,5 @@
 import { Context, canFire, Register, Timer, type TimerEvent } from '../../events/event.js';
+import { differenceU64 } from '../../events/u64.js';
 import { no, type TimerContext, unknown, yes } from '../../machine/state.js';
 import { because, type Handler, type RuleContext } from '../context.js';
 import { type HandlerWhen, when } from '../occasion.js';
@@ -46,7 +47,7 @@ export function levelAfterUserWrite(context: RuleContext): LevelAfterUserWrite {
     if (!canFire(isHardware ? state.restoredCtl : state.ctl)) return unknown;
     const hi = isHardware ? state.restoredCvalHi : state.cvalHi;
     const lo = isHardware ? state.restoredCvalLo : state.cvalLo;
-    const ahead = ((hi >>> 0) - (valueHi >>> 0)) * 0x100000000 + ((lo >>> 0) - (valueLo >>> 0));
+    const ahead = differenceU64(hi, lo, valueHi, valueLo);
     return Math.abs(ahead) < margin ? unknown : ahead < 0 ? yes : no;
   }
 
