@@ -21,12 +21,13 @@ const impatient = [
 ];
 
 /**
- * Bytes of functions that are optimised as a part of their caller. What optimised code this spares to make is a sixth
- * of the processor's time of a run of a second; that it is a tenth slower costs one of several seconds more. A shorter
- * run makes little, and calls cost it more.
+ * Bytes of functions that are optimised as a part of their caller. What optimised code `sparing` spares to make is a
+ * sixth of the processor's time of a run of a second; that it is a tenth slower costs one of several seconds more. A
+ * shorter run makes little, and calls cost it more. In one that is longer still, `lavish` saves a twentieth.
  */
 const sparing = ['--max-inlined-bytecode-size-cumulative=300'];
-const lavish = ['--max-inlined-bytecode-size-cumulative=920'];
+const usual = ['--max-inlined-bytecode-size-cumulative=920'];
+const lavish = ['--max-inlined-bytecode-size-cumulative=2500'];
 
 /** Bytes of its inputs, and records, up to which a run is short: compressed files may have many more records. */
 const fewBytes = 2 * 1024 * 1024;
@@ -34,6 +35,8 @@ const fewRecords = 65_536;
 
 /** Bytes of its inputs up to which it takes about a second. */
 const someBytes = 40 * 1024 * 1024;
+/** Bytes of its inputs from which it takes more than four seconds, as the diff of two recordings of 10 M events does. */
+const manyBytes = 400 * 1024 * 1024;
 
 /**
  * Leaves functions unoptimised for longer as long as a run is short, and optimises them less where it is not long; and
@@ -47,6 +50,7 @@ export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   let unread = paths.length;
   if (isPatient) setFlags(patient);
   else if (size <= someBytes) setFlags(sparing);
+  else if (size >= manyBytes && Number.isFinite(size)) setFlags(lavish);
   return {
     fact(fact) {
       if (fact.type === 'trace-end') ended += fact.summary.events;
@@ -63,7 +67,7 @@ export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
 /** Gives V8 its own values again. */
 export function optimiseAsUsual(): void {
   setFlags(impatient);
-  setFlags(lavish);
+  setFlags(usual);
 }
 
 function setFlags(flags: readonly string[]): void {
