@@ -78,7 +78,7 @@ export class Walk {
 
 /**
  * The beginning of each vcpu's path through the lifecycle: pieces that begin with an exit, a load or an interrupt, each
- * with what the host does until the next one. Bounded: a recording of which more than half a million pieces have been
+ * with what the host does until the next one. Bounded: a recording of which more than 131,072 pieces have been
  * seen is compared up to there.
  */
 export class Steps {
