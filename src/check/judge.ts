@@ -25,7 +25,7 @@ const defaultMaxFindings = 100;
 /** What comes later than this is missing, unless the user says otherwise, nanoseconds. */
 const defaultMaxLatency = 100_000_000;
 
-/** Events of a long trace. */
+/** Number of events from which a trace is long. */
 const manyEvents = 1 << 17;
 
 export interface JudgeSetup {

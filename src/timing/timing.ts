@@ -52,13 +52,13 @@ export class Timing implements Constraints {
   readonly #listeners: Listener[][] = evidenceNames.map(() => []);
   readonly #constraint = new Bounds();
   readonly #contests: Contests = { open: 0 };
-  /** CNTVOFF of all virtual machines, which is a signed number; undefined where each has its own. */
-  readonly #offset: number | undefined;
+  /** CNTVOFF of all virtual machines, counts, signed; undefined where each has its own. */
+  readonly #cntvoff: number | undefined;
   readonly #maxLatency: number;
 
   constructor(machine: Machine, setup: TimingSetup) {
     this.#setup = setup;
-    this.#offset = setup.cntvoff === undefined ? undefined : Number(BigInt.asIntN(64, setup.cntvoff));
+    this.#cntvoff = setup.cntvoff === undefined ? undefined : Number(BigInt.asIntN(64, setup.cntvoff));
     this.#maxLatency = setup.maxLatency;
     this.clock = new ClockMap(setup.monotonic);
     this.#gatherer = setup.recordsSaveRestore
@@ -266,13 +266,13 @@ export class Timing implements Constraints {
 
   /** One line for all where CNTVOFF is given. */
   #key(vcpu: number, timer: number): number {
-    return this.#offset === undefined ? vcpu * 2 + timer : 0;
+    return this.#cntvoff === undefined ? vcpu * 2 + timer : 0;
   }
 
   /** A count relative to the line's: exact up to 2^53. */
   #count(line: Line, timer: number, hi: number, lo: number): number {
     const count = differenceU64(hi, lo, line.referenceHi, line.referenceLo);
-    return this.#offset === undefined || timer !== Timer.vtimer ? count : count + this.#offset;
+    return this.#cntvoff === undefined || timer !== Timer.vtimer ? count : count + this.#cntvoff;
   }
 }
 

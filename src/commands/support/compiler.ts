@@ -7,8 +7,9 @@ import type { AnyFact, Reporter } from '../../report/reporter.js';
  * of many bytes not at all, which take the longest. The same holds for WebAssembly, in which zstd is decompressed: its
  * one large function takes 50 ms to optimise. Nor is the heap of a short run worth being marked.
  */
+const late = ['--interrupt-budget=300000'];
 const patient = [
-  '--interrupt-budget=300000',
+  ...late,
   '--max-optimized-bytecode-size=600',
   '--wasm-tiering-budget=1000000000',
   '--no-incremental-marking',
@@ -40,8 +41,9 @@ const manyBytes = 400 * 1024 * 1024;
 
 /**
  * Leaves functions unoptimised for longer as long as a run is short, and optimises them less where it is not long; and
- * again for longer once all inputs are read, since what is then made of them is short work. It goes by the facts, so it
- * is given each of them like a reporter.
+ * again for longer once all inputs are read, since what is then made of them is short work. Large ones are not refused
+ * there: V8 never again optimises a function that it has refused, and a diff may read its recordings once more. It goes
+ * by the facts, so it is given each of them like a reporter.
  */
 export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   const size = sizeOf(paths);
@@ -54,7 +56,7 @@ export function lateOptimisation(paths: readonly string[]): Reporter<AnyFact> {
   return {
     fact(fact) {
       if (fact.type === 'trace-end') ended += fact.summary.events;
-      if ((fact.type === 'trace-end' || fact.type === 'trace-failed') && --unread === 0) setFlags(patient);
+      if ((fact.type === 'trace-end' || fact.type === 'trace-failed') && --unread === 0) setFlags(late);
       if (!isPatient || fact.type !== 'progress' || ended + fact.events <= fewRecords) return;
       isPatient = false;
       setFlags(impatient);
