@@ -99,6 +99,7 @@ export class Decoder {
   lost(cpu: number, count: number, time: number, position: number): void {
     const event = TimerEvent.take();
     event.kind = Kind.lost;
+    event.hasDetails = true;
     event.cpu = cpu;
     event.lostCount = count;
     event.time = time;
@@ -118,7 +119,8 @@ export class Decoder {
 
 /** Whether a kernel can have written the record: no other contexts exist, and models and rules find theirs by number. */
 function isPossible(event: TimerEvent): boolean {
-  if (event.kind !== Kind.timer_map) return isContext(event.timer);
+  const { kind, timer } = event;
+  if (kind !== Kind.timer_map) return timer >= Timer.unknown && timer <= Timer.hptimer;
   const { directVtimer, directPtimer, emulVtimer, emulPtimer } = event;
   return isContext(directVtimer) && isContext(directPtimer) && isContext(emulVtimer) && isContext(emulPtimer);
 }

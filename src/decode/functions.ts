@@ -26,6 +26,7 @@ const sizeofHrtimer = 0x40;
 /** @returns false when the pointer is absent or NULL */
 function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean {
   if (!record.has(field)) return false;
+  event.hasDetails = true;
   event.vcpuPointerHi = record.high(field);
   event.vcpuPointerLo = record.low(field);
   event.hasVcpuPointer = event.vcpuPointerHi !== 0 || event.vcpuPointerLo !== 0;
@@ -35,6 +36,7 @@ function vcpuPointer(record: Record, field: number, event: TimerEvent): boolean 
 /** A 64-bit value that the record may carry. */
 function value(record: Record, field: number, event: TimerEvent): void {
   if (!record.has(field)) return;
+  event.hasDetails = true;
   event.hasValue = true;
   event.valueHi = record.high(field);
   event.valueLo = record.low(field);
@@ -53,6 +55,7 @@ function vcpuArguments(record: Record, event: TimerEvent): void {
   }
   value(record, VcpuProbe.offset, event);
   event.level = flag(record, VcpuProbe.level);
+  event.hasDetails = true;
   event.activeCleared = flag(record, VcpuProbe.cleared);
   event.armed = flag(record, VcpuProbe.armed);
 }

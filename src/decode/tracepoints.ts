@@ -119,6 +119,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   kvm_get_timer_map(record, event) {
     event.kind = Kind.timer_map;
     event.vcpuId = record.int(0);
+    event.hasDetails = true;
     event.directVtimer = record.int(1, Timer.unknown);
     event.directPtimer = record.int(2, Timer.unknown);
     event.emulVtimer = record.int(3, Timer.unknown);
@@ -154,6 +155,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   kvm_sys_access(record, event) {
     const what = record.int(0, otherSymbol);
     event.kind = Kind.trapped_access;
+    event.hasDetails = true;
     event.write = record.int(1);
     // An access to another register is told as well: it shows that such accesses are recorded.
     if (what === otherSymbol) event.timer = Timer.none;

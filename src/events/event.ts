@@ -107,12 +107,6 @@ export class TimerEvent {
   attribution: number = Certainty.unknown;
   /** The printed vcpu id: not unique across VMs. */
   vcpuId = -1;
-  /** VM number, only where the notation names one. */
-  vm = -1;
-  /** The `struct kvm_vcpu` pointer, where `hasVcpuPointer`. */
-  vcpuPointerHi = 0;
-  vcpuPointerLo = 0;
-  hasVcpuPointer = false;
 
   /** Timer context, see `Timer`. */
   timer: number = Timer.unknown;
@@ -129,6 +123,34 @@ export class TimerEvent {
   cvalHi = 0;
   cvalLo = 0;
   hasCval = false;
+
+  /** The `struct hrtimer` pointer, where `hasTimerPointer`. */
+  timerPointerHi = 0;
+  timerPointerLo = 0;
+  hasTimerPointer = false;
+  /** CLOCK_MONOTONIC nanoseconds: `expires` of an arm, `now` of an expiry; -1 unknown. */
+  expires = Number.NaN;
+
+  /** Exit code of `exit`: 0 IRQ, 1 SERROR, 2 TRAP, 3 IL; -1 unknown. */
+  exitCode = -1;
+  /** Exception class of `exit` (ESR_ELx.EC); -1 unknown. */
+  exceptionClass = -1;
+  /** Thread that `sched_switch` and `wakeup` speak of: next, woken. */
+  otherPid = -1;
+  /** For `sched_switch`: 1 the previous thread sleeps, 0 it stays runnable; -1 unknown. */
+  sleeping = -1;
+
+  /**
+   * Whether any field from here on may be set: whoever sets one of them sets this first. Most events have none, and are
+   * cleared in half the time.
+   */
+  hasDetails = false;
+  /** VM number, only where the notation names one. */
+  vm = -1;
+  /** The `struct kvm_vcpu` pointer, where `hasVcpuPointer`. */
+  vcpuPointerHi = 0;
+  vcpuPointerLo = 0;
+  hasVcpuPointer = false;
   /** Register value, counter offset, or CNTHCTL value, where `hasValue`. */
   valueHi = 0;
   valueLo = 0;
@@ -142,28 +164,11 @@ export class TimerEvent {
   register: number = Register.unknown;
   /** 1 for a write, 0 for a read, -1 unknown (`trapped_access`). */
   write = -1;
-
-  /** The `struct hrtimer` pointer, where `hasTimerPointer`. */
-  timerPointerHi = 0;
-  timerPointerLo = 0;
-  hasTimerPointer = false;
-  /** CLOCK_MONOTONIC nanoseconds: `expires` of an arm, `now` of an expiry; -1 unknown. */
-  expires = Number.NaN;
-
   /** Timer map: context indices, `Timer.none` where the kernel prints -1, `Timer.unknown` where absent. */
   directVtimer: number = Timer.unknown;
   directPtimer: number = Timer.unknown;
   emulVtimer: number = Timer.unknown;
   emulPtimer: number = Timer.unknown;
-
-  /** Exit code of `exit`: 0 IRQ, 1 SERROR, 2 TRAP, 3 IL; -1 unknown. */
-  exitCode = -1;
-  /** Exception class of `exit` (ESR_ELx.EC); -1 unknown. */
-  exceptionClass = -1;
-  /** Thread that `sched_switch` and `wakeup` speak of: next, woken. */
-  otherPid = -1;
-  /** For `sched_switch`: 1 the previous thread sleeps, 0 it stays runnable; -1 unknown. */
-  sleeping = -1;
   /** For `lost`: number of lost records, -1 when not known, `lostToTheEnd`. */
   lostCount = -1;
 
@@ -225,17 +230,39 @@ export class TimerEvent {
     this.vcpu = -1;
     this.attribution = Certainty.unknown;
     this.vcpuId = -1;
-    this.vm = -1;
-    this.hasVcpuPointer = false;
-    this.vcpuPointerHi = 0;
-    this.vcpuPointerLo = 0;
     this.timer = Timer.unknown;
     this.irq = -1;
     this.level = -1;
     this.ctl = -1;
+    if (this.hasCval) this.#clearCval();
+    if (this.hasTimerPointer) this.#clearTimerPointer();
+    this.expires = -1;
+    this.exitCode = -1;
+    this.exceptionClass = -1;
+    this.otherPid = -1;
+    this.sleeping = -1;
+    if (this.hasDetails) this.#clearDetails();
+    return this;
+  }
+
+  #clearCval(): void {
     this.hasCval = false;
     this.cvalHi = 0;
     this.cvalLo = 0;
+  }
+
+  #clearTimerPointer(): void {
+    this.hasTimerPointer = false;
+    this.timerPointerHi = 0;
+    this.timerPointerLo = 0;
+  }
+
+  #clearDetails(): void {
+    this.hasDetails = false;
+    this.vm = -1;
+    this.hasVcpuPointer = false;
+    this.vcpuPointerHi = 0;
+    this.vcpuPointerLo = 0;
     this.hasValue = false;
     this.valueHi = 0;
     this.valueLo = 0;
@@ -244,25 +271,17 @@ export class TimerEvent {
     this.loaded = -1;
     this.register = Register.unknown;
     this.write = -1;
-    this.hasTimerPointer = false;
-    this.timerPointerHi = 0;
-    this.timerPointerLo = 0;
-    this.expires = -1;
     this.directVtimer = Timer.unknown;
     this.directPtimer = Timer.unknown;
     this.emulVtimer = Timer.unknown;
     this.emulPtimer = Timer.unknown;
-    this.exitCode = -1;
-    this.exceptionClass = -1;
-    this.otherPid = -1;
-    this.sleeping = -1;
     this.lostCount = -1;
-    return this;
   }
 
   /** Copies every field of another event into this one. */
   copyFrom(other: TimerEvent): this {
     this.kind = other.kind;
+    this.hasDetails = other.hasDetails;
     this.time = other.time;
     this.cpu = other.cpu;
     this.pid = other.pid;

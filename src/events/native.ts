@@ -132,6 +132,7 @@ export class NativeRows {
    */
   read(cells: readonly Cell[], event: TimerEvent): boolean {
     event.clear();
+    event.hasDetails = true;
     const kindCell = cells[index.event];
     if (kindCell === undefined || kindCell === null) return false;
     const kind = columns[index.event]!.type.read(kindCell);

@@ -279,6 +279,7 @@ export class Simulation {
   emit(kind: KindName, cpu: SimCpu, vcpu: SimVcpu | undefined, fields: Fields = {}): void {
     this.now += this.#recordTime;
     const event = this.#event.clear();
+    event.hasDetails = true;
     event.kind = Kind[kind];
     event.time = this.now;
     event.cpu = cpu.index;

@@ -424,6 +424,7 @@ export class Tracker {
   #bufferStart(cpu: CpuTrack, event: TimerEvent): void {
     const gap = TimerEvent.take();
     gap.kind = Kind.lost;
+    gap.hasDetails = true;
     gap.time = event.time;
     gap.cpu = cpu.index;
     gap.position = event.position;
@@ -460,6 +461,10 @@ export class Tracker {
   }
 
   #cpu(index: number): CpuTrack {
+    return this.#cpus[index] ?? this.#addCpus(index);
+  }
+
+  #addCpus(index: number): CpuTrack {
     for (let i = this.#cpus.length; i <= index; i++) this.#cpus.push(new CpuTrack(i));
     return this.#cpus[index] as CpuTrack;
   }

@@ -54,7 +54,8 @@ const fields: Record<Exclude<ColumnName, 'event' | 'comm' | 'note'>, fc.Arbitrar
 
 function eventOf(kind: KindName): fc.Arbitrary<TimerEvent> {
   const parts = allowedColumns(kind).flatMap((name) => (name in fields ? [fields[name as keyof typeof fields]] : []));
-  return fc.tuple(...parts).map((values) => Object.assign(new TimerEvent().clear(), { kind: Kind[kind] }, ...values));
+  const empty = { hasDetails: true, kind: Kind[kind] };
+  return fc.tuple(...parts).map((values) => Object.assign(new TimerEvent().clear(), empty, ...values));
 }
 
 /** Any event that the notation can hold. */
