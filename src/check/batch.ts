@@ -21,9 +21,6 @@ export class Batch {
 
   /** As `add`, of an event that the caller keeps and does not release. */
   pass(event: TimerEvent): void {
-    const { events, length } = this;
-    if (length < events.length) events[length] = event;
-    else events.push(event);
-    this.length = length + 1;
+    this.events[this.length++] = event;
   }
 }

@@ -56,7 +56,7 @@ export class Handlers implements Calls {
   /** Calls those for which there is an occasion when it is their turn: a handler may end that of a later one. */
   call(event: TimerEvent): void {
     if (this.#together !== undefined) this.#together(event);
-    else this.#callEach(event);
+    else if (this.active !== 0) this.#callEach(event);
     if (this.#rest !== undefined) this.#rest.call(event);
   }
 
@@ -70,10 +70,11 @@ export class Handlers implements Calls {
   }
 
   #callEach(event: TimerEvent): void {
+    const handlers = this.#handlers;
     let { active } = this;
     while (active !== 0) {
       const index = wordSize - 1 - Math.clz32(active & -active);
-      (this.#handlers[index] as Handler)(event);
+      (handlers[index] as Handler)(event);
       active = this.active & (-2 << index);
     }
   }

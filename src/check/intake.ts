@@ -112,7 +112,8 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   }
 
   #cpu(index: number): RecordingCpu {
-    return this.#latest.index === index ? this.#latest : this.#goTo(index);
+    const latest = this.#latest;
+    return latest.index === index ? latest : this.#goTo(index);
   }
 
   #goTo(index: number): RecordingCpu {

@@ -38,11 +38,11 @@ export class Machine {
   showsLeaving = true;
 
   cpu(index: number): CpuState {
-    return index < this.cpus.length ? (this.cpus[index] as CpuState) : this.#addCpus(index);
+    return this.cpus[index] ?? this.#addCpus(index);
   }
 
   vcpu(index: number): VcpuState {
-    return index < this.vcpus.length ? (this.vcpus[index] as VcpuState) : this.#addVcpus(index);
+    return this.vcpus[index] ?? this.#addVcpus(index);
   }
 
   /** Keeps the event as the last of its kind of its vcpu, if it has one, and CPU. */

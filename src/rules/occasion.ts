@@ -41,9 +41,11 @@ export class Occasion {
   }
 
   #turn(on: boolean): void {
-    for (let i = 0; i < this.#bits.length; i++) {
-      const calls = this.#calls[i] as Calls;
-      const bit = this.#bits[i] as number;
+    const driven = this.#calls;
+    const bits = this.#bits;
+    for (let i = 0; i < bits.length; i++) {
+      const calls = driven[i] as Calls;
+      const bit = bits[i] as number;
       calls.active = on ? calls.active | bit : calls.active & ~bit;
     }
   }
