@@ -5,7 +5,9 @@ import type { AnyFact, Reporter } from '../../report/reporter.js';
  * V8 optimises a function when so many bytes of its code have run. Of a run of a few hundred milliseconds that took a
  * third of the processor's time, and was ready when the run was over: in a short run it comes later, and for functions
  * of many bytes not at all, which take the longest. The same holds for WebAssembly, in which zstd is decompressed: its
- * one large function takes 50 ms to optimise. Nor is the heap of a short run worth being marked.
+ * one large function takes 50 ms to optimise. Nor is the heap of a short run worth being marked, and its young generation,
+ * which begins with a megabyte, is let grow at once: most of what a run keeps is made at its beginning, and every
+ * collection copies it.
  */
 const late = ['--interrupt-budget=300000'];
 const patient = [
@@ -13,12 +15,14 @@ const patient = [
   '--max-optimized-bytecode-size=600',
   '--wasm-tiering-budget=1000000000',
   '--no-incremental-marking',
+  '--semi-space-growth-factor=8',
 ];
 const impatient = [
   '--interrupt-budget=67584',
   '--max-optimized-bytecode-size=61440',
   '--wasm-tiering-budget=1800000',
   '--incremental-marking',
+  '--semi-space-growth-factor=2',
 ];
 
 /**
