@@ -41,7 +41,7 @@ export interface JudgeSetup {
   /** False for a native trace. */
   readonly ringBuffers: boolean;
   /** What is given of the counter. */
-  readonly timing: Omit<TimingSetup, 'maxLatency' | 'emulatesAlways' | 'recordsSaveRestore'>;
+  readonly timing: Omit<TimingSetup, 'maxLatency' | 'emulatesAlways' | 'recordsSaveRestore' | 'records'>;
   /** Called with the first occurrence of every finding. */
   found(finding: Finding): void;
   /** Called when the first episode of a finding that goes on has ended. */
@@ -103,7 +103,14 @@ export class Judge {
     const maxLatency = setup.options.maxLatency ?? defaultMaxLatency;
     const emulatesAlways = setup.candidates.every((id) => id === 'stateless-level');
     const recordsSaveRestore = !setup.candidates.every((id) => !models[id].recordsSaveRestore);
-    this.timing = new Timing(this.machine, { ...setup.timing, emulatesAlways, recordsSaveRestore, maxLatency });
+    const records = (kind: Kind) => this.#recorded.records(kind);
+    this.timing = new Timing(this.machine, {
+      ...setup.timing,
+      emulatesAlways,
+      recordsSaveRestore,
+      records,
+      maxLatency,
+    });
     this.#gaps = new Gaps(setup.cpus, setup.ringBuffers);
     this.findings = new Findings(setup.naming, setup.options.maxFindings ?? defaultMaxFindings);
     // With several candidates the newest drives the machine; only rules that all of them have are asked.

@@ -118,6 +118,7 @@ export const because = {
   initial: 'the state is not known: the trace begins in the middle, or records were lost',
   unattributed: 'the event cannot be given to one vcpu',
   approximate: 'load and put are only placed by neighbouring records',
+  noReports: 'reports of the level are not recorded',
   noRegisters: 'no record shows the registers of the timer',
   emulated: 'the registers of an emulated context are in no record',
   entered: 'the guest ran in between and may have changed the registers',

@@ -74,11 +74,13 @@ class VcpuTiming {
 export class ProbedEvidence implements Gatherer {
   readonly #machine: Machine;
   readonly #constraints: Constraints;
+  readonly #records: (kind: Kind) => boolean;
   readonly #vcpus: VcpuTiming[] = [];
 
-  constructor(machine: Machine, constraints: Constraints) {
+  constructor(machine: Machine, constraints: Constraints, records: (kind: Kind) => boolean) {
     this.#machine = machine;
     this.#constraints = constraints;
+    this.#records = records;
   }
 
   event(event: TimerEvent): void {
@@ -207,9 +209,10 @@ export class ProbedEvidence implements Gatherer {
 
   /**
    * kvm_timer_flush_hwstate and kvm_timer_sync_hwstate of 4.14 and older, which call kvm_timer_update_state; with those
-   * of later kernels the timer is loaded.
+   * of later kernels the timer is loaded. That the level stays shows only where kvm_timer_update_irq is recorded.
    */
   #evaluates(event: TimerEvent, vcpu: VcpuTiming): void {
+    if (!this.#records(Kind.update_irq)) return;
     const isCurrent = event.hasCval && event.level >= 0 && this.#context(event.vcpu).loaded === no;
     if (isCurrent && canFire(event.ctl)) vcpu.evaluated = event.retain();
   }

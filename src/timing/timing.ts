@@ -1,4 +1,5 @@
 import { Certainty, Timer, type TimerEvent } from '../events/event.js';
+import type { Kind } from '../events/kinds.js';
 import { differenceU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { noEvent } from '../machine/state.js';
@@ -27,6 +28,8 @@ export interface TimingSetup {
   readonly emulatesAlways: boolean;
   /** Saves and restores are recorded with the registers (5.1 and later); before, only probes show any. */
   readonly recordsSaveRestore: boolean;
+  /** Whether the trace records an event kind: of what it does not record silence tells nothing. */
+  readonly records: (kind: Kind) => boolean;
   /** Longest delay that is only late, nanoseconds. */
   readonly maxLatency: number;
 }
@@ -63,7 +66,7 @@ export class Timing implements Constraints {
     this.clock = new ClockMap(setup.monotonic);
     this.#gatherer = setup.recordsSaveRestore
       ? new TracedEvidence(machine, this, setup.emulatesAlways)
-      : new ProbedEvidence(machine, this);
+      : new ProbedEvidence(machine, this, setup.records);
     if (setup.frequency !== undefined) this.rate = setup.frequency / 1e9;
     else this.#search = new FrequencySearch();
   }

@@ -16,6 +16,12 @@ const selections: readonly (readonly [name: string, why: string, without: readon
   ],
   ['6.1-nvhe-ipi', 'a wait that ends without a load', ['kvm_timer_restore_state', 'hrtimer_cancel']],
   ['4.9-nvhe-kp-tickwfi', 'entries are not recorded', ['timer_flush', 'kvm_entry']],
+  ['4.14-nvhe-kp-tickwfi', 'reports of the level are not recorded', ['kvm_timer_update_irq']],
+  [
+    '4.14-nvhe-kp-mixed',
+    'flushes alone, without what they report',
+    ['kvm_timer_update_irq', 'kvm_entry', 'timer_sync'],
+  ],
   ['4.19-nvhe-tickwfi', 'the load is that of the restore', ['timer_load', 'vcpu_load', 'update_irq']],
   ['5.0-nvhe-tickwfi', 'the load is that of the restore', ['timer_load', 'vcpu_load', 'vcpu_put']],
 ];

@@ -55,6 +55,7 @@ export function expiredAtFlush(context: RuleContext): RuleHandlers {
         const flush = machine.vcpu(event.vcpu).last[Kind.flush];
         if (fire === undefined || flush.serial < fire.serial) return;
         fired.clear(event.vcpu);
+        if (!context.records(Kind.update_irq)) return context.undecided(fire, because.noReports);
         if (machine.vcpu(event.vcpu).unseen) return context.undecided(fire, because.blind);
         const offset = offsets.take(event.vcpu);
         if (offset === undefined || !flush.hasValue || !isSameValue(offset, flush))
