@@ -27,6 +27,10 @@ const tolerance = 50_000;
 const istatusLag = 20_000_000;
 const lagging = 'ISTATUS may lag behind the counter under emulation';
 
+/** 4.14: the flush at this time raises the level for a deadline that comes at 10 ms. */
+const flushed = (time: string) =>
+  `${givenCounter}time,event,vcpu,cpu,timer,irq,level,ctl,cval\n0.001,load,0,0,,,,,\n,entry,0,0,,,,,\n,exit,0,0,,,,,\n${time},flush,0,0,,,0,1,0x198968\n,update_irq,0,0,vtimer,27,1,,\n,entry,0,0,,,,,\n`;
+
 export default defineRule({
   id: 'level-true-only-if-expired',
   statement: 'The level is raised only for a timer whose deadline has passed.',
@@ -37,7 +41,7 @@ export default defineRule({
     ...everyLoadPutModel('error'),
     ...everyTracedModel('error'),
   },
-  needs: [['vtimer_irq', 'sync'], 'update_irq', ['save', 'timer_load', 'sync'], 'entry'],
+  needs: [['vtimer_irq', 'sync', 'flush'], 'update_irq', ['save', 'timer_load', 'sync', 'flush'], 'entry'],
   source:
     'kvm_timer_should_fire; RFC weak point W7 (the handler asks only whether the timer can fire); specification §4.5',
   messages: {
@@ -81,6 +85,11 @@ export default defineRule({
           'event,vcpu,cpu,ctl,cval,irq,level\nload,0,0\nflush,0,0,1,0x1000,,0\nentry,0,0\nexit,0,0\nsync,0,0,5,0x1000,,0\nupdate_irq,0,0,,,27,1\n',
       },
       {
+        title: 'the flush raises it as soon as the deadline has passed',
+        model: 'world-switch',
+        trace: flushed('0.012'),
+      },
+      {
         title: 'expired when the handler looked',
         model: 'rfc-load-put',
         trace:
@@ -95,6 +104,13 @@ export default defineRule({
           'event,vcpu,cpu,ctl,cval,irq,level,time,value\nload,0,0,,,,,0,\nflush,0,0,1,0x1000,,0,1us,0x77\nentry,0,0,,,,,2us,\nexit,0,0,,,,,3us,\nsync,0,0,1,0x1000,,0,4us,0x77\nupdate_irq,0,0,,,27,1,5us,\nflush,0,0,1,0x1000,,1,6us,0x77\nentry,0,0,,,,,7us,\nexit,0,0,,,,,30ms,\nsync,0,0,1,0x1000,,1,30.001ms,0x77\n',
         message: 'still-to-come',
         line: 7,
+      },
+      {
+        title: 'raised by a flush five milliseconds before the deadline',
+        model: 'world-switch',
+        trace: flushed('0.005'),
+        message: 'before-deadline',
+        line: 9,
       },
       {
         title: 'the guest moved its deadline between acknowledge and handler (W7)',
@@ -125,9 +141,7 @@ export default defineRule({
   create(context) {
     const { machine, model, timing } = context;
     const waiting = new Slots();
-    timing.listen(Evidence.raised, (event, answer, by, shown, reason) => {
-      if (answer === Answer.holds) return context.hold(event);
-      if (answer === Answer.unknown || shown === undefined) return context.undecided(event, reason);
+    function beforeDeadline(event: TimerEvent, by: number, shown: TimerEvent): void {
       if (-by < tolerance) return context.undecided(event, 'the difference is within the tolerance');
       context.violate(timing.current, {
         message: 'before-deadline',
@@ -140,13 +154,35 @@ export default defineRule({
         witness: [shown],
         at: event,
       });
+    }
+
+    timing.listen(Evidence.raised, (event, answer, by, shown, reason) => {
+      if (answer === Answer.holds) return context.hold(event);
+      if (answer === Answer.unknown || shown === undefined) return context.undecided(event, reason);
+      beforeDeadline(event, by, shown);
+    });
+
+    /** Up to 4.14: the report that the counter has shown to be right. What it leaves open ISTATUS may tell. */
+    let proved = 0;
+    timing.listen(Evidence.foundExpired, (event, answer, by, shown) => {
+      // A level that was high before is not raised: level-lowered-at-sync judges that it stays.
+      if (event.kind !== Kind.update_irq || answer === Answer.unknown || shown === undefined) return;
+      if (answer === Answer.holds) {
+        proved = event.serial;
+        return context.hold(event);
+      }
+      // The hardware agrees with the report: it is the counter that is in doubt.
+      if ((shown.ctl & Ctl.istatus) !== 0) return;
+      const key = event.vcpu * contextCount + Timer.vtimer;
+      if (waiting.get(key)?.serial === event.serial) waiting.clear(key);
+      beforeDeadline(event, by, shown);
     });
     /** Up to 4.14, by the same key: the record that has shown the deadline. */
     const deadlines = new Slots();
 
     /** Up to 4.14: what the last exit has saved, or what a later one saves for the same deadline, tells. */
     function reported(event: TimerEvent): void {
-      if (event.timer !== Timer.vtimer) return;
+      if (event.timer !== Timer.vtimer || event.serial === proved) return;
       const { saveValid, ctl, save } = machine.vcpu(event.vcpu).contexts[Timer.vtimer] as TimerContext;
       if (!saveValid || !canFire(ctl)) return;
       if ((ctl & Ctl.istatus) !== 0) return context.hold(event);
