@@ -119,6 +119,7 @@ export const because = {
   unattributed: 'the event cannot be given to one vcpu',
   approximate: 'load and put are only placed by neighbouring records',
   noReports: 'reports of the level are not recorded',
+  unsaved: 'the save that the put implies is not recorded',
   noRegisters: 'no record shows the registers of the timer',
   emulated: 'the registers of an emulated context are in no record',
   entered: 'the guest ran in between and may have changed the registers',

@@ -250,6 +250,9 @@ export default defineRule({
       const written = Math.max(last[Kind.user_write].serial, last[Kind.reset].serial) > level.serial;
       if (written || (contexts[Timer.vtimer]?.writable !== no && !context.records(Kind.user_write)))
         return drop(event.vcpu, because.userspace);
+      // Without its save the memory copy is an older one: loaded-owns-cntv-ctl judges that.
+      const { save } = contexts[Timer.vtimer] as TimerContext;
+      if (save.serial < level.serial && context.records(Kind.save)) return drop(event.vcpu, because.unsaved);
       saved(event, Timer.vtimer);
     }
 

@@ -13,11 +13,16 @@ import {
 } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
+import { savedByPut } from './parts/saved-by-put.js';
 import { defineRule } from './rule.js';
 import { everyModelSinceRfc, Slots, timerText, vcpuName } from './support.js';
 
 /** The virtual timers first: a put that skips its saves is reported for the one that every guest uses. */
 const inOrder = [Timer.vtimer, Timer.hvtimer, Timer.ptimer, Timer.hptimer];
+
+/** Up to 5.0, where the load after a put finds the timer so. */
+const reloaded = (loaded: number) =>
+  `event,vcpu,cpu,timer,loaded\nenable,0,0\nload,0,0\nrestore,0,0,vtimer\nentry,0,0\nexit,0,0\nput,0,0\ntimer_put,0,0,,1\nsave,0,0,vtimer\nload,0,0\ntimer_load,0,0,,${loaded}\n`;
 
 export default defineRule({
   id: 'loaded-owns-cntv-ctl',
@@ -54,7 +59,8 @@ export default defineRule({
       given: 'the {timer} of {vcpu} was restored on CPU {cpu}',
       must: 'the put saves it and clears CTL',
       but: 'the put came to its end without a save',
-      therefore: 'the timer of {vcpu} keeps running on CPU {cpu}, and its next restore writes an old copy',
+      therefore:
+        'the timer of {vcpu} keeps running on CPU {cpu}, and its next load restores an old copy, or nothing where it still counts as loaded',
     },
     'blocked-loaded': {
       headline: '{vcpu} is put on CPU {cpu} with its vtimer still loaded, although it is about to sleep',
@@ -80,6 +86,11 @@ export default defineRule({
   },
   examples: {
     legal: [
+      {
+        title: 'the load after the put finds the timer not loaded',
+        model: 'load-put-4.16',
+        trace: reloaded(0),
+      },
       {
         title: 'the map of a hypervisor in the guest turns between a put and a load',
         model: 'offset',
@@ -126,6 +137,13 @@ export default defineRule({
         line: 12,
       },
       {
+        title: 'the load after the put finds the timer loaded still',
+        model: 'load-put-4.16',
+        trace: reloaded(1),
+        message: 'put-without-save',
+        line: 7,
+      },
+      {
         title: 'the map turns without a save',
         model: 'offset',
         host: 'vhe',
@@ -153,6 +171,8 @@ export default defineRule({
   },
   create(context) {
     const { machine } = context;
+    /** Up to 5.0, where put_end does not tell. */
+    const puts = context.model.recordsSaveRestore ? undefined : savedByPut(context);
 
     function register(event: TimerEvent, mine: boolean, message: string): void {
       if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
@@ -239,7 +259,12 @@ export default defineRule({
           if (event.vcpu >= 0) atPut[event.vcpu] = machine.vcpu(event.vcpu).vtimer.loaded;
         },
         timer_put(event) {
-          if (event.vcpu >= 0) flag(event);
+          if (event.vcpu < 0) return;
+          flag(event);
+          puts?.timerPut(event);
+        },
+        timer_load(event) {
+          if (event.vcpu >= 0) puts?.timerLoad(event);
         },
         schedule(event) {
           if (event.vcpu < 0 || context.model.recordsSaveRestore || event.certainty !== Certainty.recorded) return;
@@ -250,10 +275,14 @@ export default defineRule({
         lost() {
           schedules.each((_, vcpu) => schedules.clear(vcpu));
           atPut.fill(unknown);
+          puts?.lost();
         },
         restore: (event) => register(event, false, 'restore-over-another'),
         save(event) {
-          if (event.vcpu >= 0 && event.timer === Timer.vtimer) schedules.clear(event.vcpu);
+          if (event.vcpu >= 0 && event.timer === Timer.vtimer) {
+            schedules.clear(event.vcpu);
+            puts?.saved(event);
+          }
           register(event, true, 'save-of-anothers');
         },
         put_end(event) {
