@@ -77,11 +77,11 @@ const unschedule: Step = (machine, cpu, vcpu) => {
   vcpu.blocked = no;
 };
 
-/** A vcpu that is entered is loaded, whatever the trace has shown of it. */
+/** A vcpu that is entered is loaded, and no longer waits, whatever the trace has shown of it. */
 const entry: Step = (machine, cpu, vcpu, event) => {
   if (vcpu !== undefined) settleAccess(vcpu);
   timerMapModel.steps.entry?.(machine, cpu, vcpu, event);
-  if (vcpu === undefined || vcpu.cpu !== cpu.index || vtimerOf(vcpu).loaded !== unknown) return;
+  if (vcpu === undefined || vcpu.cpu !== cpu.index || vtimerOf(vcpu).loaded === yes) return;
   restoreVtimer(machine, vcpu, cpu);
   vtimerOf(vcpu).enteredSinceRestore = yes;
 };

@@ -55,7 +55,7 @@ const schedule: Step = (machine, cpu, vcpu) => {
   vcpu.blocked = yes;
 };
 
-/** kvm_timer_unschedule: disarm, then restore, which a load may have done already. */
+/** kvm_timer_unschedule, before kvm_vcpu_wakeup: disarm, then restore, which a load may have done already. */
 const unschedule: Step = (machine, cpu, vcpu) => {
   if (vcpu === undefined) return;
   machine.disarmBackgroundTimer(vcpu);
@@ -97,6 +97,7 @@ export const rfcLoadPutModel: Model = {
     timer_put: memoryShown,
     schedule,
     unschedule,
+    halt_end: unschedule,
     vtimer_irq: irq,
     enable,
     save,

@@ -118,6 +118,7 @@ export const because = {
   initial: 'the state is not known: the trace begins in the middle, or records were lost',
   unattributed: 'the event cannot be given to one vcpu',
   approximate: 'load and put are only placed by neighbouring records',
+  endOfWait: 'the end of the wait is not recorded, which restores the timer',
   noReports: 'reports of the level are not recorded',
   unsaved: 'the save that the put implies is not recorded',
   noRegisters: 'no record shows the registers of the timer',

@@ -105,10 +105,13 @@ export default defineRule({
           if (event.vcpu < 0) return context.undecided(event, because.unattributed);
           const vcpu = machine.vcpu(event.vcpu);
           if (vcpu.cpu === nowhere) return violate(event, vcpu, 'not-loaded', Timer.vtimer);
+          // Up to 5.0 the end of a wait restores what kvm_timer_schedule has saved: one of the two has to be recorded.
+          const showsRestores = context.records(Kind.restore) || context.records(Kind.unschedule);
           // Up to 4.14 the entry itself restores.
           const restores =
             context.model.id !== 'world-switch' && (context.records(Kind.restore) || !context.model.recordsSaveRestore);
           const stopped = restores ? directContext(vcpu, no) : Timer.none;
+          if (stopped !== Timer.none && !showsRestores) return context.undecided(event, because.endOfWait);
           if (stopped !== Timer.none) return violate(event, vcpu, 'not-restored', stopped);
           if (vcpu.cpu === somewhere) return context.undecided(event, because.initial);
           // On another CPU: one-cpu-per-vcpu judges that.

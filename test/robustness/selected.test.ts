@@ -6,6 +6,9 @@ import { checkText, lines, missing, report, textOf, told } from './recordings.js
 const noMap = ['kvm_get_timer_map'];
 const noState = [...noMap, 'kvm_timer_save_state', 'kvm_timer_restore_state'];
 
+/** What restores a timer that kvm_timer_schedule has saved. */
+const waitEnds = ['kvm_vcpu_wakeup', 'timer_unschedule', 'arch_unblocking', 'vtimer_restore'];
+
 const selections: readonly (readonly [name: string, why: string, without: readonly string[]])[] = [
   ['5.10-nvhe-ptimer', 'which models emulate always is not known', [...noMap, 'vgic_update_irq_pending']],
   ['6.1-nvhe-ptimer', 'no record shows the load', ['kvm_timer_emulate', 'kvm_timer_restore_state']],
@@ -22,6 +25,9 @@ const selections: readonly (readonly [name: string, why: string, without: readon
     'flushes alone, without what they report',
     ['kvm_timer_update_irq', 'kvm_entry', 'timer_sync'],
   ],
+  ['4.15-nvhe-tickwfi', 'the end of a wait is not recorded', waitEnds],
+  ['4.19-nvhe-mixed', 'the end of a wait is not recorded', waitEnds],
+  ['5.0-nvhe-mixed', 'the end of a wait is not recorded', waitEnds],
   ['4.19-nvhe-tickwfi', 'the load is that of the restore', ['timer_load', 'vcpu_load', 'update_irq']],
   ['5.0-nvhe-tickwfi', 'the load is that of the restore', ['timer_load', 'vcpu_load', 'vcpu_put']],
 ];
