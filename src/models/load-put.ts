@@ -50,6 +50,12 @@ export const memoryShown: Step = (machine, _cpu, vcpu, event) => {
   if (vcpu !== undefined && event.loaded === 0 && event.hasCval) machine.showSaved(vcpu, Timer.vtimer, event);
 };
 
+/** As `memoryShown`; the load in kvm_timer_enable of 4.15 is none of kvm_arch_vcpu_load, and restores for the first time. */
+const timerLoad: Step = (machine, cpu, vcpu, event) => {
+  memoryShown(machine, cpu, vcpu, event);
+  if (vcpu !== undefined && vcpu.enabled === yes && vcpu.cpu === cpu.index) restoreVtimer(machine, vcpu, cpu);
+};
+
 /**
  * kvm_arch_vcpu_put, with kvm_timer_vcpu_put: the save, with the isb of 36e5cfd410ad, the physical timer's hrtimer, and
  * CNTVOFF := 0, which 4.16 and later leave out on VHE.
@@ -112,7 +118,7 @@ export const loadPutSteps = {
   ...timerMapModel.steps,
   load,
   put,
-  timer_load: memoryShown,
+  timer_load: timerLoad,
   timer_put: memoryShown,
   schedule,
   unschedule,

@@ -6,6 +6,8 @@ import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { everyModelSinceRfc, loadPutModels, vcpuName } from './support.js';
 
+const loadsAgain = 'the kernel may be 4.15, whose kvm_timer_enable loads the timer once more';
+
 /** Whether the restores of a model that implies them are recorded. */
 function shows(context: RuleContext): boolean {
   return loadPutModels.some((id) => id === context.model.id) && context.records(Kind.restore);
@@ -80,6 +82,8 @@ export default defineRule({
           // Up to 5.0 a load implies its restore; where restores are probed it has to show.
           const missing = shows(context) && vcpu.vtimer.restore.serial < vcpu.last[Kind.enable].serial;
           if (vcpu.restoredSinceEnable === yes && !missing) return context.hold(event);
+          if (context.candidates.includes('load-put-4.15') && !context.records(Kind.restore))
+            return context.undecided(event, loadsAgain);
           const shown = context.records(Kind.restore) || !context.model.recordsSaveRestore;
           if ((vcpu.restoredSinceEnable === unknown && !missing) || !shown)
             return context.undecided(event, because.initial);

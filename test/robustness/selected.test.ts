@@ -28,6 +28,12 @@ const selections: readonly (readonly [name: string, why: string, without: readon
   ['4.15-nvhe-tickwfi', 'the end of a wait is not recorded', waitEnds],
   ['4.19-nvhe-mixed', 'the end of a wait is not recorded', waitEnds],
   ['5.0-nvhe-mixed', 'the end of a wait is not recorded', waitEnds],
+  ['4.15-nvhe-mixed', '4.15 and 4.16 enable a timer each its own way', ['vgic_update_irq_pending', 'vtimer_restore']],
+  [
+    '4.15-nvhe-tickwfi',
+    'nothing shows that 4.15 loads a timer as it enables it',
+    ['vgic_update_irq_pending', 'vtimer_restore', 'timer_load'],
+  ],
   ['4.19-nvhe-tickwfi', 'the load is that of the restore', ['timer_load', 'vcpu_load', 'update_irq']],
   ['5.0-nvhe-tickwfi', 'the load is that of the restore', ['timer_load', 'vcpu_load', 'vcpu_put']],
 ];
