@@ -3,8 +3,9 @@ import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { Answer, Evidence, type Listener } from '../timing/line.js';
 import { because } from './context.js';
-import { when } from './occasion.js';
+import { Occasion, when } from './occasion.js';
 import { expiredAtFlush } from './parts/expired-at-flush.js';
+import { interruptAtRestore } from './parts/interrupt-at-restore.js';
 import { defineRule } from './rule.js';
 import { cvalText, durationText, everyModel, givenCounter, Slots, shownTimer, timerText, vcpuName } from './support.js';
 
@@ -19,6 +20,10 @@ const first =
 const loads = (level: number) =>
   `0.012,load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,${level},,,,\n,restore,0,0,vtimer,1,0x198968,,,,,,\n`;
 const sleeps = `${first},entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,,,\n,sched_switch,0,0,,,,,,0,S,,\n${put},bg_arm,0,0,,,,,,,,10ms,\n`;
+
+/** 4.16 to 5.0: a load restores a timer two milliseconds after its deadline, and this comes before the entry. */
+const reloads = (interrupt: string) =>
+  `${givenCounter}time,event,vcpu,cpu,timer,irq,level,ctl,cval,value,loaded\n0.001,enable,0,0\n,load,0,0\n,set_active,,0,vtimer,,0\n,restore,0,0,vtimer,,,1,0x198968\n,entry,0,0\n,exit,0,0\n,put,0,0\n,save,0,0,vtimer\n0.012,load,0,0\n,timer_load,0,0,,,,1,0x198968,0x70,0\n,set_active,,0,vtimer,,0\n,restore,0,0,vtimer,,,1,0x198968\n${interrupt}0.0121,entry,0,0\n`;
 
 /** Up to 4.14: a wait in which the hrtimer fires. */
 const slept =
@@ -72,6 +77,15 @@ export default defineRule({
       but: '{vcpu} was flushed and entered without such a report',
       therefore: 'the guest gets the interrupt of its timer late, or not at all',
     },
+    'not-interrupted': {
+      headline:
+        '{vcpu} enters the guest on CPU {cpu} without the interrupt of its {timer}, restored after its deadline {cval}',
+      given:
+        'the {timer} of {vcpu} was restored able to fire, after its deadline {cval}, and its interrupt was not active on CPU {cpu}',
+      must: 'the hardware raises the interrupt at once, and the host takes it before it enters the guest',
+      but: 'the guest was entered, and no handler of that interrupt had run',
+      therefore: 'the interrupt of the hardware timer does not reach the host, and the guest does not get its own',
+    },
     asleep: {
       headline: '{vcpu} sleeps for more than {by} after the deadline {cval} of its {timer}',
       given: '{vcpu} went to sleep with its {timer} able to fire at {cval} and its background timer armed',
@@ -91,6 +105,11 @@ export default defineRule({
         title: 'the flush of 4.14 raises it once the deadline has passed',
         model: 'world-switch',
         trace: flushes(',update_irq,0,0,vtimer,27,1,,\n'),
+      },
+      {
+        title: 'up to 5.0 the interrupt comes as soon as the load has restored the expired timer',
+        model: 'load-put-4.16',
+        trace: reloads(',vtimer_irq,,0\n,update_irq,0,0,vtimer,27,1\n,vtimer_irq_end,,0\n'),
       },
       {
         title: 'level 1 in the first load after the deadline',
@@ -119,6 +138,13 @@ export default defineRule({
         trace: flushes(''),
         message: 'left-low',
         line: 11,
+      },
+      {
+        title: 'up to 5.0 no interrupt comes although the load has restored an expired timer',
+        model: 'load-put-4.16',
+        trace: reloads(''),
+        message: 'not-interrupted',
+        line: 16,
       },
       {
         title: 'level 0 two milliseconds after the deadline',
@@ -156,8 +182,9 @@ export default defineRule({
   },
   create(context) {
     const { machine, timing, maxLatency } = context;
+    const waiting = new Occasion();
     /** Saves of timers that can fire, with which vcpus went to sleep, by vcpu. */
-    const asleep = new Slots();
+    const asleep = new Slots(waiting);
 
     function violate(event: TimerEvent, message: string, shown: TimerEvent, by: number, witness: TimerEvent[]): void {
       context.violate(timing.current, {
@@ -193,6 +220,9 @@ export default defineRule({
 
     // Its hrtimer is armed before the put, and no restore is recorded.
     if (context.model.id === 'world-switch') return expiredAtFlush(context);
+
+    // Since 5.1 the load itself reports the level.
+    const interrupt = context.model.recordsSaveRestore ? undefined : interruptAtRestore(context, waiting);
 
     /** The deadline of a save had passed for longer than what is only late, at a time; -1 not known. */
     function overdue(save: TimerEvent, time: number): number {
@@ -245,7 +275,12 @@ export default defineRule({
 
     return {
       before: {
+        set_active: (event) => interrupt?.activated(event),
+        restore: (event) => interrupt?.restored(event),
+        vtimer_irq: when(waiting, (event) => interrupt?.interrupted(event)),
+        put: when(waiting, (event) => interrupt?.left(event)),
         save(event) {
+          interrupt?.left(event);
           const expired = (event.ctl & Ctl.istatus) !== 0 && canFire(event.ctl);
           if (event.vcpu >= 0 && event.timer >= 0 && event.hasCval && expired) saved(event);
         },
@@ -260,13 +295,17 @@ export default defineRule({
           if (save === undefined || (save.ctl & Ctl.istatus) !== 0) return;
           if (vcpu.last[Kind.bg_arm].serial > vcpu.last[Kind.put].serial) asleep.set(event.vcpu, save);
         },
-        wakeup: when(asleep.occasion, wake),
-        load: when(asleep.occasion, wake),
+        wakeup: when(waiting, wake),
+        load: when(waiting, wake),
         // Where no restore shows the load, the end of the wait does.
-        halt_end: when(asleep.occasion, wake),
-        entry: when(asleep.occasion, wake),
-        exit: when(asleep.occasion, wokenUnseen),
+        halt_end: when(waiting, wake),
+        entry: when(waiting, (event) => {
+          wake(event);
+          interrupt?.entered(event);
+        }),
+        exit: when(waiting, wokenUnseen),
         lost() {
+          interrupt?.lost();
           for (const vcpu of machine.vcpus) {
             const save = asleep.take(vcpu.index);
             if (save !== undefined) context.undecided(save, because.initial);
