@@ -98,6 +98,10 @@ export class ProbedEvidence implements Gatherer {
         if (event.vcpu < 0 && event.context !== Context.hardirq)
           for (const vcpu of this.#vcpus) armEmulated(vcpu, event.expires);
         break;
+      case Kind.update_irq:
+        // Somebody's, of whom it is not true that the level stays.
+        if (event.vcpu < 0) for (const vcpu of this.#vcpus) dropEvaluated(vcpu);
+        break;
       case Kind.soft_expire:
       case Kind.bg_expire:
         if (event.expires > 0) this.#constraints.expiry(event);

@@ -43,7 +43,9 @@ export function expiredAtFlush(context: RuleContext): RuleHandlers {
         else fired.each((_, vcpu) => fired.clear(vcpu));
       }),
       update_irq: when(fired.occasion, (event) => {
-        const fire = event.vcpu < 0 || event.level !== 1 ? undefined : fired.take(event.vcpu);
+        if (event.level !== 1) return;
+        if (event.vcpu < 0) return undecide(because.unattributed);
+        const fire = fired.take(event.vcpu);
         if (fire !== undefined) context.hold(fire);
       }),
       user_write: forget,
@@ -63,16 +65,20 @@ export function expiredAtFlush(context: RuleContext): RuleHandlers {
         unreported(event, fire, flush);
       }),
       lost() {
-        fired.each((fire, vcpu) => {
-          fired.clear(vcpu);
-          context.undecided(fire, because.initial);
-        });
+        undecide(because.initial);
       },
     },
     end() {
       fired.each((fire) => context.undecided(fire, because.ends));
     },
   };
+
+  function undecide(reason: string): void {
+    fired.each((fire, vcpu) => {
+      fired.clear(vcpu);
+      context.undecided(fire, reason);
+    });
+  }
 
   function unreported(event: TimerEvent, fire: TimerEvent, flush: TimerEvent): void {
     context.violate(event, {
