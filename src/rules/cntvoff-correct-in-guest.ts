@@ -91,6 +91,12 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,value,register\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nentry,0,0\nexit,0,0\nuser_write,1,1,0x77,cnt\nflush,0,0,0x2000\nentry,0,0\nexit,0,0\nput,0,0\nset_cntvoff,0,0,0\nload,0,0,0x2000\nset_cntvoff,0,0,0x2000\nentry,0,0\n',
       },
+      {
+        title: 'the put takes the offset back; its save before that is in no record',
+        model: 'load-put-4.15',
+        trace:
+          'event,vcpu,cpu,value\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nrestore,0,0\nentry,0,0\nexit,0,0\nput,0,0\nset_cntvoff,0,0,0\nload,0,0,0x1000\nset_cntvoff,0,0,0x1000\nrestore,0,0\nentry,0,0\n',
+      },
     ],
     violating: [
       {
@@ -285,8 +291,27 @@ export default defineRule({
     /** By vcpu: its virtual timer is in the hardware, as the records of restores and saves tell. */
     const restored: (boolean | undefined)[] = [];
 
-    function inHardware({ vcpu, timer }: TimerEvent, yes: boolean): void {
-      if (vcpu >= 0 && (timer === Timer.vtimer || timer === Timer.hvtimer)) restored[vcpu] = yes;
+    /** By vcpu: the first write of the offset beside its restored timer, until a save shows that it was still there. */
+    const besides = new Slots();
+
+    function inHardware(event: TimerEvent, yes: boolean): void {
+      const { vcpu, timer } = event;
+      if (vcpu < 0 || (timer !== Timer.vtimer && timer !== Timer.hvtimer)) return;
+      restored[vcpu] = yes;
+      const write = besides.take(vcpu);
+      if (yes || write === undefined) return;
+      context.violate(event, {
+        message: 'timer-in-hardware',
+        data: { vcpu: vcpuName(machine, vcpu), cpu: write.cpu, found: valueText(write) },
+        witness: [machine.vcpu(vcpu).vtimer.restore, event],
+        at: write,
+      });
+    }
+
+    /** No save has been recorded, be it that saves are not: whether the timer had left the hardware is not known. */
+    function notSaved({ vcpu }: TimerEvent): void {
+      const write = vcpu >= 0 ? besides.take(vcpu) : undefined;
+      if (write !== undefined) context.undecided(write, because.noRegisters);
     }
 
     /** The offset is written before the timer is restored, and taken back after it is saved. */
@@ -302,21 +327,21 @@ export default defineRule({
       if (restore.cpu !== event.cpu || restore.serial < vcpu.last[Kind.load].serial) return;
       // A counter that userspace sets, or a trap that is emulated, writes it for the vcpu that is loaded.
       if (Math.max(counterSet, vcpu.last[Kind.trapped_access].serial) > vcpu.last[Kind.load].serial) return;
-      context.violate(event, {
-        message: 'timer-in-hardware',
-        data: { vcpu: vcpuName(machine, running), cpu: event.cpu, found: valueText(event) },
-        witness: [restore],
-      });
+      if (besides.get(running) === undefined) besides.set(running, event);
     }
 
     return {
       before: {
-        load: show,
+        load(event) {
+          notSaved(event);
+          show(event);
+        },
         timer_load: show,
         set_cntpoff: (event) => ordered(event, false),
         // Only a load shows what is to be written.
         timer_put: when(doubtful.occasion, show),
         put: when(doubtful.occasion, show),
+        put_end: when(besides.occasion, notSaved),
         flush: when(doubtful.occasion, show),
         sync: when(doubtful.occasion, show),
         lost() {
@@ -326,6 +351,7 @@ export default defineRule({
           written.length = 0;
           counterWrites.each((_, vcpu) => counterWrites.clear(vcpu));
           restored.length = 0;
+          besides.each((_, vcpu) => besides.clear(vcpu));
         },
         user_write(event) {
           if (event.register !== Register.cnt) return;
