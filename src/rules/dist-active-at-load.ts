@@ -1,10 +1,11 @@
 import { Certainty, Context, isGicv5Ppi, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount, no, noEvent, replaceEvent, type TimerContext, unknown, yes } from '../machine/state.js';
+import { contextCount, noEvent, replaceEvent, type TimerContext, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { Marks, when } from './occasion.js';
 import { activeStateAtFlush } from './parts/active-state-at-flush.js';
 import { activeStateIgnoringLevel, ignoringLevel } from './parts/active-state-ignoring-level.js';
+import { LoadReports } from './parts/load-reports.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, timerText, tracedModels, vcpuName } from './support.js';
 
@@ -131,6 +132,12 @@ export default defineRule({
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nset_active,0,0,vtimer,,,27,0\nuserspace_exit,0,0\n',
       },
       {
+        title: '6.4: a trapped access saves and restores the timer, and is no load',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,dv,dp,ev,ep,ec\ntimer_map,0,0,,,,,,1,none,none,0\nupdate_irq,0,0,,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\ntimer_map,0,0,,,,,,1,none,none,0\nsave,0,0,vtimer,1,0x1000\nsched_switch,0,0\ntimer_map,0,0,,,,,,1,none,none,0\nupdate_irq,0,0,,,,27,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0,,,,,,,,,,SYS64\ntimer_map,0,0,,,,,,1,none,none,0\nsave,0,0,vtimer,1,0x1000\nrestore,0,0,vtimer,0,0x1000\nentry,0,0\n',
+      },
+      {
         title: '4.16 to 5.0: written, and the timer fires later',
         model: 'load-put-4.16',
         trace:
@@ -198,9 +205,17 @@ export default defineRule({
         title: 'the level is reported only after the restore',
         model: 'offset',
         trace:
-          'event,vcpu,cpu,timer,irq,level,ctl,cval\nload,0,0\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nrestore,0,0,vtimer,,,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,1,0x1000\nload,0,0\nrestore,0,0,vtimer,,,1,0x1000\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nentry,0,0\n',
+          'event,vcpu,cpu,timer,irq,level,ctl,cval\nload,0,0\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nrestore,0,0,vtimer,,,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,1,0x1000\nload,0,0\nrestore,0,0,vtimer,,,1,0x1000\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nentry,0,0\n',
         message: 'unreported',
-        line: 11,
+        line: 14,
+      },
+      {
+        title: 'without a probe: the timer map shows the load that does not report the level',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,dv,dp,ev,ep,ec\ntimer_map,0,0,,,,,,1,none,none,0\nupdate_irq,0,0,,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\ntimer_map,0,0,,,,,,1,none,none,0\nsave,0,0,vtimer,1,0x1000\nsched_switch,0,0\ntimer_map,0,0,,,,,,1,none,none,0\nupdate_irq,0,0,,,,27,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\ntimer_map,0,0,,,,,,1,none,none,0\nsave,0,0,vtimer,1,0x1000\nsched_switch,0,0\ntimer_map,0,0,,,,,,1,none,none,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\n',
+        message: 'unreported',
+        line: 19,
       },
       {
         title: 'a GICv5 guest: the put does not clear the active state',
@@ -236,22 +251,14 @@ export default defineRule({
     /** Vcpus whose guest has a GICv5. */
     const gicv5 = new Marks();
 
-    const isTraced = tracedModels.some((id) => id === context.model.id);
-    /** A load has reported a level: 5.1 does not. */
-    let reports = !context.candidates.includes('timer-map');
+    const reports = tracedModels.some((id) => id === context.model.id) ? new LoadReports(context) : undefined;
+
     /** From 5.2 on a load reports the level of every direct timer before it restores it. */
     function reported(event: TimerEvent): void {
-      const vcpu = machine.vcpu(event.vcpu);
-      const state = vcpu.contexts[event.timer] as TimerContext;
-      const load = vcpu.last[Kind.load];
-      // A restore without a load, as a trapped access of 6.3 does it, reports nothing.
-      if (load.serial < state.save.serial || load.certainty !== Certainty.recorded) return;
-      if (state.update.serial > load.serial) {
-        reports = true;
-        return;
-      }
-      if (!reports || !state.saveValid || state.level === unknown || state.loaded !== no || vcpu.unseen) return;
-      violate(event, 'unreported', event.vcpu, event.timer, [load]);
+      const begin = reports?.missing(event);
+      // Of a timer that has expired by then expired-timer-asserted tells.
+      if (begin === undefined || reports?.isExpired(begin, event)) return;
+      violate(event, 'unreported', event.vcpu, event.timer, [begin]);
     }
 
     /** A GICv5 guest owns the interrupts of its direct timers only while it is loaded. */
@@ -352,6 +359,9 @@ export default defineRule({
           loaded.report = replaceEvent(loaded.report, event);
           latest[event.cpu] = event.timer;
         },
+        timer_map(event) {
+          reports?.mapped(event);
+        },
         set_active(event) {
           // Whoever writes it, and whichever it is where the timer of the irq is not known.
           const { running } = machine.cpu(event.cpu);
@@ -381,7 +391,7 @@ export default defineRule({
         restore(event) {
           if (event.vcpu < 0 || event.timer < 0) return;
           const loaded = state(event.vcpu, event.timer);
-          if (isTraced) reported(event);
+          reported(event);
           loaded.restored = true;
           if (loaded.level !== 1 || loaded.written) return;
           // Hosts without a usable active state mask the interrupt instead.

@@ -6,8 +6,19 @@ import { because } from './context.js';
 import { Occasion, when } from './occasion.js';
 import { expiredAtFlush } from './parts/expired-at-flush.js';
 import { interruptAtRestore } from './parts/interrupt-at-restore.js';
+import { LoadReports } from './parts/load-reports.js';
 import { defineRule } from './rule.js';
-import { cvalText, durationText, everyModel, givenCounter, Slots, shownTimer, timerText, vcpuName } from './support.js';
+import {
+  cvalText,
+  durationText,
+  everyModel,
+  givenCounter,
+  Slots,
+  shownTimer,
+  timerText,
+  tracedModels,
+  vcpuName,
+} from './support.js';
 
 /** Nanoseconds by which a clock may be read beside the truth. */
 const tolerance = 50_000;
@@ -47,6 +58,13 @@ export default defineRule({
       must: 'a load after that deadline reports level 1',
       but: 'this one, whose timer map came {by} after the deadline wherever the counter offset can be, reported level 0',
       therefore: 'the timer interrupt is not pending when the guest goes on',
+    },
+    'unreported-at-load': {
+      headline: 'the load of {vcpu} does not report the level of its {timer}, whose deadline {cval} has passed',
+      given: 'the {timer} of {vcpu} can fire, and its deadline {cval} had passed when the load began',
+      must: 'the load reports level 1 before it restores the timer',
+      but: 'the timer was restored, and its level has not been reported since the load began',
+      therefore: 'the guest learns of it only by one more interrupt, or not at all where the interrupt is left active',
     },
     'left-low': {
       headline: 'the level of the {timer} of {vcpu} stays low {by} after its deadline {cval}',
@@ -155,6 +173,14 @@ export default defineRule({
         line: 15,
       },
       {
+        title: 'a load two milliseconds after the deadline that reports nothing',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${first}${put}${loads(1)},restore,0,0,ptimer,0,0,,,,,,\n${put}${first.replace('0.001', '0.013')}`,
+        message: 'unreported-at-load',
+        line: 24,
+      },
+      {
         title: 'ISTATUS clear a second after the deadline',
         model: 'timer-map',
         host: 'vhe',
@@ -251,6 +277,15 @@ export default defineRule({
       else if (long === -1) context.undecided(event, because.initial);
     }
 
+    const reports = tracedModels.some((id) => id === context.model.id) ? new LoadReports(context) : undefined;
+
+    /** The load that restores an expired timer has reported its level: a timer that has not is dist-active-at-load's. */
+    function restored(event: TimerEvent): void {
+      const begin = reports?.missing(event);
+      if (begin === undefined || reports?.isExpired(begin, event) !== true) return;
+      violate(event, 'unreported-at-load', event, 0, [begin]);
+    }
+
     function wake(event: TimerEvent): void {
       if (event.vcpu < 0) return;
       const save = asleep.take(event.vcpu);
@@ -275,8 +310,14 @@ export default defineRule({
 
     return {
       before: {
+        timer_map(event) {
+          reports?.mapped(event);
+        },
         set_active: (event) => interrupt?.activated(event),
-        restore: (event) => interrupt?.restored(event),
+        restore(event) {
+          interrupt?.restored(event);
+          restored(event);
+        },
         vtimer_irq: when(waiting, (event) => interrupt?.interrupted(event)),
         put: when(waiting, (event) => interrupt?.left(event)),
         save(event) {
