@@ -53,8 +53,9 @@ export class LoadReports {
       return undefined;
     }
     if (!state.saveValid || state.level === unknown || state.loaded !== no || vcpu.unseen) return undefined;
-    // One that cannot be given to a timer may be the one.
+    // A CPU's reports may not be recorded, and one that cannot be given to a timer may be the one.
     const other = machine.cpu(restore.cpu).last[Kind.update_irq];
+    if (other.serial === 0) return undefined;
     if (other.serial > begin.serial && (other.vcpu < 0 || other.timer < 0)) return undefined;
     return this.#reporting[restore.timer] === true && this.#isRecorded(begin, restore) ? begin : undefined;
   }
