@@ -132,6 +132,13 @@ export default defineRule({
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,1\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,1,0x1000\nset_active,0,0,vtimer,,,27,0\nuserspace_exit,0,0\n',
       },
       {
+        title: 'VHE: the active state of either timer, whose Linux irq only the interrupt of one has shown',
+        model: 'timer-map',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,dv,dp,ep\ntimer_map,0,0,,,,,,1,0,none\nload,0,0\nupdate_irq,0,0,,,,27,1\nset_active,0,0,vtimer,,,12,1\nupdate_irq,0,0,,,,30,0\nset_active,0,0,,,,11,0\nrestore,0,0,vtimer,5,0x1000\nrestore,0,0,ptimer,0,0\nentry,0,0\nvtimer_irq,,0,,,,12\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0,,,,12\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nsave,0,0,ptimer,0,0\nload,0,0\nupdate_irq,0,0,,,,27,1\nset_active,0,0,vtimer,,,12,1\nupdate_irq,0,0,,,,30,0\nset_active,0,0,,,,11,0\nrestore,0,0,vtimer,5,0x1000\nrestore,0,0,ptimer,0,0\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nsave,0,0,ptimer,0,0\nload,0,0\nupdate_irq,0,0,,,,27,1\nset_active,0,0,vtimer,,,12,1\nupdate_irq,0,0,,,,30,0\nset_active,0,0,,,,11,0\nrestore,0,0,vtimer,5,0x1000\nrestore,0,0,ptimer,0,0\nentry,0,0\n',
+      },
+      {
         title: '6.4: a trapped access saves and restores the timer, and is no load',
         model: 'offset',
         trace:
@@ -208,6 +215,15 @@ export default defineRule({
           'event,vcpu,cpu,timer,irq,level,ctl,cval\nload,0,0\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nrestore,0,0,vtimer,,,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,,27,1\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,,,1,0x1000\nload,0,0\nrestore,0,0,vtimer,,,1,0x1000\nupdate_irq,0,0,,27,0\nset_active,0,0,vtimer,27,0\nentry,0,0\n',
         message: 'unreported',
         line: 14,
+      },
+      {
+        title: 'the active state is written for the irq of the other timer',
+        model: 'timer-map',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,irq,level,dv,dp,ep\ntimer_map,0,0,,,,,,1,0,none\nload,0,0\nupdate_irq,0,0,,,,27,1\nset_active,0,0,vtimer,,,12,1\nupdate_irq,0,0,,,,30,0\nset_active,0,0,,,,11,0\nrestore,0,0,vtimer,5,0x1000\nrestore,0,0,ptimer,0,0\nentry,0,0\nvtimer_irq,,0,,,,12\nupdate_irq,0,0,,,,27,1\nvtimer_irq_end,,0,,,,12\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nsave,0,0,ptimer,0,0\nload,0,0\nupdate_irq,0,0,,,,27,1\nset_active,0,0,vtimer,,,12,1\nupdate_irq,0,0,,,,30,0\nset_active,0,0,,,,11,0\nrestore,0,0,vtimer,5,0x1000\nrestore,0,0,ptimer,0,0\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nsave,0,0,ptimer,0,0\nload,0,0\nupdate_irq,0,0,,,,27,1\nset_active,0,0,,,,11,1\nupdate_irq,0,0,,,,30,0\nset_active,0,0,,,,11,0\nrestore,0,0,vtimer,5,0x1000\nrestore,0,0,ptimer,0,0\nentry,0,0\n',
+        message: 'not-written',
+        line: 35,
       },
       {
         title: 'without a probe: the timer map shows the load that does not report the level',
@@ -289,6 +305,16 @@ export default defineRule({
       });
     }
 
+    /** By timer: its Linux irq, where the record of an interrupt names it. */
+    const irqs: number[] = [];
+    /** Bits of the timers of whose irq an active state has been written as well. */
+    let known = 0;
+
+    /** Bits of the timers that have another irq than the one whose active state is written. */
+    function others({ timer, irq }: TimerEvent): number {
+      return timer < 0 && irq >= 0 ? known : 0;
+    }
+
     function state(vcpu: number, timer: number): LoadedTimer {
       const key = vcpu * contextCount + timer;
       begun.add(vcpu);
@@ -365,12 +391,13 @@ export default defineRule({
         set_active(event) {
           // Whoever writes it, and whichever it is where the timer of the irq is not known.
           const { running } = machine.cpu(event.cpu);
-          const bits = event.timer >= 0 ? 1 << event.timer : -1;
+          const bits = event.timer >= 0 ? 1 << event.timer : ~others(event);
+          if (event.timer >= 0 && irqs[event.timer] === event.irq) known |= bits;
           if (running >= 0) writes[running]! |= bits;
           if (event.vcpu >= 0 && event.vcpu !== running) writes[event.vcpu]! |= bits;
           if (event.vcpu < 0 || event.context === Context.hardirq) return;
           const timer = event.timer >= 0 ? event.timer : (latest[event.cpu] ?? -1);
-          if (timer < 0) return;
+          if (timer < 0 || (bits & (1 << timer)) === 0) return;
           const loaded = state(event.vcpu, timer);
           if (loaded.restored) return;
           loaded.written = true;
@@ -397,10 +424,13 @@ export default defineRule({
           // Hosts without a usable active state mask the interrupt instead.
           if (!context.records(Kind.set_active) || context.records(Kind.mask_irq)) return;
           violate(event, 'not-written', event.vcpu, event.timer, [loaded.report]);
+          open.delete(event.vcpu);
         },
         vtimer_irq(event) {
+          if (event.timer < 0) return;
+          if (event.certainty === Certainty.recorded && event.irq >= 0) irqs[event.timer] = event.irq;
           const vcpu = machine.cpu(event.cpu).running;
-          if (vcpu < 0 || event.timer < 0 || context.records(Kind.set_active)) return;
+          if (vcpu < 0 || context.records(Kind.set_active)) return;
           const loaded = timers[vcpu * contextCount + event.timer];
           if (loaded === undefined || loaded.level !== 1 || !loaded.restored) return;
           const { restore } = machine.vcpu(vcpu).contexts[event.timer] ?? {};
