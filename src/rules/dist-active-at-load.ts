@@ -375,6 +375,7 @@ export default defineRule({
           afresh(event);
         },
         update_irq(event) {
+          reports?.reported(event);
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
           if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;
           const loaded = state(event.vcpu, event.timer);

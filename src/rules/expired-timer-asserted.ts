@@ -318,6 +318,9 @@ export default defineRule({
         timer_map(event) {
           reports?.mapped(event);
         },
+        update_irq(event) {
+          reports?.reported(event);
+        },
         set_active: (event) => interrupt?.activated(event),
         restore(event) {
           interrupt?.restored(event);

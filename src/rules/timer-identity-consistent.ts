@@ -1,8 +1,9 @@
-import { isVirtual, Timer, type TimerEvent } from '../events/event.js';
+import { Context, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, noEvent, yes } from '../machine/state.js';
+import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { everyModel, timerText } from './support.js';
+import { everyModel, Slots, timerText, vcpuName } from './support.js';
 
 /** The maps that get_timer_map can give, as dv, dp, ev, ep; up to 6.3 ev is not printed. */
 const legalMaps: readonly (readonly [number, number, number, number])[] = [
@@ -67,6 +68,13 @@ export default defineRule({
       but: 'it reported interrupt {irq}',
       therefore: 'one of the two raises an interrupt that is not its own',
     },
+    'same-guest-irq': {
+      headline: 'a load of {vcpu} reports interrupt {irq} for both of its timers',
+      given: 'both timers of {vcpu} are direct, and its load reports the level of one after that of the other',
+      must: 'each is reported under an interrupt of its own (timer_irqs_are_valid)',
+      but: 'interrupt {irq} was reported twice before a timer was restored',
+      therefore: 'one of the two raises and lowers the interrupt of the other',
+    },
     'host-irq-changed': {
       headline: 'the {timer} interrupt of the host is irq {irq}, but was irq {before} earlier',
       given: 'the interrupt of that name was irq {before}',
@@ -83,8 +91,24 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,dv,dp,ep,irq,level\ntimer_map,0,0,1,0,-1\nvtimer_irq,,0,,,,12\nupdate_irq,0,0,,,,27,1\ntimer_map,1,0,1,0,-1\n',
       },
+      {
+        title: 'a load reports both timers, after a reset has done so',
+        model: 'timer-map',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,irq,level,dv,dp,ep\ntimer_map,0,0,,,,1,0,none\nupdate_irq,0,0,,27,0\nupdate_irq,0,0,,30,0\ntimer_map,0,0,,,,1,0,none\nupdate_irq,0,0,,27,0\nupdate_irq,0,0,,30,0\nrestore,0,0,vtimer\nrestore,0,0,ptimer\nentry,0,0\n',
+      },
     ],
     violating: [
+      {
+        title: 'a load reports the physical timer under the interrupt of the virtual one',
+        model: 'timer-map',
+        host: 'vhe',
+        trace:
+          'event,vcpu,cpu,timer,irq,level,dv,dp,ep\ntimer_map,0,0,,,,1,0,none\nupdate_irq,0,0,,27,1\nupdate_irq,0,0,,27,0\nrestore,0,0,vtimer\nrestore,0,0,ptimer\nentry,0,0\n',
+        message: 'same-guest-irq',
+        line: 4,
+      },
       {
         title: 'VHE and non-VHE on one host',
         model: 'timer-map',
@@ -108,9 +132,45 @@ export default defineRule({
     const guestIrqs: (TimerEvent | undefined)[] = [];
     const hostIrqs: (TimerEvent | undefined)[] = [];
 
+    /** By vcpu: the first report since the last timer map of its thread, and one of the same interrupt after it. */
+    const reports = new Slots();
+    const repeated = new Slots();
+
+    /** kvm_timer_vcpu_load_gic, once for each direct timer between the load's timer map and its restores. */
+    function reported(event: TimerEvent): void {
+      if (event.context === Context.hardirq) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      if (vcpu.directPtimer < 0 || vcpu.isNested || vcpu.vtimer.loaded === yes) return;
+      const first = reports.get(event.vcpu);
+      if (first === undefined) reports.set(event.vcpu, event);
+      else if (first.irq === event.irq) repeated.set(event.vcpu, event);
+    }
+
+    /** What was reported before a timer map, by a reset or an ioctl, is no part of the load. */
+    function begins({ vcpu, context: where }: TimerEvent): void {
+      if (vcpu < 0 || where === Context.hardirq) return;
+      reports.clear(vcpu);
+      repeated.clear(vcpu);
+    }
+
+    function restored(event: TimerEvent): void {
+      if (event.vcpu < 0) return;
+      const first = reports.take(event.vcpu);
+      const again = repeated.take(event.vcpu);
+      if (first === undefined || again === undefined || !context.records(Kind.timer_map)) return;
+      context.violate(event, {
+        message: 'same-guest-irq',
+        data: { vcpu: vcpuName(machine, event.vcpu), irq: again.irq },
+        witness: [first, event],
+        at: again,
+      });
+    }
+
     return {
       before: {
+        restore: when(reports.occasion, restored),
         timer_map(event) {
+          if (!reports.isEmpty) begins(event);
           // Nearly every map is the one before.
           if (isSameMap(event, firstMap)) return context.hold(event);
           if (!isLegal(event))
@@ -141,6 +201,7 @@ export default defineRule({
         },
         update_irq(event) {
           if (event.vcpu < 0) return;
+          reported(event);
           // Inside its handler the timer is known by the name of the interrupt, not by the number it reports.
           const cpu = machine.cpu(event.cpu);
           const inHandler = cpu.inTimerIrq === yes && context.records(Kind.vtimer_irq_end);
@@ -159,6 +220,10 @@ export default defineRule({
             data: { timer: timerText(timer), irq: event.irq, before: first.irq },
             witness: [first],
           });
+        },
+        lost() {
+          reports.each((_, vcpu) => reports.clear(vcpu));
+          repeated.each((_, vcpu) => repeated.clear(vcpu));
         },
       },
     };

@@ -197,6 +197,13 @@ export class TracedEvidence implements Gatherer {
         vcpu.hasReports = true;
       }
     } else if (event.context !== Context.hardirq && this.#isLoading(state)) {
+      const before = vcpu.reported[timer];
+      // A load reports each timer once: of two reports one is another timer's (timer-identity-consistent).
+      if (before !== undefined && before.time >= vcpu.mapTime) {
+        before.release();
+        vcpu.reported[timer] = undefined;
+        return;
+      }
       keep(vcpu.reported, timer, event);
       vcpu.hasReports = true;
     }

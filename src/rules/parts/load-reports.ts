@@ -16,6 +16,8 @@ export class LoadReports {
   readonly #context: RuleContext;
   /** By vcpu: the last timer map of its own thread that found its virtual timer saved. */
   readonly #maps = new Slots();
+  /** By vcpu: reports of its thread since that map. */
+  readonly #counts: number[] = [];
   /** Loads of 5.1 report nothing, and those of a host without a GIC only the virtual timer. By timer: one has. */
   readonly #reporting: boolean[] = [];
   /** Reports of level 0 and of level 1 are recorded: a filter on the event may leave out either. */
@@ -30,7 +32,14 @@ export class LoadReports {
   /** kvm_get_timer_map: between a save and a restore it belongs to a put or load, and not to a trapped access. */
   mapped(event: TimerEvent): void {
     if (event.vcpu < 0 || event.context === Context.hardirq) return;
-    if (this.#context.machine.vcpu(event.vcpu).vtimer.loaded === no) this.#maps.set(event.vcpu, event);
+    if (this.#context.machine.vcpu(event.vcpu).vtimer.loaded !== no) return;
+    this.#maps.set(event.vcpu, event);
+    this.#counts[event.vcpu] = 0;
+  }
+
+  /** kvm_timer_update_irq. */
+  reported({ vcpu, context }: TimerEvent): void {
+    if (vcpu >= 0 && context !== Context.hardirq) this.#counts[vcpu] = (this.#counts[vcpu] ?? 0) + 1;
   }
 
   /**
@@ -57,7 +66,15 @@ export class LoadReports {
     const other = machine.cpu(restore.cpu).last[Kind.update_irq];
     if (other.serial === 0) return undefined;
     if (other.serial > begin.serial && (other.vcpu < 0 || other.timer < 0)) return undefined;
+    if (this.#hasEnough(begin, vcpu)) return undefined;
     return this.#reporting[restore.timer] === true && this.#isRecorded(begin, restore) ? begin : undefined;
+  }
+
+  /** As many reports as direct timers: one had the interrupt of another, of which timer-identity-consistent tells. */
+  #hasEnough(begin: TimerEvent, { index, directPtimer }: VcpuState): boolean {
+    const map = this.#maps.get(index);
+    const direct = directPtimer >= 0 ? 2 : 1;
+    return map !== undefined && map.serial >= begin.serial && (this.#counts[index] as number) >= direct;
   }
 
   /** Whether the timer that is restored had expired when its load began, and can fire. */
