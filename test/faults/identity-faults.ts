@@ -42,6 +42,24 @@ export const identityFaults: readonly Fault[] = [
       }),
   },
   {
+    id: 'guest-irq-of-other-timer',
+    does: 'a load reports the ptimer as the interrupt of the vtimer',
+    rules: ['timer-identity-consistent'],
+    diagnosis: 'same-guest-irq',
+    sites: (recording) =>
+      inRounds(recording, (round) => {
+        const reported = recording.host === 'vhe' ? loadLevel(round, 30) : undefined;
+        if (reported === undefined || loadLevel(round, 27) === undefined) return undefined;
+        return {
+          place: reported.update,
+          inject(edit) {
+            edit.replace(reported.inject, withArg(reported.inject, 'IRQ 30', 'IRQ 27'));
+            return edit.replace(reported.update, withArg(reported.update, 'IRQ 30', 'IRQ 27'));
+          },
+        };
+      }),
+  },
+  {
     id: 'guest-irq-changed-in-load',
     does: 'a load reports the vtimer as IRQ 28',
     rules: ['timer-identity-consistent'],

@@ -151,4 +151,51 @@ export const levelFaults: readonly Fault[] = [
         },
       })),
   },
+  {
+    id: 'active-state-of-other-irq',
+    does: 'a load that reported level 1 writes the active state of an interrupt that is none of its timers',
+    rules: ['dist-active-at-load'],
+    diagnosis: 'not-written',
+    // Before an interrupt has named the irq, and the same was written, any unknown one may be it.
+    sites: (recording) =>
+      activeWrites(recording)
+        .slice(1)
+        .map(({ write, restore }) => ({
+          place: write,
+          inject(edit) {
+            edit.replace(write, withArg(write, /irq=\d+/, 'irq=99'));
+            return restore;
+          },
+        })),
+  },
+  {
+    id: 'load-level-not-reported',
+    does: 'a load of 5.2 or later restores an expired timer without having reported its level',
+    rules: ['expired-timer-asserted', 'dist-active-at-load'],
+    sites(recording) {
+      // What a vcpu has not reported yet, or nobody at that level, a filter may leave out.
+      const high = recording.rounds.flatMap((round) => loadLevel(round, 27, 1)?.update ?? []);
+      const earliest = Math.min(...high.map((line) => recording.at(line)));
+      const threads = new Set<number>();
+      return inRounds(recording, (round) => {
+        const load = loadLevel(round, 27, 1);
+        const restore = registersOf(round.load, 1);
+        if (load === undefined || restore === undefined) return undefined;
+        const { update, inject } = load;
+        if (!threads.has(update.pid)) {
+          threads.add(update.pid);
+          return undefined;
+        }
+        const before = round.load.lines[round.load.lines.indexOf(update) - 1];
+        return {
+          place: update,
+          inject(edit) {
+            if (before?.event === 'update_irq') edit.remove(before);
+            edit.remove(update, inject);
+            return restore;
+          },
+        };
+      }).filter(({ place }) => recording.at(place) > earliest);
+    },
+  },
 ];
