@@ -11,7 +11,7 @@ import {
 import { Kind } from '../events/kinds.js';
 import { formatU64, U64Map } from '../events/u64.js';
 import type { CpuTrack } from './cpu-track.js';
-import { irqKinds, taskKinds } from './kinds.js';
+import { irqKinds, runKinds, taskKinds } from './kinds.js';
 import { type Thread, Threads, type Vcpu } from './threads.js';
 
 /** Tells to which vcpu an event belongs, and learns from it who is who (specification §3.5). */
@@ -59,10 +59,9 @@ export class Attribution {
       case Kind.halt_end:
       case Kind.emulate: {
         // Up to 4.16 any thread of the VMM loads a vcpu for an ioctl: a probe of the restore shows which.
-        const vcpu = event.hasVcpuPointer
-          ? this.threads.bind(thread, event.vcpuPointerHi, event.vcpuPointerLo)
-          : this.threads.ofThread(thread);
+        let vcpu = event.hasVcpuPointer ? this.threads.bind(thread, event) : this.threads.ofThread(thread);
         if (vcpu.id < 0) vcpu.id = event.vcpuId >= 0 ? event.vcpuId : thread.mapId;
+        if (runKinds[event.kind] === 1 && vcpu.runner !== event.pid) vcpu = this.threads.run(thread, vcpu, event);
         if (event.kind === Kind.entry) vcpu.entrant = event.pid;
         if (event.kind === Kind.emulate) thread.emulated = event.timer;
         return this.attribute(event, vcpu, event.kind === Kind.entry ? Certainty.recorded : Certainty.derived);
@@ -134,11 +133,12 @@ export class Attribution {
   /** A function that runs in the vcpu's own thread; a probe's pointer binds the two. */
   #ownCall(thread: Thread, event: TimerEvent): Vcpu | undefined {
     let vcpu: Vcpu;
-    if (event.hasVcpuPointer) vcpu = this.threads.bind(thread, event.vcpuPointerHi, event.vcpuPointerLo);
+    if (event.hasVcpuPointer) vcpu = this.threads.bind(thread, event);
     else if (event.kind === Kind.schedule || event.kind === Kind.unschedule || event.kind === Kind.sync) {
       if (thread.vcpu === undefined) return undefined;
       vcpu = thread.vcpu;
     } else vcpu = this.threads.ofThread(thread);
+    if (runKinds[event.kind] === 1 && vcpu.runner !== event.pid) vcpu = this.threads.run(thread, vcpu, event);
     if (vcpu.id < 0) vcpu.id = event.vcpuId >= 0 ? event.vcpuId : thread.mapId;
     if (event.hasValue) this.#learnOffset(vcpu, event);
     return this.attribute(event, vcpu, event.hasVcpuPointer ? Certainty.recorded : Certainty.derived);
@@ -147,12 +147,13 @@ export class Attribution {
   /** A function that any thread may call for a vcpu: only a pointer tells which, else it is taken for the thread's own. */
   #foreignCall(thread: Thread, event: TimerEvent): Vcpu | undefined {
     if (!event.hasVcpuPointer) return this.attribute(event, thread.vcpu, Certainty.approximate);
-    const vcpu = this.threads.ofPointer(event.vcpuPointerHi, event.vcpuPointerLo);
+    const vcpu = this.threads.ofPointer(event);
     if (vcpu.id < 0) vcpu.id = event.vcpuId;
     return this.attribute(event, vcpu, Certainty.recorded);
   }
 
   #timerMap(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
+    this.threads.ioctlsLoad = false;
     if (!inTask) return this.attribute(event, this.#byId(cpu, event.vcpuId), Certainty.derived);
     thread.mapId = event.vcpuId;
     const vcpu = thread.vcpu;
@@ -201,7 +202,7 @@ export class Attribution {
 
   #background(thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
     const { hasTimerPointer, timerPointerHi: hi, timerPointerLo: lo } = event;
-    const known = hasTimerPointer ? this.#bgTimers.get(hi, lo) : undefined;
+    const known = hasTimerPointer ? this.#bgTimerOf(hi, lo) : undefined;
     const own = thread.vcpu;
     if (event.kind === Kind.bg_expire && known !== undefined) {
       known.firedCpu = event.cpu;
@@ -219,6 +220,12 @@ export class Attribution {
     return this.attribute(event, known, Certainty.derived);
   }
 
+  /** The vcpu of a background timer; those of a vcpu that has gone lie where its successor has its own. */
+  #bgTimerOf(hi: number, lo: number): Vcpu | undefined {
+    const vcpu = this.#bgTimers.get(hi, lo);
+    return vcpu?.isGone === true ? undefined : vcpu;
+  }
+
   #soft(cpu: CpuTrack, thread: Thread, event: TimerEvent, inTask: boolean): Vcpu | undefined {
     if (!event.hasTimerPointer) {
       // kvm_timer_hrtimer_expire: inside the callback, and the only sign of it where hrtimers are not recorded.
@@ -228,6 +235,7 @@ export class Attribution {
     const { timerPointerHi: hi, timerPointerLo: lo } = event;
     if (event.kind === Kind.timer_callback_end) return this.attribute(event, cpu.callback, Certainty.derived);
     let known = this.#softTimers.get(hi, lo);
+    if (known?.vcpu.isGone) known = undefined;
     const own = thread.vcpu;
     if (event.kind === Kind.soft_arm && inTask && own !== undefined && own.cpu === event.cpu && known?.vcpu !== own) {
       known = { vcpu: own, timer: thread.emulated };

@@ -20,6 +20,23 @@ const ofVcpuThread = [
   Kind.halt_end,
 ] as const;
 
+/** What loading and putting a vcpu consists of. */
+export const loadKinds = kindSet([Kind.load, Kind.put, Kind.timer_load, Kind.timer_put, Kind.save, Kind.restore]);
+
+/** What only KVM_RUN does with a vcpu, and no other ioctl. */
+export const runKinds = kindSet([
+  Kind.entry,
+  Kind.exit,
+  Kind.schedule,
+  Kind.unschedule,
+  Kind.flush,
+  Kind.sync,
+  Kind.enable,
+  Kind.wfx,
+  Kind.halt_end,
+  Kind.vcpu_pointer,
+]);
+
 /** Kinds that only a thread writes, never an interrupt handler. */
 export const taskKinds = kindSet([
   ...ofVcpuThread,

@@ -1,6 +1,8 @@
-import { Timer } from '../events/event.js';
+import { Timer, type TimerEvent } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { emptyList } from '../events/list.js';
 import { U64Map } from '../events/u64.js';
+import { loadKinds, runKinds } from './kinds.js';
 
 /** Who a vcpu is (specification §3.5): the identity that every event of it is given. */
 export class Vcpu {
@@ -17,6 +19,17 @@ export class Vcpu {
   vm = -1;
   /** A record has shown its `struct kvm_vcpu` pointer. */
   hasPointer = false;
+  pointerHi = 0;
+  pointerLo = 0;
+  /** Threads that have used its pointer: its own, and those of the VMM that set it up or ask for its registers. */
+  readonly users: number[] = [];
+  /** Those of them that were in KVM_RUN with it, and the last one, -1 while none was. */
+  readonly runners: number[] = [];
+  runner = -1;
+  /** The vcpu that its pointer named before, where that may be the same one. */
+  former: Vcpu | undefined;
+  /** Its pointer names another vcpu by now, and so do those of its hrtimers. */
+  isGone = false;
   /** Virtual counter offset, where a probe showed it: equal for all vcpus of a VM. */
   offset: string | undefined;
   /** Number of events attributed to it. */
@@ -84,6 +97,10 @@ export class Threads {
   readonly #threads = new Map<number, Thread>();
   readonly #byPointer = new U64Map<Vcpu>();
   readonly #byName = new Map<number, Vcpu>();
+  /** Whether ioctls load a vcpu, which KVM_RUN alone does from 4.17 on: so until a timer map, of 5.1, is seen. */
+  ioctlsLoad = true;
+  /** A vcpu that the event at hand may be of, or not: nothing known of it holds any more. Whoever tells of it clears this. */
+  doubted: Vcpu | undefined;
 
   find(pid: number): Thread | undefined {
     return this.#threads.get(pid);
@@ -117,14 +134,14 @@ export class Threads {
     return this.#byPointer.get(hi, lo);
   }
 
-  /** The vcpu of a `struct kvm_vcpu` pointer; made when it is the first time. */
-  ofPointer(hi: number, lo: number): Vcpu {
+  /** The vcpu of the `struct kvm_vcpu` pointer of an event; made when it is the first time. */
+  ofPointer(event: TimerEvent): Vcpu {
+    const { vcpuPointerHi: hi, vcpuPointerLo: lo } = event;
     let vcpu = this.#byPointer.get(hi, lo);
-    if (vcpu === undefined) {
-      vcpu = this.#add(-1);
-      vcpu.hasPointer = true;
-      this.#byPointer.set(hi, lo, vcpu);
-    }
+    if (vcpu === undefined) vcpu = this.#show(this.#add(-1), hi, lo);
+    else if (this.#isAnother(vcpu, event)) vcpu = this.#succeed(vcpu, event);
+    else if (isStranger(vcpu, event)) this.doubted = vcpu;
+    if (!vcpu.users.includes(event.pid)) vcpu.users.push(event.pid);
     return vcpu;
   }
 
@@ -151,44 +168,93 @@ export class Threads {
   }
 
   /**
-   * The thread runs the vcpu that this pointer names. A vcpu that was known by thread only and one known by
-   * pointer only turn out to be one; a pointer reused for a new vcpu in another thread is a new vcpu.
+   * The thread runs the vcpu that the event's pointer names. A vcpu that was known by thread only and one known by
+   * pointer only turn out to be one; a pointer reused for a new vcpu is a new vcpu.
    */
-  bind(thread: Thread, hi: number, lo: number): Vcpu {
-    const known = this.#byPointer.get(hi, lo);
-    if (known !== undefined) {
-      const idle = known.pid === -1 || known.cpu < 0 || known.entrant < 0;
-      if (thread.vcpu !== known && idle && thread.vcpu !== undefined && !thread.vcpu.hasPointer) {
+  bind(thread: Thread, event: TimerEvent): Vcpu {
+    const { vcpuPointerHi: hi, vcpuPointerLo: lo } = event;
+    const seen = this.#byPointer.get(hi, lo);
+    const own = thread.vcpu;
+    if (own !== undefined && own !== seen && !own.hasPointer) {
+      if (seen === undefined) return this.#show(own, hi, lo);
+      const another = this.#isAnother(seen, event);
+      const idle = seen.pid === -1 || seen.cpu < 0 || seen.entrant < 0;
+      if (idle || another) {
         // Known by its thread before its pointer was seen there: the thread's identity stays, and whoever loaded it before
         // (up to 4.16 any thread of the VMM, for an ioctl) runs it no longer.
-        const kept = thread.vcpu;
-        const before = this.find(known.pid);
-        if (before?.vcpu === known) before.vcpu = undefined;
-        known.pid = -1;
-        kept.hasPointer = true;
-        if (kept.id < 0) kept.id = known.id;
-        this.#byPointer.set(hi, lo, kept);
-        return kept;
+        if (another) this.#abandon(seen);
+        else if (own.id < 0) own.id = seen.id;
+        this.#leave(seen);
+        seen.pid = -1;
+        return this.#show(own, hi, lo);
       }
-      if (known.pid !== thread.pid) {
-        // Up to 4.16 any thread of the VMM loads a vcpu for an ioctl; the one before runs it no longer.
-        const before = this.find(known.pid);
-        if (before?.vcpu === known) before.vcpu = undefined;
-        known.pid = thread.pid;
-      }
-      thread.vcpu = known;
-      return known;
     }
-    const own = thread.vcpu;
-    if (own !== undefined && !own.hasPointer) {
-      own.hasPointer = true;
-      this.#byPointer.set(hi, lo, own);
-      return own;
+    const vcpu = this.ofPointer(event);
+    if (vcpu.pid !== thread.pid) {
+      // Up to 4.16 any thread of the VMM loads a vcpu for an ioctl; the one before runs it no longer.
+      this.#leave(vcpu);
+      vcpu.pid = thread.pid;
     }
-    const vcpu = this.ofPointer(hi, lo);
-    vcpu.pid = thread.pid;
     thread.vcpu = vcpu;
     return vcpu;
+  }
+
+  /** The thread is in KVM_RUN with the vcpu that it is known to run: it may be the first to show that this is a new one. */
+  run(thread: Thread, vcpu: Vcpu, event: TimerEvent): Vcpu {
+    const running = this.#isAnother(vcpu, event) ? this.#succeed(vcpu, event) : vcpu;
+    running.pid = thread.pid;
+    thread.vcpu = running;
+    running.runner = event.pid;
+    if (!running.runners.includes(event.pid)) running.runners.push(event.pid);
+    return running;
+  }
+
+  /** A vcpu shows its pointer. */
+  #show(vcpu: Vcpu, hi: number, lo: number): Vcpu {
+    vcpu.hasPointer = true;
+    vcpu.pointerHi = hi;
+    vcpu.pointerLo = lo;
+    if (vcpu.pid >= 0) vcpu.users.push(vcpu.pid);
+    this.#byPointer.set(hi, lo, vcpu);
+    return vcpu;
+  }
+
+  /** The thread that ran a vcpu runs it no longer. */
+  #leave(vcpu: Vcpu): void {
+    const before = this.find(vcpu.pid);
+    if (before?.vcpu === vcpu) before.vcpu = undefined;
+  }
+
+  /**
+   * Whether a pointer names another vcpu than it did. The address of a VM that has gone is soon given to the next one: its
+   * vcpus run in threads of their own, which the one before has never seen. A VMM may as well run a vcpu in another thread
+   * than so far (specification §3.5), which no record tells from that.
+   */
+  #isAnother(known: Vcpu, event: TimerEvent): boolean {
+    if (contradicts(known, event)) return true;
+    const runs = runKinds[event.kind] === 1 || (loadKinds[event.kind] === 1 && !this.ioctlsLoad);
+    if (!runs || !known.hasPointer || known.runner < 0 || known.runner === event.pid) return false;
+    for (let vcpu: Vcpu | undefined = known; vcpu !== undefined; vcpu = vcpu.former)
+      if (vcpu.runners.includes(event.pid)) return false;
+    return true;
+  }
+
+  /** The pointer of a vcpu names a new one, or one that may as well be new: nothing that is known of it holds for that. */
+  #succeed(gone: Vcpu, event: TimerEvent): Vcpu {
+    this.#abandon(gone);
+    const vcpu = this.#show(this.#add(event.pid), gone.pointerHi, gone.pointerLo);
+    if (!contradicts(gone, event)) vcpu.former = gone;
+    return vcpu;
+  }
+
+  /** A vcpu is not what its pointer, and its threads, stand for any more. */
+  #abandon(gone: Vcpu): void {
+    gone.isGone = true;
+    this.doubted = gone;
+    for (const pid of gone.users) {
+      const thread = this.find(pid);
+      if (thread?.vcpu === gone) thread.vcpu = undefined;
+    }
   }
 
   #add(pid: number): Vcpu {
@@ -196,4 +262,24 @@ export class Threads {
     this.vcpus.push(vcpu);
     return vcpu;
   }
+}
+
+/**
+ * Whether a thread uses a vcpu that has run for the first time: one of the VMM asks for its registers, or one of another
+ * VMM sets up its own vcpu at the same address.
+ */
+function isStranger(known: Vcpu, event: TimerEvent): boolean {
+  if (known.runner < 0 || known.runner === event.pid) return false;
+  for (let vcpu: Vcpu | undefined = known; vcpu !== undefined; vcpu = vcpu.former)
+    if (vcpu.users.includes(event.pid)) return false;
+  return true;
+}
+
+/** Whether an event cannot be of the vcpu that its pointer named so far. */
+function contradicts(known: Vcpu, event: TimerEvent): boolean {
+  // A vcpu keeps its id, no other process than the one that made its VM may use it (kvm_vcpu_ioctl), and
+  // kvm_timer_enable belongs to its first KVM_RUN.
+  if (event.vcpuId >= 0 && known.id >= 0 && event.vcpuId !== known.id) return true;
+  if (event.tgid >= 0 && known.tgid >= 0 && event.tgid !== known.tgid) return true;
+  return event.kind === Kind.enable && known.runner >= 0;
 }

@@ -72,7 +72,7 @@ export class Tracker {
     if (!cpu.started) {
       // Before the first record of a CPU anything may have happened there (specification §4.0, M2).
       cpu.started = true;
-      if (this.#feeds.ringBuffers && this.threads.vcpus.length > 0) this.#bufferStart(cpu, event);
+      if (this.#feeds.ringBuffers && this.threads.vcpus.length > 0) this.#gap(cpu, event);
     }
     const named = event.vm >= 0 && event.vcpuId >= 0;
     const thread = event.pid === cpu.thread.pid ? cpu.thread : this.#threadOf(cpu, event, named);
@@ -83,6 +83,7 @@ export class Tracker {
     const vcpu = named ? this.#who.named(thread, event, inTask) : this.#who.who(cpu, thread, event, inTask);
     if (thread.vcpu !== undefined && event.tgid >= 0) thread.vcpu.tgid = event.tgid;
 
+    if (this.threads.doubted !== undefined) this.#doubted(this.threads.doubted, event);
     this.#closePut(cpu, event, inTask, vcpu ?? thread.vcpu);
     this.#dispatch(cpu, event, vcpu);
   }
@@ -421,7 +422,14 @@ export class Tracker {
     this.#sink.add(event);
   }
 
-  #bufferStart(cpu: CpuTrack, event: TimerEvent): void {
+  /** What the vcpu waits for may come in the name of another, or what it was known to be may have been another. */
+  #doubted(vcpu: Vcpu, event: TimerEvent): void {
+    this.threads.doubted = undefined;
+    this.#gap(this.#cpu(vcpu.cpu >= 0 ? vcpu.cpu : event.cpu), event);
+  }
+
+  /** Nothing is known any more of what the CPU, or a vcpu that is not loaded on another, has done before the event. */
+  #gap(cpu: CpuTrack, event: TimerEvent): void {
     const gap = TimerEvent.take();
     gap.kind = Kind.lost;
     gap.hasDetails = true;
