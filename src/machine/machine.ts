@@ -53,7 +53,8 @@ export class Machine {
     const remembered = whoRemembers[kind] as number;
     if ((remembered & Remembers.cpu) !== 0) keep(cpu.last, kind, event);
     if (vcpu === undefined) return;
-    if (event.vcpuId >= 0) vcpu.id = event.vcpuId;
+    // The vgic prints the vcpu's index from 6.12 on (specification §3.1).
+    if (event.vcpuId >= 0 && kind !== Kind.vgic_inject) vcpu.id = event.vcpuId;
     if (event.vm >= 0) vcpu.vm = event.vm;
     if ((remembered & Remembers.offset) !== 0 && event.hasValue) vcpu.offset = replaceEvent(vcpu.offset, event);
     if ((remembered & Remembers.vcpu) !== 0) keep(vcpu.last, kind, event);

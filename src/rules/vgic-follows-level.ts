@@ -1,6 +1,6 @@
-import { Context, defaultPpi, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, defaultPpi, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { contextCount } from '../machine/state.js';
+import { contextCount, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
@@ -29,6 +29,14 @@ export default defineRule({
       but: 'it got level {injected}',
       therefore: 'the line of the guest says the opposite of its timer',
     },
+    'other-vcpu': {
+      headline:
+        'interrupt {irq} of {vcpu} is injected into the vcpu of index {index}, and earlier into that of index {before}',
+      given: 'vgic_update_irq_pending printed index {before} for {vcpu}',
+      must: 'a vcpu keeps the index that its VM has given it',
+      but: 'index {index} was printed for it on CPU {cpu}',
+      therefore: 'one of the two injections has changed the line of another vcpu',
+    },
     'not-reported': {
       headline: 'interrupt {irq} is injected with level {injected} on CPU {cpu} without a report of the timer',
       given: 'the last level that was reported on CPU {cpu} had been injected',
@@ -44,6 +52,12 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nirq_begin,,0,3\nirq_end,,0,3\nvgic_inject,0,0,27,1\nentry,0,0\n',
+      },
+      {
+        title: 'the vcpu of id 4 is the first of its VM, and has index 0',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,irq,level,context\nload,4,0\nupdate_irq,4,0,27,0,task\nvgic_inject,0,0,27,0,task\nupdate_irq,4,0,27,1,task\nvgic_inject,0,0,27,1,task\n',
       },
     ],
     violating: [
@@ -61,6 +75,14 @@ export default defineRule({
         trace: 'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nvgic_inject,0,0,27,0\n',
         message: 'other-level',
         line: 4,
+      },
+      {
+        title: 'a level goes to the vcpu of another index',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,irq,level,context\nload,0,0\nupdate_irq,0,0,27,0,task\nvgic_inject,0,0,27,0,task\nupdate_irq,0,0,27,1,task\nvgic_inject,1,0,27,1,task\n',
+        message: 'other-vcpu',
+        line: 6,
       },
     ],
   },
@@ -81,6 +103,28 @@ export default defineRule({
     const printsIndex = model.id === 'offset' || model.id === 'stateless-level';
     const sameVcpu = (report: TimerEvent, event: TimerEvent) =>
       printsIndex || report.vcpuId < 0 || event.vcpuId < 0 || report.vcpuId === event.vcpuId;
+
+    /** By vcpu, where the index is printed: its first injection. */
+    const first: (TimerEvent | undefined)[] = [];
+
+    /**
+     * Whether the id that a report prints tells whose it is. The soft timer of a vcpu that is not loaded fires in any
+     * interrupt, where a vcpu of another VM may be loaded that has the same id.
+     */
+    function isOwn(report: TimerEvent): boolean {
+      if (report.vcpu < 0 || report.attribution >= Certainty.approximate) return false;
+      if (report.context === Context.task) return true;
+      if (context.records(Kind.vtimer_irq_end) && machine.cpu(report.cpu).inTimerIrq === yes) return true;
+      return report.context === Context.unknown && context.records(Kind.irq_begin);
+    }
+
+    /** A report's injection prints the vcpu's index. @returns whether it is the one that the vcpu has had so far */
+    function isSameIndex(report: TimerEvent, event: TimerEvent): boolean {
+      if (!printsIndex || event.vcpuId < 0 || !isOwn(report)) return true;
+      const before = first[report.vcpu];
+      if (before === undefined) first[report.vcpu] = event.retain();
+      return before === undefined || before.vcpuId === event.vcpuId;
+    }
 
     /** The report that an injection answers: that of its own context, unless only the other one fits. */
     function match(event: TimerEvent): number {
@@ -117,6 +161,21 @@ export default defineRule({
       });
     }
 
+    function misdirected(report: TimerEvent, event: TimerEvent): void {
+      const before = first[report.vcpu] as TimerEvent;
+      context.violate(event, {
+        message: 'other-vcpu',
+        data: {
+          irq: report.irq,
+          vcpu: vcpuName(machine, report.vcpu),
+          index: event.vcpuId,
+          before: before.vcpuId,
+          cpu: event.cpu,
+        },
+        witness: [before, report],
+      });
+    }
+
     const goesOn = (event: TimerEvent) => {
       missing(event.cpu * 2, event);
       missing(event.cpu * 2 + 1, event);
@@ -138,6 +197,7 @@ export default defineRule({
           if (report !== undefined) {
             waiting.clear(key);
             injected.add(line(report));
+            if (!isSameIndex(report, event)) return misdirected(report, event);
             if (report.level === event.level) return context.hold(report);
             return context.violate(event, {
               message: 'other-level',

@@ -280,6 +280,6 @@ function contradicts(known: Vcpu, event: TimerEvent): boolean {
   // A vcpu keeps its id, no other process than the one that made its VM may use it (kvm_vcpu_ioctl), and
   // kvm_timer_enable belongs to its first KVM_RUN.
   if (event.vcpuId >= 0 && known.id >= 0 && event.vcpuId !== known.id) return true;
-  if (event.tgid >= 0 && known.tgid >= 0 && event.tgid !== known.tgid) return true;
+  if (event.tgid > 0 && known.tgid > 0 && event.tgid !== known.tgid) return true;
   return event.kind === Kind.enable && known.runner >= 0;
 }
