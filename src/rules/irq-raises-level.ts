@@ -1,4 +1,4 @@
-import { canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Certainty, Context, canFire, isVirtual, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, nowhere, somewhere, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
@@ -27,6 +27,13 @@ export default defineRule({
       but: 'it returned without kvm_timer_update_irq, for the {misses}th time',
       therefore: 'expiries are swallowed: the guest waits for an interrupt that never comes',
     },
+    'other-vcpu': {
+      headline: 'the {timer} interrupt of {vcpu} raises the level of vcpu {other}',
+      given: 'the interrupt was taken on CPU {cpu} while {vcpu} was loaded there',
+      must: 'the handler raises the level of the vcpu that is loaded',
+      but: 'kvm_timer_update_irq names vcpu {other}',
+      therefore: '{vcpu} does not hear of the expiry, and vcpu {other} of one that is not its own',
+    },
   },
   examples: {
     legal: [
@@ -36,6 +43,12 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
       },
+      {
+        title: 'the soft timer of another vcpu fires once the handler has returned',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level,timer\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nsoft_expire,1,0,,,ptimer\nupdate_irq,1,0,30,1\nexit,0,0\n',
+      },
     ],
     violating: [
       {
@@ -44,6 +57,14 @@ export default defineRule({
         trace: `event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\n${'entry,0,0\nvtimer_irq,,0\nvtimer_irq_end,,0\nexit,0,0\n'.repeat(3)}`,
         message: 'ignored',
         line: 13,
+      },
+      {
+        title: 'the level of the vcpu that is loaded on the other CPU',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,1,1\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,1,0,27,1\nvtimer_irq_end,,0\nexit,0,0\n',
+        message: 'other-vcpu',
+        line: 6,
       },
     ],
   },
@@ -59,15 +80,22 @@ export default defineRule({
     const totals: number[] = [];
     const misses: number[] = [];
 
+    /** What the handler has raised of another vcpu, by CPU. */
+    const foreign = new Slots();
+    /** The timer map of the load that goes on, by CPU. */
+    const mapped = new Slots();
+
     /** Interrupts that the RFC's handler has ignored since the guest ran, by vcpu. */
     const ignored = new Slots();
 
     function conclude(event: TimerEvent): void {
       const irq = open.take(event.cpu);
       if (irq === undefined) return;
+      const raising = foreign.take(event.cpu);
       const running = machine.cpu(event.cpu).running;
       if (running === nowhere) return;
       if (running === somewhere) return context.undecided(irq, because.initial);
+      if (raising !== undefined) return ofOther(event, irq, raising, machine.vcpu(running));
       const loaded = machine.vcpu(running).contexts[irq.timer]?.loaded;
       if (loaded === unknown && context.records(Kind.restore)) return context.undecided(irq, because.initial);
       // The handler asks the memory copy of a timer that is not loaded.
@@ -87,6 +115,45 @@ export default defineRule({
         witness: [],
         at: irq,
       });
+    }
+
+    /** The handler has raised the level of a vcpu by another id: ids alone do not tell the vcpus of two VMs apart. */
+    function ofOther(event: TimerEvent, irq: TimerEvent, raising: TimerEvent, vcpu: VcpuState): void {
+      // Until the recorded end of the handler a soft timer's callback might be taken for a part of it.
+      const inHandler = event.kind === Kind.vtimer_irq_end && event.certainty === Certainty.recorded;
+      if (!inHandler || !isKnownAs(vcpu, irq)) return context.undecided(irq, because.unattributed);
+      if (vcpu.cpuApproximate) return context.undecided(irq, because.approximate);
+      context.violate(irq, {
+        message: 'other-vcpu',
+        data: {
+          timer: timerText(irq.timer),
+          vcpu: vcpuName(machine, vcpu.index),
+          other: raising.vcpuId,
+          cpu: irq.cpu,
+        },
+        witness: [vcpu.last[Kind.load], irq],
+        at: raising,
+        ofCpu: true,
+      });
+    }
+
+    /**
+     * Whether a record of the load that goes on shows the vcpu's id: one thread may run several vcpus in turn, and then
+     * only the timer map of the load, or a probe of it, tells which of them is loaded.
+     */
+    function isKnownAs(vcpu: VcpuState, irq: TimerEvent): boolean {
+      const map = mapped.get(irq.cpu);
+      if (map !== undefined && map.pid === irq.pid) return map.vcpuId === vcpu.id;
+      const load = vcpu.last[Kind.load];
+      if (load.serial === 0 || load.certainty !== Certainty.recorded) return false;
+      return load.vm >= 0 || (load.hasVcpuPointer && load.pid === irq.pid);
+    }
+
+    function raises(event: TimerEvent): void {
+      const { running } = machine.cpu(event.cpu);
+      const id = running >= 0 ? machine.vcpu(running).id : -1;
+      if (id >= 0 && event.vcpuId >= 0 && id !== event.vcpuId) foreign.set(event.cpu, event);
+      else raised[event.cpu] = true;
     }
 
     /**
@@ -141,19 +208,27 @@ export default defineRule({
           unsure[event.cpu] = level === unknown;
         },
         update_irq: when(open.occasion, (event) => {
-          if (event.level === 1 && open.get(event.cpu) !== undefined) raised[event.cpu] = true;
+          if (event.level === 1 && open.get(event.cpu) !== undefined) raises(event);
         }),
+        timer_map(event) {
+          if (event.context !== Context.hardirq && event.context !== Context.softirq) mapped.set(event.cpu, event);
+        },
         vtimer_irq_end: when(open.occasion, conclude),
         entry(event) {
           conclude(event);
           const irq = event.vcpu < 0 ? undefined : ignored.take(event.vcpu);
           if (irq !== undefined) context.undecided(irq, because.entered);
         },
-        save: when(ignored.occasion, saved),
+        save(event) {
+          if (isVirtual(event.timer)) mapped.clear(event.cpu);
+          if (!ignored.isEmpty) saved(event);
+        },
         exit: when(open.occasion, conclude),
         put: when(open.occasion, conclude),
         lost(event) {
           open.clear(event.cpu);
+          foreign.clear(event.cpu);
+          mapped.clear(event.cpu);
           ignored.each((_, vcpu) => ignored.clear(vcpu));
         },
       },
