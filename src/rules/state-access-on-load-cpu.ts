@@ -2,6 +2,7 @@ import { Certainty, Context, type TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
 import { nowhere, somewhere } from '../machine/state.js';
 import { because, endsOfLoad, type Handler } from './context.js';
+import { mapsOfLoad } from './parts/maps-of-load.js';
 import { defineRule } from './rule.js';
 import { everyModelSinceRfc, vcpuName } from './support.js';
 
@@ -20,6 +21,20 @@ export default defineRule({
       must: 'what touches its timer runs there, or waits until it is put',
       but: 'a {kind} of it ran on CPU {cpu}',
       therefore: 'the registers of CPU {cpu} were taken for those of {vcpu}',
+    },
+    'other-vcpu': {
+      headline: 'the registers that were restored for vcpu {before} are saved for vcpu {after}',
+      given: 'on CPU {cpu} a load of the thread restored the timer of vcpu {before}',
+      must: 'until its put the CPU holds the timer of that vcpu, and of no other',
+      but: 'the timer map of vcpu {after} was printed there before the registers were saved',
+      therefore: "the deadline of one vcpu ends up in the other's memory",
+    },
+    'foreign-load': {
+      headline: 'the timer of {vcpu} is loaded and put on CPU {cpu} as that of vcpu {other}',
+      given: '{vcpu} was loaded on CPU {cpu}',
+      must: 'its load and its put use its own timer',
+      but: 'they printed the timer map of vcpu {other}',
+      therefore: "the deadline of one vcpu ends up in the other's memory",
     },
   },
   examples: {
@@ -55,6 +70,7 @@ export default defineRule({
   },
   create(context) {
     const { machine } = context;
+    const maps = mapsOfLoad(context);
     function judge(event: TimerEvent): void {
       if (event.vcpu < 0 || event.attribution >= Certainty.approximate)
         return context.undecided(event, because.unattributed);
@@ -81,6 +97,16 @@ export default defineRule({
     return {
       before: {
         ...(Object.fromEntries(kinds.map((kind) => [kind, judge])) as Record<(typeof kinds)[number], Handler>),
+        timer_map: maps.timer_map,
+        restore(event) {
+          judge(event);
+          maps.restore(event);
+        },
+        save(event) {
+          judge(event);
+          maps.save(event);
+        },
+        lost: maps.lost,
         expiry_work(event) {
           // kvm_timer_should_fire in the work item, gone since 63e41226afc3, refreshes what is loaded, wherever it runs.
           if (context.model.id === 'rfc-load-put') judge(event);
