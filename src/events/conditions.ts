@@ -16,6 +16,10 @@ export const conditions = {
     severity: 'loss',
     sentence: "the recorder's statistics count lost records of a CPU, but no place in the trace shows where",
   },
+  'missing-records': {
+    severity: 'loss',
+    sentence: "the recorder's statistics count more records of a CPU than the file holds; no place in it shows where",
+  },
   'missing-cpu-start': {
     severity: 'info',
     sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then",

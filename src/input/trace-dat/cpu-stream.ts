@@ -1,6 +1,7 @@
 import { endianness } from 'node:os';
 import type { RecordSink } from '../record.js';
 import type { DatRecord } from './dat-record.js';
+import type { Completeness } from './statistics.js';
 import type { Tally } from './tally.js';
 import type { Progress, Windows } from './windows.js';
 
@@ -94,6 +95,8 @@ export class CpuStream {
   private readonly events: StreamSink;
   /** A raw time in the trace's clock; undefined where that is the same. */
   private readonly timeAt: ((raw: number, cpu: number) => number) | undefined;
+  /** Checks the number of records, where the file says it. */
+  private readonly completeness: Completeness | undefined;
   private readonly isBigEndian: boolean;
   private readonly isSwapped: boolean;
   private readonly longSize: number;
@@ -114,6 +117,8 @@ export class CpuStream {
   private isFirst = true;
   /** The page at hand is not whole, because the file ends there. */
   private isCut = false;
+  /** Place in the file of an empty page, which must be the last; -1 without one. */
+  private emptyPage = -1;
 
   constructor(
     cpu: number,
@@ -127,6 +132,7 @@ export class CpuStream {
       readonly events: StreamSink;
       readonly timeAt: ((raw: number, cpu: number) => number) | undefined;
     },
+    completeness?: Completeness,
   ) {
     this.cpu = cpu;
     this.buffer = buffer;
@@ -136,6 +142,7 @@ export class CpuStream {
     this.sink = shared.sink;
     this.events = shared.events;
     this.timeAt = shared.timeAt;
+    this.completeness = completeness;
     this.isBigEndian = layout.isBigEndian;
     this.isSwapped = layout.isBigEndian !== (endianness() === 'BE');
     this.longSize = layout.longSize;
@@ -263,6 +270,11 @@ export class CpuStream {
     return this.pendingLoss !== noLoss;
   }
 
+  /** Records, at most, that the statistics count and the data lacks without telling of a loss. */
+  get missing(): number {
+    return this.hasLoss ? 0 : (this.completeness?.missing(this.records) ?? 0);
+  }
+
   private finish(): number {
     this.isOver = true;
     this.at = this.end = 0;
@@ -300,6 +312,9 @@ export class CpuStream {
     this.nextPage = pageEnd;
     this.at = this.end = 0;
     this.isCut = false;
+    this.completeness?.page(this.records);
+    if (this.emptyPage >= 0) this.damagedPage(this.emptyPage, 'records in a page before the last', 'none');
+    this.emptyPage = -1;
     if (start > available) {
       this.damaged(page, 'the header of a page', 'the end of the data');
       return;
@@ -323,6 +338,8 @@ export class CpuStream {
       }
       this.lose(count);
     }
+    // The kernel gives no page away without a record.
+    if (length === 0) this.emptyPage = this.windows.place(page * 4);
     if (length > (pageEnd - start) * 4) {
       this.damaged(page, `at most ${(pageEnd - start) * 4} bytes of records in a page`, `${length}`);
       return;
@@ -369,12 +386,16 @@ export class CpuStream {
   private lose(count: number): void {
     this.hasLoss = true;
     this.attentive = true;
-    this.pendingLoss = this.pendingLoss > 0 && count > 0 ? this.pendingLoss + count : count;
+    if (this.pendingLoss === noLoss) this.pendingLoss = count;
+    else this.pendingLoss = this.pendingLoss < 0 || count < 0 ? -1 : this.pendingLoss + count;
   }
 
   /** The rest of the page cannot be used. */
   private damaged(word: number, expected: string, found: string): void {
-    const at = this.windows.place(word * 4);
+    this.damagedPage(this.windows.place(word * 4), expected, found);
+  }
+
+  private damagedPage(at: number, expected: string, found: string): void {
     this.sink.condition('damaged-page', 1, at, `CPU ${this.cpu}: expected ${expected} at byte ${at}, found ${found}`);
     this.lose(-1);
   }

@@ -2,6 +2,7 @@ import type { Guest } from '../record.js';
 import type { DatClock } from './clock.js';
 import type { Bytes } from './cursor.js';
 import type { Formats } from './formats.js';
+import type { CpuCounts } from './statistics.js';
 
 /** Where one CPU's part of a buffer lies. */
 export interface CpuData {
@@ -38,6 +39,8 @@ export interface Layout {
   readonly isBigEndian: boolean;
   /** Bytes of the recorded kernel's `long`: 4 or 8. */
   readonly longSize: 4 | 8;
+  /** Bytes of a page of the top buffer as the recorded kernel says (`header_page`); undefined where it does not. */
+  readonly headerPageSize: number | undefined;
   readonly buffers: readonly BufferLayout[];
   /** Text of the latency tracers, which such a file has instead of buffers. */
   readonly text: Bytes | undefined;
@@ -52,4 +55,5 @@ export interface Layout {
   readonly clock: DatClock;
   readonly guests: readonly Guest[];
   readonly stats: readonly CpuStat[];
+  readonly counts: readonly CpuCounts[];
 }

@@ -4,20 +4,39 @@ import type { Formats } from './formats.js';
 /** Largest text of one event's format. */
 const longestFormat = 1 << 20;
 
+/** Longest text of `header_page`; kernels print four lines. */
+const longestHeader = 64 * 1024;
+
+/** What `header_page` says of the pages of the top buffer. */
+export interface HeaderInfo {
+  /** Bytes of the kernel's `long`: those of the field `commit`. */
+  readonly longSize: 4 | 8;
+  /** Bytes of a page, up to the end of its field `data`; undefined where that is not described. */
+  readonly pageSize: number | undefined;
+}
+
 /**
- * `header_page` and `header_event`: the size of the field `commit` is that of the kernel's `long`.
+ * Reads `header_page`, and passes over `header_event`.
  *
  * @throws InputError when the texts are not there
  */
-export function readHeaderInfo(cursor: Cursor): 4 | 8 {
+export function readHeaderInfo(cursor: Cursor): HeaderInfo {
   cursor.expect('header_page\0', 'the page header');
   const at = cursor.position;
-  const page = cursor.bytes(cursor.u64('a length'), 'the page header').toString('latin1');
-  const size = /field:[^;]*\bcommit;\s*offset:8;\s*size:(\d+);/.exec(page)?.[1];
-  if (size !== '4' && size !== '8') throw cursor.error(at, 'the size of `commit` (4 or 8)', JSON.stringify(size ?? ''));
+  const length = cursor.u64('a length');
+  if (length > longestHeader) throw cursor.error(at, `a page header of at most ${longestHeader} bytes`, `${length}`);
+  const page = cursor.bytes(length, 'the page header').toString('latin1');
+  const size = headerField(page, 'commit', '8')?.size;
+  if (size !== 4 && size !== 8) throw cursor.error(at, 'the size of `commit` (4 or 8)', JSON.stringify(size ?? ''));
   cursor.expect('header_event\0', 'the event header');
   cursor.skip(cursor.u64('a length'), 'the event header');
-  return size === '4' ? 4 : 8;
+  const data = headerField(page, 'data', '\\d{1,3}');
+  return { longSize: size, pageSize: data && data.offset + data.size };
+}
+
+function headerField(text: string, name: string, at: string): { offset: number; size: number } | undefined {
+  const line = new RegExp(`field:[^;\\n]{0,100}\\b${name};\\s{0,8}offset:(${at});\\s{0,8}size:(\\d{1,9});`).exec(text);
+  return line === null ? undefined : { offset: Number(line[1]), size: Number(line[2]) };
 }
 
 /** The formats of ftrace's own events: u32 count, each u64 length and text. */

@@ -2,6 +2,7 @@ import type { Guest } from '../record.js';
 import { DatClock, readTimeShift, type TimeShift } from './clock.js';
 import { bytesOf, Cursor } from './cursor.js';
 import type { CpuStat } from './layout.js';
+import { CountsReader, type CpuCounts } from './statistics.js';
 
 /** Numbers of the options; every other one is passed over by its size. */
 export const OptionId = {
@@ -35,9 +36,14 @@ export class Options {
   /** Empty where the option is there and names none. */
   clock: string | undefined;
   cpus: number | undefined;
+  private readonly countsReader = new CountsReader();
   private timeOffset = 0n;
   private tsc: { mult: number; shift: number } | undefined;
   private timeShift: TimeShift | undefined;
+
+  get counts(): readonly CpuCounts[] {
+    return this.countsReader.counts;
+  }
 
   get times(): DatClock {
     return new DatClock(this.tsc, this.timeShift, this.timeOffset);
@@ -62,6 +68,7 @@ export class Options {
       case OptionId.cpuStat: {
         const stat = statOf(textOf(data));
         if (stat !== undefined) this.stats.push(stat);
+        this.countsReader.take(textOf(data));
         return true;
       }
       case OptionId.traceClock:

@@ -12,6 +12,7 @@ import { type Opened, readLayout } from './header.js';
 import type { BufferLayout, Layout } from './layout.js';
 import { checkBuffers } from './plausible.js';
 import { StreamQueue } from './queue.js';
+import { Completeness, type CpuCounts, countsOf, missingCpus } from './statistics.js';
 import { Tally } from './tally.js';
 import { ChunkWindows, PlainWindows, Progress } from './windows.js';
 
@@ -48,6 +49,8 @@ export class TraceDatReader {
   private readonly events: DatEvents;
   private readonly isSteady: boolean;
   private streams: readonly CpuStream[] = [];
+  /** CPUs that recorded, and of which the file has nothing. */
+  private missing: readonly CpuCounts[] = [];
   /** Records that the sink knows of. */
   private counted = 0;
   /** Raw time from which streams count. */
@@ -92,6 +95,8 @@ export class TraceDatReader {
     if (layout.text !== undefined) yield* this.text();
     const streams = this.open(buffers);
     this.streams = streams;
+    this.missing = missingCpus(layout.counts, buffers, streams);
+    for (const { cpu } of this.missing) sink.lost(cpu, lostToTheEnd, 0);
     yield* this.merge(streams);
     this.report();
     for (const stream of streams) {
@@ -109,7 +114,7 @@ export class TraceDatReader {
     const timeAt = this.isSteady ? undefined : (raw: number, cpu: number) => this.timeAt(raw, cpu);
     const shared = { tally, progress, sink, events, timeAt };
     const streams: CpuStream[] = [];
-    buffers.forEach(({ cpus, pageSize, isCompressed }, buffer) => {
+    buffers.forEach(({ name, cpus, pageSize, isCompressed }, buffer) => {
       const { isBigEndian, longSize } = layout;
       for (const data of cpus) {
         if (data.size === 0) continue;
@@ -117,7 +122,10 @@ export class TraceDatReader {
           isCompressed && this.codec !== undefined
             ? new ChunkWindows(file, data, pageSize, progress, sink, this.codec, isBigEndian)
             : new PlainWindows(file, data, pageSize, progress, sink);
-        const stream = new CpuStream(data.cpu, buffer, windows, { isBigEndian, longSize, pageSize }, shared);
+        const counts = countsOf(layout.counts, name, data.cpu);
+        const completeness = counts && new Completeness(counts);
+        const pages = { isBigEndian, longSize, pageSize };
+        const stream = new CpuStream(data.cpu, buffer, windows, pages, shared, completeness);
         streams.push(stream);
       }
     });
@@ -181,7 +189,7 @@ export class TraceDatReader {
     const stop = stream.run();
     if (stop === Stop.record) return stream.time;
     if (stop === Stop.pause) return Number.NEGATIVE_INFINITY;
-    if (stream.endsBroken) this.sink.lost(stream.cpu, lostToTheEnd, stream.position);
+    if (stream.endsBroken || stream.missing > 0) this.sink.lost(stream.cpu, lostToTheEnd, stream.position);
     return Number.POSITIVE_INFINITY;
   }
 
@@ -222,11 +230,16 @@ export class TraceDatReader {
     return [...cpus.values()].sort((a, b) => a.cpu - b.cpu);
   }
 
-  /** Losses that the recorder counted on CPUs whose pages show none. */
+  /** Losses that the recorder counted on CPUs whose pages show none, and records that it counted and the file lacks. */
   private reportStatistics(streams: readonly CpuStream[]): void {
     for (const { cpu, lost } of this.layout.stats) {
       if (lost > 0 && !streams.some((stream) => stream.cpu === cpu && stream.hasLoss))
         this.sink.condition('unmarked-loss', lost, 0, `CPU ${cpu}`);
+    }
+    for (const { cpu, entries, read } of this.missing)
+      this.sink.condition('missing-records', entries + read, 0, `CPU ${cpu} has none`);
+    for (const { cpu, records, missing } of streams) {
+      if (missing > 0) this.sink.condition('missing-records', missing, 0, `CPU ${cpu} has ${records}`);
     }
   }
 

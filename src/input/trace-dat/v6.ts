@@ -40,7 +40,7 @@ export class Version6 {
    */
   read(pageSize: number, formats: Formats): Layout {
     const { cursor, options, file } = this;
-    const longSize = readHeaderInfo(cursor);
+    const { longSize, pageSize: headerPageSize } = readHeaderInfo(cursor);
     readFtraceFormats(cursor, formats);
     readEventFormats(cursor, formats);
     const kallsyms = { length: cursor.u32('the length of kallsyms'), at: cursor.position };
@@ -77,6 +77,7 @@ export class Version6 {
       version: 6,
       isBigEndian: cursor.isBigEndian,
       longSize,
+      headerPageSize,
       buffers,
       text,
       formats,
@@ -87,6 +88,7 @@ export class Version6 {
       clock: options.times,
       guests: options.guests,
       stats: options.stats,
+      counts: options.counts,
     };
   }
 

@@ -5,7 +5,7 @@ import type { Codec } from './compression.js';
 import { type Bytes, bytesOf, Cursor } from './cursor.js';
 import type { Formats } from './formats.js';
 import type { BufferLayout, CpuData, Layout } from './layout.js';
-import { readCmdlines, readEventFormats, readFtraceFormats, readHeaderInfo } from './metadata.js';
+import { type HeaderInfo, readCmdlines, readEventFormats, readFtraceFormats, readHeaderInfo } from './metadata.js';
 import { OptionId, Options } from './options.js';
 
 /** Bytes of a section header: u16 id, u16 flags, u32 string id, u64 size. */
@@ -62,9 +62,9 @@ export class Version7 {
         throw new InputError(`byte ${at}: the chain of OPTIONS sections never ends: ${cure}`);
       seen.add(at);
     }
-    let longSize: 4 | 8 = 8;
+    let header: HeaderInfo = { longSize: 8, pageSize: undefined };
     if (this.text === undefined || this.buffers.length > 0) {
-      longSize = readHeaderInfo(this.needed(OptionId.headerInfo, 'the header of a page'));
+      header = readHeaderInfo(this.needed(OptionId.headerInfo, 'the header of a page'));
       const ftrace = this.optional(OptionId.ftraceEvents);
       if (ftrace !== undefined) readFtraceFormats(ftrace, formats);
       readEventFormats(this.needed(OptionId.eventFormats, 'the event formats'), formats);
@@ -73,7 +73,8 @@ export class Version7 {
     return {
       version: 7,
       isBigEndian: this.isBigEndian,
-      longSize,
+      longSize: header.longSize,
+      headerPageSize: header.pageSize,
       buffers: this.buffers,
       text: this.text,
       formats,
@@ -84,6 +85,7 @@ export class Version7 {
       clock: options.times,
       guests: options.guests,
       stats: options.stats,
+      counts: options.counts,
     };
   }
 

@@ -198,12 +198,13 @@ export function pages(form: Form): { cpu: number; pages: Page[] }[] {
             { rest: true },
           ],
         },
-        { time: start + second, items: [] },
         {
           time: start + second,
           items: [{ delta: 7, payload: events.switch(7, form.longSize === 8 ? 0x100 : 0x1000, 100, '-a: b [0]-9') }],
           lost: 12,
         },
+        // Only behind all others can a page be empty.
+        { time: start + 2n * second, items: [] },
       ],
     },
     {

@@ -145,11 +145,12 @@ function pageBytes(form: Form, page: Page): Buffer {
   return bytes.raw(new Uint8Array(form.pageSize - bytes.length).fill(0xa5)).done();
 }
 
-const headerPage = (longSize: number) =>
+/** As the kernel describes the pages of the top buffer, whatever the machine's pages are. */
+const headerPage = ({ longSize, pageSize }: Form) =>
   '\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n' +
   `\tfield: local_t commit;\toffset:8;\tsize:${longSize};\tsigned:1;\n` +
   `\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n` +
-  `\tfield: char data;\toffset:${8 + longSize};\tsize:${4096 - 8 - longSize};\tsigned:1;\n`;
+  `\tfield: char data;\toffset:${8 + longSize};\tsize:${pageSize - 8 - longSize};\tsigned:1;\n`;
 const headerEvent = '# compressed entry header\n\ttype_len    :    5 bits\n\ttime_delta  :   27 bits\n';
 
 const clocks = (clock: string) => `[${clock}] global counter\n`;
@@ -157,7 +158,7 @@ const clocks = (clock: string) => `[${clock}] global counter\n`;
 /** The parts that both versions have. */
 function parts(form: Form, file: File) {
   const make = () => new Bytes(form);
-  const page = headerPage(form.longSize);
+  const page = headerPage(form);
   const formats = file.formats ?? [];
   const ftrace = formats.filter(([system]) => system === 'ftrace');
   const systems = [...new Set(formats.map(([system]) => system))].filter((system) => system !== 'ftrace');
