@@ -200,9 +200,10 @@ export class CpuStream {
               at = end;
               continue;
             }
+            // The length counts its own word: a lesser one would lead into the padding, as would one that wraps.
+            if (second < 4 || second > (end - payload) * 4) break;
             clock += delta;
-            at = payload + Math.max(1, (second + 3) >>> 2);
-            if (at > end) break;
+            at = payload + ((second + 3) >>> 2);
             continue;
           }
           // The length counts its own word.

@@ -161,3 +161,32 @@ describe('statistics that count', () => {
     expect((await readDat(make({ cpus, options }))).of('missing-records')).toEqual([]);
   });
 });
+
+describe('a discarded record', () => {
+  const discarding: Page = {
+    time: 1000n,
+    items: [
+      { delta: 1, payload: events.entry(100, 1) },
+      { delta: 7, discarded: 4 },
+      { delta: 1, payload: events.entry(100, 2) },
+    ],
+  };
+  const withLength = (length: number) => {
+    const file = make({ cpus: [[discarding, page(1, 2000n)]] });
+    const start = Number(file.readBigUInt64LE(table(file, plain)[0]!));
+    file.writeUInt32LE(length >>> 0, start + 16 + 20 + 4);
+    return readDat(file);
+  };
+
+  it('is passed over by its length', async () => {
+    const collector = await withLength(16);
+    expect(collector.records).toHaveLength(3);
+    expect(collector.conditions).toEqual([]);
+  });
+
+  it.each([0, 3, 0xfffffffd, 0xffffffff, 4096])('of %d bytes is damage', async (length) => {
+    const collector = await withLength(length);
+    expect(collector.records).toHaveLength(2);
+    expect(collector.of('damaged-page')).toHaveLength(1);
+  });
+});
