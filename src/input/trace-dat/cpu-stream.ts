@@ -155,7 +155,7 @@ export class CpuStream {
    * @returns whether there is a page; its raw time is then in `firstHi` and `firstLo`
    */
   start(): boolean {
-    if (!this.openWindow() || this.words.length < 2) return false;
+    if (!this.openWindow() || this.windowBytes < 8) return false;
     this.firstHi = this.words[this.isBigEndian ? 0 : 1]!;
     this.firstLo = this.words[this.isBigEndian ? 1 : 0]!;
     return true;

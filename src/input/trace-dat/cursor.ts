@@ -5,6 +5,8 @@ export interface Bytes {
   readonly size: number;
   /** @returns the number of bytes read, less than asked for only at the end */
   read(into: Uint8Array, position: number): number;
+  /** The bytes themselves, where they are in memory. */
+  view?(position: number, length: number): Buffer;
 }
 
 /** Bytes fetched at a time; metadata is read from front to back. */
@@ -13,8 +15,8 @@ const blockSize = 64 * 1024;
 /** Longest string that is a name or an option's word. */
 const longestString = 64 * 1024;
 
-/** Nothing but trace data is larger than this; a kernel's kallsyms have some ten megabytes. */
-const longestBlob = 256 * 1024 * 1024;
+/** Nothing but trace data is larger than this. */
+const longestBlob = 128 * 1024 * 1024;
 
 /** Reads metadata from front to back, in the file's byte order, and never beyond its end. */
 export class Cursor {
@@ -88,10 +90,15 @@ export class Cursor {
     throw this.error(start, what, 'no end of the string');
   }
 
-  /** Bytes of their own. */
+  /** Bytes that stay as they are: a part of those in memory, or a copy. */
   bytes(length: number, what: string): Buffer {
     if (length > this.left) throw this.error(this.position, `${what} of ${length} bytes`, `${this.left} bytes`);
     if (length > longestBlob) throw this.error(this.position, what, `a length of ${length} bytes`);
+    const view = this.source.view?.(this.position, length);
+    if (view !== undefined) {
+      this.position += length;
+      return view;
+    }
     const bytes = Buffer.allocUnsafeSlow(length);
     const count = this.source.read(bytes, this.position);
     if (count < length) throw this.error(this.position, `${what} of ${length} bytes`, `${count} bytes`);
@@ -147,5 +154,6 @@ export function bytesOf(memory: Uint8Array): Bytes {
       into.set(part);
       return part.length;
     },
+    view: (position, length) => Buffer.from(memory.buffer, memory.byteOffset + position, length),
   };
 }

@@ -1,4 +1,5 @@
 import { type Catalogue, notWanted } from '../catalogue.js';
+import { InputError } from '../errors.js';
 import type { Record, RecordSink } from '../record.js';
 import { reportLoss } from '../text/notes.js';
 import { aliasEvent, farthestEntry } from '../text/probes.js';
@@ -24,6 +25,7 @@ interface Target {
 }
 
 const unresolved: Target = { isResolved: false, record: undefined };
+const unwanted: Target = { isResolved: true, record: undefined };
 
 /** One wanted event of the file. */
 interface Wanted {
@@ -35,6 +37,8 @@ interface Wanted {
   readonly isReturn: boolean;
   readonly isOnce: boolean;
   readonly targets: Map<number, Target>;
+  /** The same by function: a return may be at any address in it. */
+  readonly functions: Map<string, Target>;
   /** The address and function of the record before: mostly those of the next as well. */
   lastKey: number;
   last: Target;
@@ -139,6 +143,7 @@ export class DatEvents implements StreamSink {
       isReturn: returning !== undefined,
       isOnce,
       targets: new Map(),
+      functions: new Map(),
       lastKey: Number.NaN,
       last: unresolved,
     });
@@ -210,9 +215,15 @@ export class DatEvents implements StreamSink {
     return place === undefined && isKernel ? unresolved : this.known(notWanted, 'alias', wanted);
   }
 
-  private known(event: number, source: 'function' | 'alias', { format, isReturn }: Wanted): Target {
-    const record = event === notWanted ? undefined : this.recordOf(event, format, source, isReturn);
-    return { isResolved: true, record };
+  private known(event: number, source: 'function' | 'alias', { format, isReturn, functions }: Wanted): Target {
+    if (event === notWanted) return unwanted;
+    const key = `${source} ${event}`;
+    let target = functions.get(key);
+    if (target === undefined) {
+      target = { isResolved: true, record: this.recordOf(event, format, source, isReturn) };
+      functions.set(key, target);
+    }
+    return target;
   }
 
   private functionOf(place: Place): number {
@@ -228,6 +239,13 @@ export class DatEvents implements StreamSink {
       const text = this.layout.kallsyms();
       this.functions = text === undefined ? null : new Symbols(text);
     }
-    return this.functions?.at(hi, lo);
+    try {
+      return this.functions?.at(hi, lo);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      this.sink.condition('damaged-metadata', 1, 0, error.message);
+      this.functions = null;
+      return undefined;
+    }
   }
 }

@@ -24,6 +24,18 @@ export interface EventFormat {
 /** Names and numbers that a format begins with stand in so many bytes. */
 const headLength = 512;
 
+/** Fields of a format stand in so many bytes: a record is no longer than a page. What follows is how to print them. */
+const fieldsLength = 256 * 1024;
+
+/** Longest declaration of a field. */
+const longestDeclaration = 300;
+
+/** Most fields of all events that may be wanted: a probe has at most 128 (MAX_TRACE_ARGS). */
+const mostFields = 200_000;
+
+/** More formats of one event than appended parts of a recording make. */
+const mostOfOneName = 64;
+
 /** Event numbers are 16 bits in a record. */
 const mostEvents = 0x10000;
 
@@ -34,9 +46,18 @@ const commonFields: readonly { readonly name: string; readonly offset: number; r
   { name: 'common_pid', offset: 4, size: 4 },
 ];
 
+/** What is kept of a format: its fields only where its records may be wanted. */
+interface Known {
+  readonly system: string;
+  readonly name: string;
+  readonly fields: readonly FormatField[] | undefined;
+}
+
 /** The event formats of a file. Ids and offsets differ from kernel to kernel, so nothing is known without them. */
 export class Formats {
-  private readonly known = new Map<number, { system: string; name: string; text: Buffer | undefined }>();
+  private readonly known = new Map<number, Known>();
+  private fields = 0;
+  private readonly counts = new Map<string, number>();
   private readonly wants: (name: string) => boolean;
   private checkedCommon = false;
 
@@ -56,7 +77,12 @@ export class Formats {
     const id = Number(/^ID: (\d+)$/m.exec(head)?.[1] ?? Number.NaN);
     if (name === undefined || !(id < mostEvents)) return;
     if (!this.checkedCommon) this.checkCommon(name, text);
-    this.known.set(id, { system, name, text: this.wants(name) || isProbe(text) ? text : undefined });
+    const fields = this.wants(name) || isProbe(text) ? parseFields(text) : undefined;
+    this.fields += fields?.length ?? 0;
+    if (fields !== undefined) this.checkCount(system, name);
+    if (this.fields > mostFields)
+      throw new InputError(`format of event ${name}: expected at most ${mostFields} fields in all formats, found more`);
+    this.known.set(id, { system, name, fields });
   }
 
   /** Name of an event; undefined where the file has no such id. */
@@ -70,14 +96,25 @@ export class Formats {
 
   /** The formats that may be wanted, their fields taken apart. */
   *wanted(): Iterable<EventFormat> {
-    for (const [id, { system, name, text }] of this.known) {
-      if (text !== undefined) yield { system, name, id, fields: parseFields(text.toString('latin1')) };
+    for (const [id, { system, name, fields }] of this.known) {
+      if (fields !== undefined) yield { system, name, id, fields };
     }
+  }
+
+  /** A name has one format in each system, whatever id it has there. */
+  private checkCount(system: string, name: string): void {
+    const key = `${system}:${name}`;
+    const count = (this.counts.get(key) ?? 0) + 1;
+    if (count > mostOfOneName)
+      throw new InputError(
+        `format of event ${key}: expected one, found more than ${mostOfOneName}: copy the file again`,
+      );
+    this.counts.set(key, count);
   }
 
   private checkCommon(name: string, text: Buffer): void {
     this.checkedCommon = true;
-    const fields = allFields(text.toString('latin1'));
+    const fields = allFields(text);
     for (const { name: common, offset, size } of commonFields) {
       const field = fields.find((candidate) => candidate.name === common);
       if (field?.offset === offset && field.size === size) continue;
@@ -95,25 +132,43 @@ function isProbe(text: Buffer): boolean {
   return text.includes('__probe_');
 }
 
-const fieldLine = /^\s*field:([^;]*);\s*offset:(\d+);\s*size:(\d+);(?:\s*signed:(\d);)?/gm;
+/** Of one line: over the lines of a whole text the blanks at its beginning would be looked at time and again. */
+const fieldLine = /^\s*field:([^;]*);\s*offset:(\d{1,9});\s*size:(\d{1,9});(?:\s*signed:(\d);)?/;
 
-function allFields(text: string): FormatField[] {
+function allFields(text: Buffer): FormatField[] {
   const fields: FormatField[] = [];
-  for (const [, declaration, offset, size, signed] of text.matchAll(fieldLine)) {
-    const name = /([A-Za-z_$][\w$]*)\s*(?:\[[^\]]*\])?\s*$/.exec(declaration!)?.[1];
+  for (const line of text.toString('latin1', 0, fieldsLength).split('\n')) {
+    if (line.startsWith('print fmt:')) break;
+    const [, declaration, offset, size, signed] = fieldLine.exec(line) ?? [];
+    if (declaration === undefined || declaration.length > longestDeclaration) continue;
+    const name = nameIn(declaration);
     if (name === undefined) continue;
     fields.push({
-      name,
-      type: declaration!.trim(),
+      name: flat(name),
+      type: flat(declaration.trim()),
       offset: Number(offset),
       size: Number(size),
       // Very old kernels do not say it; their types do.
-      isSigned: signed === undefined ? !/\b(?:unsigned|u8|u16|u32|u64|bool)\b|\*/.test(declaration!) : signed === '1',
+      isSigned: signed === undefined ? !/\b(?:unsigned|u8|u16|u32|u64|bool)\b|\*/.test(declaration) : signed === '1',
     });
   }
   return fields;
 }
 
-function parseFields(text: string): FormatField[] {
+/** The last word of a declaration, before an array's length. */
+function nameIn(declaration: string): string | undefined {
+  const whole = declaration.trimEnd();
+  const rest = whole.endsWith(']') ? whole.slice(0, Math.max(0, whole.lastIndexOf('['))).trimEnd() : whole;
+  let start = rest.length;
+  while (start > 0 && /[\w$]/.test(rest[start - 1]!)) start--;
+  return /[A-Za-z_$].*/.exec(rest.slice(start))?.[0];
+}
+
+/** A string of its own: a part of another one would keep all of that. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+function parseFields(text: Buffer): FormatField[] {
   return allFields(text).filter(({ name }) => !name.startsWith('common_'));
 }

@@ -2,7 +2,7 @@ import type { Guest } from '../record.js';
 import type { DatClock } from './clock.js';
 import type { Bytes } from './cursor.js';
 import type { Formats } from './formats.js';
-import type { CpuCounts } from './statistics.js';
+import type { AllCounts } from './statistics.js';
 
 /** Where one CPU's part of a buffer lies. */
 export interface CpuData {
@@ -55,5 +55,5 @@ export interface Layout {
   readonly clock: DatClock;
   readonly guests: readonly Guest[];
   readonly stats: readonly CpuStat[];
-  readonly counts: readonly CpuCounts[];
+  readonly counts: AllCounts;
 }

@@ -1,8 +1,17 @@
+import type { ConditionSink } from '../../events/conditions.js';
+import { InputError } from '../errors.js';
 import type { Cursor } from './cursor.js';
 import type { Formats } from './formats.js';
 
 /** Largest text of one event's format. */
 const longestFormat = 1 << 20;
+
+/** Most thread names: a kernel keeps at most PID_MAX_DEFAULT (32768), each of TASK_COMM_LEN (16). */
+const mostComms = 65_536;
+const longestCmdlines = 4 * 1024 * 1024;
+
+/** Longest text of /proc/kallsyms: distributions' kernels with their modules have 5 to 15 MB. */
+const longestKallsyms = 48 * 1024 * 1024;
 
 /** Longest text of `header_page`; kernels print four lines. */
 const longestHeader = 64 * 1024;
@@ -62,10 +71,42 @@ function readFormat(cursor: Cursor): Buffer {
   return cursor.bytes(length, 'an event format');
 }
 
-/** `PID NAME` lines. */
+/**
+ * `PID NAME` lines.
+ *
+ * @throws InputError when there are more than a kernel keeps
+ */
 export function readCmdlines(cursor: Cursor): Map<number, string> {
-  const text = cursor.bytes(cursor.u64('the length of the thread names'), 'the thread names').toString('utf8');
+  const at = cursor.position;
+  const length = cursor.u64('the length of the thread names');
+  if (length > longestCmdlines) throw cursor.error(at, `thread names of at most ${longestCmdlines} bytes`, `${length}`);
+  const text = cursor.bytes(length, 'the thread names').toString('utf8');
   const comms = new Map<number, string>();
-  for (const [, pid, comm] of text.matchAll(/^(\d{1,10}) (.*)$/gm)) comms.set(Number(pid), comm!);
+  for (const [, pid, comm] of text.matchAll(/^(\d{1,10}) (.*)$/gm)) {
+    comms.set(Number(pid), comm!);
+    if (comms.size > mostComms) throw cursor.error(at, `at most ${mostComms} thread names`, 'more');
+  }
   return comms;
+}
+
+/**
+ * Text of /proc/kallsyms.
+ *
+ * @throws InputError when it is longer than that of any kernel
+ */
+export function readKallsyms(cursor: Cursor, length: number): Buffer {
+  if (length > longestKallsyms)
+    throw cursor.error(cursor.position, `kallsyms of at most ${longestKallsyms} bytes`, `${length}`);
+  return cursor.bytes(length, 'kallsyms');
+}
+
+/** What stands beside the records: without it they can still be checked. */
+export function beside<T>(sink: ConditionSink, what: string, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    sink.condition('damaged-metadata', 1, 0, `${what}: ${error.message}`);
+    return undefined;
+  }
 }

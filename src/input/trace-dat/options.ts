@@ -2,7 +2,7 @@ import type { Guest } from '../record.js';
 import { DatClock, readTimeShift, type TimeShift } from './clock.js';
 import { bytesOf, Cursor } from './cursor.js';
 import type { CpuStat } from './layout.js';
-import { CountsReader, type CpuCounts } from './statistics.js';
+import { type AllCounts, CountsReader } from './statistics.js';
 
 /** Numbers of the options; every other one is passed over by its size. */
 export const OptionId = {
@@ -28,6 +28,9 @@ export const OptionId = {
 /** More vcpus than KVM can have (KVM_MAX_VCPUS is 512 on arm64). */
 const mostVcpus = 4096;
 
+/** Longest name of a kernel and its machine; uname gives at most 65 bytes for each part. */
+const longestUname = 1024;
+
 /** What the options say that does not depend on the file's version. */
 export class Options {
   readonly stats: CpuStat[] = [];
@@ -41,7 +44,7 @@ export class Options {
   private tsc: { mult: number; shift: number } | undefined;
   private timeShift: TimeShift | undefined;
 
-  get counts(): readonly CpuCounts[] {
+  get counts(): AllCounts {
     return this.countsReader.counts;
   }
 
@@ -76,7 +79,7 @@ export class Options {
         return true;
       case OptionId.uname:
         // `Linux NODE RELEASE MACHINE`
-        this.kernel = /^\S+ .*?(\d+\.\d+\S*)/.exec(textOf(data))?.[1];
+        this.kernel = /^\S+ .*?(\d+\.\d+\S*)/.exec(textOf(data.subarray(0, longestUname)))?.[1];
         return true;
       case OptionId.cpuCount:
         this.cpus = cursor.u32('a number of CPUs');

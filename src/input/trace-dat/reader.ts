@@ -12,7 +12,7 @@ import { type Opened, readLayout } from './header.js';
 import type { BufferLayout, Layout } from './layout.js';
 import { checkBuffers } from './plausible.js';
 import { StreamQueue } from './queue.js';
-import { Completeness, type CpuCounts, countsOf, missingCpus } from './statistics.js';
+import { Completeness, type CpuCounts, keyOf, missingCpus } from './statistics.js';
 import { Tally } from './tally.js';
 import { ChunkWindows, PlainWindows, Progress } from './windows.js';
 
@@ -122,7 +122,7 @@ export class TraceDatReader {
           isCompressed && this.codec !== undefined
             ? new ChunkWindows(file, data, pageSize, progress, sink, this.codec, isBigEndian)
             : new PlainWindows(file, data, pageSize, progress, sink);
-        const counts = countsOf(layout.counts, name, data.cpu);
+        const counts = layout.counts.get(keyOf(name, data.cpu));
         const completeness = counts && new Completeness(counts);
         const pages = { isBigEndian, longSize, pageSize };
         const stream = new CpuStream(data.cpu, buffer, windows, pages, shared, completeness);
@@ -232,9 +232,9 @@ export class TraceDatReader {
 
   /** Losses that the recorder counted on CPUs whose pages show none, and records that it counted and the file lacks. */
   private reportStatistics(streams: readonly CpuStream[]): void {
+    const marked = new Set(streams.filter(({ hasLoss }) => hasLoss).map(({ cpu }) => cpu));
     for (const { cpu, lost } of this.layout.stats) {
-      if (lost > 0 && !streams.some((stream) => stream.cpu === cpu && stream.hasLoss))
-        this.sink.condition('unmarked-loss', lost, 0, `CPU ${cpu}`);
+      if (lost > 0 && !marked.has(cpu)) this.sink.condition('unmarked-loss', lost, 0, `CPU ${cpu}`);
     }
     for (const { cpu, entries, read } of this.missing)
       this.sink.condition('missing-records', entries + read, 0, `CPU ${cpu} has none`);

@@ -16,7 +16,8 @@ const longestText = 4096;
 
 /** The counts of the CPUSTAT options in the order of the file: those of an instance follow one that names it. */
 export class CountsReader {
-  readonly counts: CpuCounts[] = [];
+  /** By `keyOf`; nothing where the file says it twice. */
+  readonly counts = new Map<string, CpuCounts | undefined>();
   private buffer = '';
 
   take(text: string): void {
@@ -26,7 +27,9 @@ export class CountsReader {
     const [cpu, entries, read] = [value('CPU'), value('entries'), value('read events')];
     // Kernels before 3.9 do not count what was read.
     if (cpu === undefined || entries === undefined || read === undefined) return;
-    this.counts.push({ buffer: this.buffer, cpu: Number(cpu), entries: Number(entries), read: Number(read) });
+    const counts = { buffer: this.buffer, cpu: Number(cpu), entries: Number(entries), read: Number(read) };
+    const key = keyOf(counts.buffer, counts.cpu);
+    this.counts.set(key, this.counts.has(key) ? undefined : counts);
   }
 }
 
@@ -37,25 +40,24 @@ function lineOf(text: string, name: string): string | undefined {
     ?.slice(name.length + 2);
 }
 
-/** The counts of one CPU of a buffer; nothing where the file says none, or says it twice. */
-export function countsOf(counts: readonly CpuCounts[], buffer: string, cpu: number): CpuCounts | undefined {
-  const own = counts.filter((one) => one.buffer === buffer && one.cpu === cpu);
-  return own.length === 1 ? own[0] : undefined;
+/** The counts of all CPUs, by `keyOf`. */
+export type AllCounts = ReadonlyMap<string, CpuCounts | undefined>;
+
+export function keyOf(buffer: string, cpu: number): string {
+  return `${cpu} ${buffer}`;
 }
 
 /** The CPUs that recorded something, and have no data in a buffer of which the file has any. */
 export function missingCpus(
-  counts: readonly CpuCounts[],
+  counts: AllCounts,
   buffers: readonly BufferLayout[],
   streams: readonly { readonly cpu: number }[],
 ): CpuCounts[] {
-  const recorded = buffers.filter(({ cpus }) => cpus.some(({ size }) => size > 0));
-  return counts.filter(
-    ({ buffer, cpu, entries, read }) =>
-      entries + read > 0 &&
-      recorded.some(({ name }) => name === buffer) &&
-      !streams.some((stream) => stream.cpu === cpu),
-  );
+  const recorded = new Set(buffers.flatMap(({ name, cpus }) => (cpus.some(({ size }) => size > 0) ? [name] : [])));
+  const present = new Set(streams.map(({ cpu }) => cpu));
+  return [...counts.values()]
+    .filter((own) => own !== undefined)
+    .filter(({ buffer, cpu, entries, read }) => entries + read > 0 && recorded.has(buffer) && !present.has(cpu));
 }
 
 /** Most beginnings of pages that are remembered: some 16 MiB of records. */

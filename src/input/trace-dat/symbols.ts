@@ -1,3 +1,5 @@
+import { InputError } from '../errors.js';
+
 /** A place inside a function. */
 export interface Place {
   /** Names of the function; several may share one address. */
@@ -15,6 +17,12 @@ const codeTypes = new Set([0x74, 0x54, 0x77, 0x57]);
 
 /** Longest symbol name (KSYM_NAME_LEN). */
 const longestName = 512;
+
+/** Most names of one function that are looked at; only system calls that a kernel lacks share an address with more. */
+const mostNames = 64;
+
+/** More functions than the largest kernels have with all their modules, some million. */
+const mostFunctions = 1 << 21;
 
 /** Bytes of an address as the kernel prints it. */
 const addressLength = 16;
@@ -42,7 +50,11 @@ export class Symbols {
     this.text = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
   }
 
-  /** The function that holds an address; undefined when the first function begins after it. */
+  /**
+   * The function that holds an address; undefined when the first function begins after it.
+   *
+   * @throws InputError when there are more functions than in any kernel
+   */
   at(hi: number, lo: number): Place | undefined {
     const address = addressKey(hi, lo);
     if (this.table === undefined) {
@@ -63,10 +75,11 @@ export class Symbols {
     const { text } = this;
     const digits = Buffer.from(`${hi.toString(16)}${lo.toString(16).padStart(8, '0')} `, 'latin1');
     const names: string[] = [];
-    for (let at = text.indexOf(digits); at >= 0; at = text.indexOf(digits, at + addressLength)) {
+    for (let at = text.indexOf(digits); at >= 0 && names.length < mostNames; ) {
       const type = at + addressLength + 1;
       const isLine = (at === 0 || text[at - 1] === newline) && (text[type + 1] === blank || text[type + 1] === tab);
       if (isLine && codeTypes.has(text[type]!)) names.push(nameAt(text, type + 2));
+      at = text.indexOf(digits, at + addressLength);
     }
     return names.length === 0 ? undefined : { names: names.reverse(), offset: 0 };
   }
@@ -104,7 +117,7 @@ class Table {
     if (from === 0) return undefined;
     const start = this.addresses[from - 1]!;
     const names: string[] = [];
-    for (let index = from - 1; index >= 0 && this.addresses[index] === start; index--)
+    for (let index = from - 1; index >= Math.max(0, from - mostNames) && this.addresses[index] === start; index--)
       names.push(nameAt(this.text, this.places[index]!));
     return { names, offset: address - start };
   }
@@ -143,6 +156,8 @@ function scan(text: Buffer): { addresses: Float64Array; places: Uint32Array; isS
     }
     const isSymbol = at > start && text[at] === blank && (text[at + 2] === blank || text[at + 2] === tab);
     if (isSymbol && codeTypes.has(text[at + 1]!) && (hi | lo) !== 0) {
+      if (count === mostFunctions)
+        throw new InputError(`the symbols of the kernel: expected at most ${mostFunctions} functions, found more`);
       if (count === addresses.length) {
         const larger = new Float64Array(count * 2);
         larger.set(addresses);

@@ -4,7 +4,7 @@ import type { RandomAccess } from '../random-access.js';
 import { type Bytes, Cursor } from './cursor.js';
 import type { Formats } from './formats.js';
 import type { BufferLayout, CpuData, Layout } from './layout.js';
-import { readCmdlines, readEventFormats, readFtraceFormats, readHeaderInfo } from './metadata.js';
+import { beside, readCmdlines, readEventFormats, readFtraceFormats, readHeaderInfo, readKallsyms } from './metadata.js';
 import { currentClock, OptionId, Options } from './options.js';
 
 /** Ten bytes that say what follows. */
@@ -16,6 +16,9 @@ const markLength = 10;
 /** More CPUs than a kernel has (NR_CPUS is at most 8192). */
 const mostCpus = 65_536;
 
+/** Bytes of a CPU in a table: u64 place, u64 size. */
+const entrySize = 16;
+
 /** Longest list of trace clocks. */
 const longestClocks = 4096;
 
@@ -26,6 +29,8 @@ export class Version6 {
   private readonly options = new Options();
   private readonly instances: { readonly at: number; readonly name: string }[] = [];
   private readonly sink: ConditionSink;
+  /** CPUs in all tables. */
+  private entries = 0;
 
   /** @param cursor stands behind the initial header */
   constructor(file: RandomAccess, cursor: Cursor, sink: ConditionSink) {
@@ -46,7 +51,7 @@ export class Version6 {
     const kallsyms = { length: cursor.u32('the length of kallsyms'), at: cursor.position };
     cursor.skip(kallsyms.length, 'kallsyms');
     cursor.skip(cursor.u32('the length of the printk formats'), 'the printk formats');
-    const comms = readCmdlines(cursor);
+    const comms = this.comms();
     const cpuAt = cursor.position;
     const cpus = cursor.u32('a number of CPUs');
     if (cpus > mostCpus) throw cursor.error(cpuAt, `at most ${mostCpus} CPUs`, `${cpus}`);
@@ -82,7 +87,10 @@ export class Version6 {
       text,
       formats,
       comms,
-      kallsyms: () => new Cursor(file, cursor.isBigEndian, kallsyms.at).bytes(kallsyms.length, 'kallsyms'),
+      kallsyms: () =>
+        beside(this.sink, 'the symbols of the kernel', () =>
+          readKallsyms(new Cursor(file, cursor.isBigEndian, kallsyms.at), kallsyms.length),
+        ),
       kernel: options.kernel,
       cpus: options.cpus ?? cpus,
       clock: options.times,
@@ -90,6 +98,13 @@ export class Version6 {
       stats: options.stats,
       counts: options.counts,
     };
+  }
+
+  private comms(): ReadonlyMap<number, string> {
+    const { cursor, file } = this;
+    const names = new Cursor(file, cursor.isBigEndian, cursor.position);
+    cursor.skip(cursor.u64('the length of the thread names'), 'the thread names');
+    return beside(this.sink, 'the names of the threads', () => readCmdlines(names)) ?? new Map();
   }
 
   private mark(): string {
@@ -119,6 +134,10 @@ export class Version6 {
 
   /** `flyrecord`'s table: for each CPU u64 offset and u64 size. */
   private table(cursor: Cursor, cpus: number): CpuData[] {
+    // Many instances could name one large table.
+    this.entries += cpus;
+    if (this.entries * entrySize > this.file.size)
+      throw cursor.error(cursor.position, 'tables of CPUs that fit the file', `${this.entries} CPUs`);
     const table: CpuData[] = [];
     for (let cpu = 0; cpu < cpus; cpu++)
       table.push({

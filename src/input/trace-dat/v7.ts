@@ -5,7 +5,15 @@ import type { Codec } from './compression.js';
 import { type Bytes, bytesOf, Cursor } from './cursor.js';
 import type { Formats } from './formats.js';
 import type { BufferLayout, CpuData, Layout } from './layout.js';
-import { type HeaderInfo, readCmdlines, readEventFormats, readFtraceFormats, readHeaderInfo } from './metadata.js';
+import {
+  beside,
+  type HeaderInfo,
+  readCmdlines,
+  readEventFormats,
+  readFtraceFormats,
+  readHeaderInfo,
+  readKallsyms,
+} from './metadata.js';
 import { OptionId, Options } from './options.js';
 
 /** Bytes of a section header: u16 id, u16 flags, u32 string id, u64 size. */
@@ -20,6 +28,10 @@ const flyrecord = 3;
 
 /** Largest section that is taken into memory; kallsyms have some ten megabytes. */
 const longestSection = 128 * 1024 * 1024;
+
+/** Symbols compress to a fifth and event formats to a twentieth: more than this comes out of no section. */
+const mostExpansion = 64;
+const freeExpansion = 16 * 1024 * 1024;
 
 /** More OPTIONS sections than a writer makes: one at the start and one for each buffer. */
 const mostOptionSections = 1024;
@@ -43,6 +55,8 @@ export class Version7 {
   private readonly sections = new Map<number, number>();
   private readonly buffers: BufferLayout[] = [];
   private text: Bytes | undefined;
+  /** Bytes that may still come out of the file's sections. */
+  private expansion = freeExpansion;
 
   constructor(file: RandomAccess, isBigEndian: boolean, codec: Codec | undefined, sink: ConditionSink) {
     this.file = file;
@@ -164,9 +178,9 @@ export class Version7 {
   }
 
   private kallsyms(): Uint8Array | undefined {
-    return this.beside('the symbols of the kernel', () => {
+    return beside(this.sink, 'the symbols of the kernel', () => {
       const cursor = this.optional(OptionId.kallsyms);
-      return cursor?.bytes(cursor.u32('the length of kallsyms'), 'kallsyms');
+      return cursor && readKallsyms(cursor, cursor.u32('the length of kallsyms'));
     });
   }
 
@@ -175,18 +189,7 @@ export class Version7 {
       const cursor = this.optional(OptionId.cmdlines);
       return cursor === undefined ? undefined : readCmdlines(cursor);
     };
-    return this.beside('the names of the threads', read) ?? new Map();
-  }
-
-  /** What stands beside the records: without it they can still be checked. */
-  private beside<T>(what: string, read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      this.sink.condition('damaged-metadata', 1, 0, `${what}: ${error.message}`);
-      return undefined;
-    }
+    return beside(this.sink, 'the names of the threads', read) ?? new Map();
   }
 
   private needed(id: number, what: string): Cursor {
@@ -232,6 +235,9 @@ export class Version7 {
     const size = cursor.u32('a size');
     if (size > longestSection) throw cursor.error(at, `a section of at most ${longestSection} bytes`, `${size}`);
     const data = cursor.bytes(compressed, 'compressed data');
+    this.expansion += compressed * mostExpansion - size;
+    if (this.expansion < 0)
+      throw cursor.error(at, `at most ${mostExpansion} times as much as the sections have bytes`, `${size} bytes more`);
     const bytes = new Uint8Array(size);
     try {
       this.codec.decompress(data, bytes);

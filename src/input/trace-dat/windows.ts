@@ -7,14 +7,22 @@ import type { CpuData } from './layout.js';
 /** Bytes of plain pages read at a time. */
 const plainWindow = 64 * 1024;
 
+/** Windows end at a multiple of so many bytes. */
+const grain = 16;
+
 /** Bytes of the number of chunks: writers differ in whether a CPU's size includes it. */
 const countSize = 4;
 
 /** Largest chunk: writers make them of ten pages. */
 const longestChunk = 16 * 1024 * 1024;
 
-/** Most memory for the chunks of all CPUs. */
+/**
+ * Most memory for the windows of all CPUs: the chunks of a small file need little. From `freeMemory` on, plain pages are
+ * read one at a time.
+ */
 const mostMemory = 512 * 1024 * 1024;
+const freeMemory = 64 * 1024 * 1024;
+const memoryPerByte = 64;
 
 /**
  * How much more may come out of a file than is in it: whole pages of nothing compress to a five-hundredth, and a
@@ -33,6 +41,21 @@ export class Progress {
   memory = 0;
   /** Windows that may still be opened in this slice of work. */
   quota = 0;
+
+  /**
+   * Counts memory that is going to be taken for a window.
+   *
+   * @throws InputError when it is more than a file of that size can need
+   */
+  reserve(bytes: number, file: RandomAccess): void {
+    this.memory += bytes;
+    const most = Math.min(mostMemory, freeMemory + file.size * memoryPerByte);
+    if (this.memory > most)
+      throw new InputError(
+        `the pages of all CPUs need more than ${Math.floor(most / 1024 / 1024)} MiB at a time: the file is damaged, or ` +
+          'convert it with `trace-cmd convert --compression none`',
+      );
+  }
 }
 
 /** The pages of one CPU, a piece at a time, always whole pages but for the last one of a file that was cut. */
@@ -70,8 +93,12 @@ export class PlainWindows implements Windows {
     this.data = data;
     this.progress = progress;
     this.sink = sink;
-    const pages = Math.max(1, Math.floor(plainWindow / pageSize));
-    this.bytes = new Uint8Array(Math.min(pages, Math.ceil(data.size / pageSize)) * pageSize);
+    const pages = progress.memory > freeMemory ? 1 : Math.max(1, Math.floor(plainWindow / pageSize));
+    // No more than the file can have there; a page's header can be asked for all the same.
+    const available = Math.max(grain, Math.min(data.size, file.size - data.offset));
+    const size = Math.min(pages * pageSize, Math.ceil(available / grain) * grain);
+    progress.reserve(size, file);
+    this.bytes = new Uint8Array(size);
   }
 
   next(): number {
@@ -183,7 +210,7 @@ export class ChunkWindows implements Windows {
   private load(compressedSize: number, size: number): boolean {
     const { progress } = this;
     if (this.compressed.length < compressedSize) {
-      this.reserve(compressedSize - this.compressed.length);
+      progress.reserve(compressedSize - this.compressed.length, this.file);
       this.compressed = new Uint8Array(compressedSize);
     }
     const data = this.compressed.subarray(0, compressedSize);
@@ -201,7 +228,7 @@ export class ChunkWindows implements Windows {
       return false;
     }
     if (this.bytes.length !== size) {
-      this.reserve(size - this.bytes.length);
+      progress.reserve(size - this.bytes.length, this.file);
       this.bytes = new Uint8Array(size);
     }
     try {
@@ -212,15 +239,6 @@ export class ChunkWindows implements Windows {
     }
     this.size = size;
     return true;
-  }
-
-  private reserve(bytes: number): void {
-    this.progress.memory += bytes;
-    if (this.progress.memory > mostMemory)
-      throw new InputError(
-        `byte ${this.chunkAt}: the chunks of all CPUs need more than ${mostMemory / 1024 / 1024} MiB at a time: the file is ` +
-          'damaged, or convert it with `trace-cmd convert --compression none`',
-      );
   }
 
   private readHead(length: number, what: string): boolean {
