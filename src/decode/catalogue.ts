@@ -197,7 +197,8 @@ const tracepoints = [
   {
     name: 'sched_switch',
     shape: 'sched_switch',
-    fields: [number('prev_pid'), number('next_pid'), number('prev_state')],
+    // Without the next thread it still tells that the previous one was switched away.
+    fields: [number('prev_pid'), { ...number('next_pid'), expected: true }, number('prev_state')],
   },
   { name: 'sched_waking', fields: [required('pid')] },
   { name: 'sched_wakeup', fields: [required('pid')] },

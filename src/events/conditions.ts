@@ -70,7 +70,7 @@ export const conditions = {
   'malformed-fields': {
     severity: 'warning',
     sentence:
-      'a known event lacks a field that it must have, or has a value in one that does not exist; it is not used',
+      'a known event lacks a field that it must have, or has a value in one that does not exist; it, or that field, is not used',
   },
   'unresolved-function': {
     severity: 'info',

@@ -42,6 +42,8 @@ export interface FieldSpec {
   readonly parts?: { readonly names: readonly string[]; readonly values: Readonly<Record<string, number>> };
   /** A record without this field is malformed. */
   readonly required?: boolean;
+  /** A record without this field is counted as malformed, and used for the fields that it has. */
+  readonly expected?: boolean;
 }
 
 /** How the arguments of a wanted event are taken apart in text. */

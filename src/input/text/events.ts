@@ -194,6 +194,7 @@ export class TextEvents {
       this.malformed.add(event, record.position);
       return;
     }
+    if ((record.present & reader.expected) !== reader.expected) this.malformed.add(event, record.position);
     record.event = event;
     // Storing an object costs the collector's attention even when it is the same.
     if (record.source !== 'tracepoint') record.source = 'tracepoint';

@@ -1,6 +1,6 @@
 import type { EventSpec } from '../catalogue.js';
 import type { Record } from '../record.js';
-import { type ArgumentReader, requiredMask } from './arguments.js';
+import { type ArgumentReader, expectedMask, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches } from './bytes.js';
 import { readHex, readNumber } from './numbers.js';
 import { type FoundValue, Plan } from './plan.js';
@@ -26,6 +26,7 @@ const noRank = 127;
  */
 export class LabelReader implements ArgumentReader {
   readonly required: number;
+  readonly expected: number;
   readonly plan: number;
   /** By field, see `ValueKind`. */
   private readonly kinds: readonly ValueKind[];
@@ -51,6 +52,7 @@ export class LabelReader implements ArgumentReader {
   /** @param scanner in whose memory the lines lie */
   constructor(spec: EventSpec, scanner: Scanner, tally: PointerTally) {
     this.required = requiredMask(spec);
+    this.expected = expectedMask(spec);
     this.tally = tally;
     this.kinds = spec.fields.map(({ type }) => ValueKind[type]);
     this.before = spec.fields.map((field) => (field.before === undefined ? undefined : ascii(field.before)));

@@ -1,7 +1,7 @@
 import type { EventSpec } from '../catalogue.js';
 import { PrevState, PrevStates, prevState as stateOf } from '../prev-state.js';
 import { maxFields, Record } from '../record.js';
-import { type ArgumentReader, requiredMask } from './arguments.js';
+import { type ArgumentReader, expectedMask, requiredMask } from './arguments.js';
 import { ascii, Byte, ByteClass, byteClass, find, matches, skipBlanks, skipDigits, skipWord } from './bytes.js';
 import { readNumber } from './numbers.js';
 import { textOnly } from './plan.js';
@@ -44,6 +44,7 @@ const [letterR, letterS, plus, bar] = [0x52, 0x53, 0x2b, 0x7c];
  */
 export class SchedSwitchReader implements ArgumentReader {
   readonly required: number;
+  readonly expected: number;
   private readonly scanner: Scanner;
   /** That of the first of the spellings. */
   readonly plan: number;
@@ -61,6 +62,7 @@ export class SchedSwitchReader implements ArgumentReader {
   constructor(spec: EventSpec, scanner: Scanner) {
     this.scanner = scanner;
     this.required = requiredMask(spec);
+    this.expected = expectedMask(spec);
     const index = (name: string) => spec.fields.findIndex((field) => field.name === name);
     this.prevPidField = index('prev_pid');
     this.nextPidField = index('next_pid');
