@@ -186,11 +186,13 @@ export class CpuStream {
           const second = words[payload]!;
           if (type === timeExtend) {
             clock += second * deltaRange + delta;
+            if (!(clock < longest)) break;
             at += 2;
             continue;
           }
           if (type === timeStamp) {
             clock = this.stamp(second, delta);
+            if (!(Math.abs(clock) < longest)) break;
             this.attentive = true;
             at += 2;
             continue;
@@ -250,7 +252,7 @@ export class CpuStream {
       this.lastTime = lastTime;
       this.end = 0;
       this.leave(0, records);
-      if (at !== end && !this.isCut) this.damaged(at, 'a record inside its page', 'one that goes beyond it');
+      if (at !== end) this.broken(at);
       if (this.nextPage * 4 >= this.windowBytes) {
         if (this.isOver) return this.finish();
         if (this.progress.quota <= 0 && this.windowBytes > 0) return Stop.pause;
@@ -389,6 +391,12 @@ export class CpuStream {
     this.attentive = true;
     if (this.pendingLoss === noLoss) this.pendingLoss = count;
     else this.pendingLoss = this.pendingLoss < 0 || count < 0 ? -1 : this.pendingLoss + count;
+  }
+
+  /** A walk ended before its page did. */
+  private broken(at: number): void {
+    if (!(Math.abs(this.clock) < longest)) this.damaged(at, 'a time near that of the first page', 'one far from it');
+    else if (!this.isCut) this.damaged(at, 'a record inside its page', 'one that goes beyond it');
   }
 
   /** The rest of the page cannot be used. */

@@ -32,6 +32,9 @@ export interface Source {
  * the page until somebody asks for them; the others are parsed.
  */
 export class DatRecord extends Record {
+  /** Records of which a field lies beyond their end, and where the first of them is. */
+  cut = 0;
+  firstCut = 0;
   private words: Uint32Array = new Uint32Array(0);
   /** First word of the record. */
   private payload = 0;
@@ -126,6 +129,7 @@ export class DatRecord extends Record {
       else if (!this.parse(field, source.bytes, length)) present &= ~(1 << field.slot);
     }
     this.present = present;
+    if (present !== this.allPresent) this.countCut();
     return (present & this.required) === this.required;
   }
 
@@ -137,7 +141,13 @@ export class DatRecord extends Record {
         field.offset + field.size <= length && (field.read <= Read.double || this.parse(field, bytes, length));
       if (isThere) this.present |= 1 << field.slot;
     }
+    if (this.present !== this.allPresent) this.countCut();
     return length >= commonSize && (this.present & this.required) === this.required;
+  }
+
+  private countCut(): void {
+    // One that lacks a field that it must have is counted by whoever leaves it out.
+    if ((this.present & this.required) === this.required && this.cut++ === 0) this.firstCut = this.position;
   }
 
   /** A field that is no number at a word's boundary. @returns whether the record has it */

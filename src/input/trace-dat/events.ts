@@ -52,6 +52,7 @@ export class DatEvents implements StreamSink {
   private readonly layout: Layout;
   private readonly tally: Tally;
   private readonly wanted: Wanted[] = [];
+  private readonly records: DatRecord[] = [];
   private readonly malformed = new Conditions('malformed-fields');
   private readonly unresolved = new Conditions('unresolved-function');
   private readonly repeated = new Conditions('repeated-event');
@@ -112,6 +113,9 @@ export class DatEvents implements StreamSink {
     this.unresolved.report(this.sink, name);
     this.repeated.report(this.sink, name);
     this.malformed.report(this.sink, name);
+    for (const record of this.records) {
+      if (record.cut > 0) this.sink.condition('malformed-fields', record.cut, record.firstCut, name(record.name));
+    }
   }
 
   /** Whether another buffer records this CPU's events of the kind: each happened once, however many buffers have it. */
@@ -155,6 +159,7 @@ export class DatEvents implements StreamSink {
       const place = this.place(hi, lo);
       return place !== undefined && place.offset <= farthestEntry ? place.names : undefined;
     });
+    this.records.push(record);
     record.event = event;
     record.name = format.id;
     record.isReturn = isReturn;

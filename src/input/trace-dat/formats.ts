@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../errors.js';
 
 /** A field of an event as the kernel lays it out in a record. */
@@ -49,9 +50,13 @@ const commonFields: readonly { readonly name: string; readonly offset: number; r
 /** What is kept of a format: its fields only where its records may be wanted. */
 interface Known {
   readonly system: string;
-  readonly name: string;
+  /** Nothing where several events have the id. */
+  readonly name: string | undefined;
   readonly fields: readonly FormatField[] | undefined;
 }
+
+/** What has an id with another event. */
+const ambiguous: Known = { system: '', name: undefined, fields: undefined };
 
 /** The event formats of a file. Ids and offsets differ from kernel to kernel, so nothing is known without them. */
 export class Formats {
@@ -82,7 +87,10 @@ export class Formats {
     if (fields !== undefined) this.checkCount(system, name);
     if (this.fields > mostFields)
       throw new InputError(`format of event ${name}: expected at most ${mostFields} fields in all formats, found more`);
-    this.known.set(id, { system, name, fields });
+    const other = this.known.get(id);
+    // Whose records they are cannot be told.
+    const isOther = other !== undefined && (other.name !== name || !isDeepStrictEqual(other.fields, fields));
+    this.known.set(id, isOther ? ambiguous : { system, name, fields });
   }
 
   /** Name of an event; undefined where the file has no such id. */
@@ -97,7 +105,7 @@ export class Formats {
   /** The formats that may be wanted, their fields taken apart. */
   *wanted(): Iterable<EventFormat> {
     for (const [id, { system, name, fields }] of this.known) {
-      if (fields !== undefined) yield { system, name, id, fields };
+      if (name !== undefined && fields !== undefined) yield { system, name, id, fields };
     }
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cmdlines, Events, formats } from './sample.js';
 import { readDat } from './support.js';
-import { type Page, plain, traceDat } from './writer.js';
+import { format, type Page, plain, traceDat } from './writer.js';
 
 const events = new Events(plain);
 
@@ -189,4 +189,65 @@ describe('a discarded record', () => {
     expect(collector.records).toHaveLength(2);
     expect(collector.of('damaged-page')).toHaveLength(1);
   });
+});
+
+describe('times far from all others', () => {
+  it.each([
+    ['extended', { extend: 2 ** 58 }],
+    ['extended twice', { extend: 2 ** 53 - 1 }],
+    ['absolute', { stamp: (1n << 59n) - 1n }],
+  ])('are damage: %s', async (_, item) => {
+    const far: Page = {
+      time: 1000n,
+      items: [{ delta: 1, payload: events.entry(100, 1) }, item, item, { delta: 1, payload: events.entry(100, 2) }],
+    };
+    const collector = await readDat(make({ cpus: [[far, page(1, 5000n)]] }));
+    expect(collector.records).toHaveLength(2);
+    expect(collector.of('damaged-page')).toEqual([expect.stringMatching(/a time near that of the first page/)]);
+    expect(collector.notes).toEqual([expect.stringMatching(/lost cpu=0 count=-1/)]);
+  });
+
+  it('are none where a CPU was idle for weeks', async () => {
+    const idle: Page = { time: 1000n, items: [{ extend: 2 ** 52 }, { delta: 1, payload: events.entry(100, 2) }] };
+    const collector = await readDat(make({ cpus: [[idle]] }));
+    expect(collector.records).toHaveLength(1);
+    expect(collector.conditions).toEqual([]);
+  });
+});
+
+describe('formats with the id of another', () => {
+  const withFormats = (...more: [string, string][]) =>
+    readDat(
+      traceDat(plain, {
+        buffers: [{ name: '', cpus: [{ cpu: 0, pages: [page(3)] }] }],
+        formats: [...formats(plain), ...more],
+        cmdlines,
+      }),
+    );
+  const entry = (size: number) => format('kvm_entry', 62, [['unsigned long vcpu_pc', 8, size, false]]);
+
+  it.each([
+    ['another event', format('kvm_exit', 62, [])],
+    ['one that nobody wants', format('kvm_mmio', 62, [])],
+    ['other fields', entry(4)],
+  ])('leave open what its records are: %s', async (_, text) => {
+    const collector = await withFormats(['kvm', text]);
+    expect(collector.records).toEqual([]);
+    expect(collector.of('unknown-event')).toEqual(['3 event id 62']);
+  });
+
+  it('do no harm where they are the same', async () => {
+    const collector = await withFormats(['kvm', entry(8)]);
+    expect(collector.records).toHaveLength(3);
+    expect(collector.conditions).toEqual([]);
+  });
+});
+
+it('a string that lies beyond its record is counted', async () => {
+  const irq = Buffer.from(events.irq(0, 12, 'kvm guest vtimer'));
+  const beyond = Buffer.from(irq);
+  beyond.writeUInt16LE(400, 14);
+  const pages = [{ time: 1n, items: [irq, beyond].map((payload) => ({ delta: 1, payload })) }];
+  const collector = await readDat(make({ cpus: [pages] }));
+  expect(collector.of('malformed-fields')).toEqual(['1 irq_handler_entry']);
 });
