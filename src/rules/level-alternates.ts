@@ -134,6 +134,9 @@ export default defineRule({
           // The callback of the soft timer changes the level as well.
           if (model.recordsSaveRestore && !context.records(Kind.soft_expire))
             return context.undecided(event, 'the trace records no expiry of soft timers');
+          // The handler raises what a sync has lowered: a trace without interrupts may lack its reports.
+          if (event.timer === Timer.vtimer && cachesLine(context) && !context.records(Kind.vtimer_irq))
+            return context.undecided(event, 'the trace records no interrupts of the virtual timer');
           // Where neither loads nor switches are recorded, a handler's report may be another vcpu's.
           if (machine.vcpu(event.vcpu).cpuApproximate && !context.records(Kind.sched_switch))
             return context.undecided(event, because.approximate);

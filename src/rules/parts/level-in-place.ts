@@ -21,6 +21,8 @@ export function levelInPlace(context: RuleContext): (event: TimerEvent) => void 
     if (event.timer !== Timer.vtimer || event.context === Context.hardirq) return;
     if (!context.records(Kind.load) || (isWorldSwitch && !(context.records(Kind.flush) && context.records(Kind.sync))))
       return;
+    // Where no record shows the interrupt, a report in a thread may be its handler's.
+    if (!isWorldSwitch && !context.records(Kind.vtimer_irq)) return;
     const vcpu = machine.vcpu(event.vcpu);
     const { running, inTimerIrq } = machine.cpu(event.cpu);
     // Another thread resets it, an interrupt comes in between, a sync is part of the exit.
