@@ -101,6 +101,9 @@ export default defineRule({
       // The handler asks the memory copy of a timer that is not loaded.
       if (loaded === no) return;
       if (raised[event.cpu] !== true && unsure[event.cpu] === true) return context.undecided(irq, because.initial);
+      // Where neither loads nor switches are recorded, the vcpu may have left the CPU since it was entered there.
+      if (raised[event.cpu] !== true && machine.vcpu(running).cpuApproximate && !context.records(Kind.sched_switch))
+        return context.undecided(irq, because.approximate);
       if (isRfc && raised[event.cpu] !== true) return ofRfc(event, irq, machine.vcpu(running));
       const total = (totals[running] ?? 0) + 1;
       totals[running] = total;
