@@ -8,6 +8,7 @@ import { InputError } from '../input/errors.js';
 import type { NativeSink } from '../input/native/rows.js';
 import type { CpuRecords, Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
 import { modelIds } from '../models/model.js';
+import { LeftOutThreads } from './left-out.js';
 
 /** Most threads whose names are kept. */
 const mostThreads = 65536;
@@ -57,6 +58,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   readonly #native: boolean;
   readonly #comms = new Map<number, string>();
   readonly #entered = new Set<number>();
+  readonly #leftOut = new LeftOutThreads();
   #counted = 0;
 
   constructor(format: string) {
@@ -72,6 +74,11 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   abstract seen(source: number): void;
   /** The first event of a kind is at hand. */
   protected abstract appear(kind: Kind): void;
+  /** A thread has run on a CPU without a record, until the switch at hand. */
+  protected leftOut(pid: number, next: TimerEvent): void {
+    this.condition('filtered-by-thread', 1, next.position, pid === 0 ? 'idle' : `thread ${pid}`);
+  }
+
   abstract condition(kind: ConditionKind, count: number, position: number, detail?: string): void;
 
   /**
@@ -134,6 +141,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     cpu.pid = pid;
     cpu.isEntering = true;
     cpu.isIdle = pid === 0;
+    this.#leftOut.wrote(pid, record.event);
     if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);
   }
 
@@ -201,7 +209,11 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
       const cpu = this.#cpu(index);
       cpu.hasEvents = true;
       if (this.#native && kind !== Kind.lost) this.#rowOf(event, cpu);
-      if (kind === Kind.sched_switch) cpu.isIdle = event.otherPid === 0;
+      if (kind === Kind.sched_switch) {
+        cpu.isIdle = event.otherPid === 0;
+        // The notation keeps only what concerns vcpus: of its switches many are left out.
+        if (!this.#native && this.#leftOut.switched(event)) this.leftOut(this.#leftOut.ran, event);
+      } else if (kind === Kind.lost) this.#leftOut.lost(index);
     }
     this.take(event);
   }

@@ -57,6 +57,14 @@ export class OfferedContext implements RuleContext {
     return this.#offer.trace.records(kind);
   }
 
+  get isStory(): boolean {
+    return this.#offer.trace.isStory;
+  }
+
+  get leavesOutThreads(): boolean {
+    return this.#offer.trace.leavesOutThreads;
+  }
+
   recorded(kind: Kind): Occasion {
     return this.#offer.occasion(kind);
   }

@@ -36,6 +36,8 @@ export class Recorded {
   version = 0;
   /** Every save and restore is recorded, each as part of a put or load. */
   traced = true;
+  /** A thread has run without a record: what comes in whatever thread is current may be missing. */
+  leavesOutThreads = false;
   readonly #isStory: () => boolean;
   readonly #sources = new Uint8Array(catalogue.events.length);
   readonly #kinds = new Uint8Array(kindNames.length);
@@ -46,6 +48,11 @@ export class Recorded {
   /** @param isStory whether the trace is one whole story, of which silence tells */
   constructor(isStory: () => boolean) {
     this.#isStory = isStory;
+  }
+
+  /** The trace is one whole story, of which silence tells. */
+  get isStory(): boolean {
+    return this.#isStory();
   }
 
   /** There is a record of a source, an index into the catalogue. */

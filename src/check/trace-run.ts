@@ -105,6 +105,25 @@ export class TraceRun extends Intake {
 
   condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
     this.conditions.add(kind, count, position, detail);
+    if (kind !== 'filtered-by-thread' || this.shown.leavesOutThreads) return;
+    this.judgeBatch();
+    this.shown.leavesOutThreads = true;
+  }
+
+  /**
+   * Up to 5.0 other threads than its own load, put and reset a vcpu (ioctls, PSCI CPU_ON): what one did that was left out
+   * is as good as lost. From 5.1 on only interrupts and timers matter that came meanwhile, and what rests on them.
+   */
+  protected override leftOut(pid: number, next: TimerEvent): void {
+    super.leftOut(pid, next);
+    if (pid === 0 || (this.#choice !== undefined && this.shown.traced)) return;
+    const gap = TimerEvent.take();
+    gap.kind = Kind.lost;
+    gap.cpu = next.cpu;
+    gap.pid = pid;
+    gap.time = next.time;
+    gap.position = next.position;
+    this.take(gap);
   }
 
   protected take(event: TimerEvent): void {
@@ -310,7 +329,9 @@ export class TraceRun extends Intake {
     this.#tracker = tracker;
     this.#batchSize = batchSize;
     for (const event of this.#pending) {
-      this.#taken.pass(event);
+      // Of what threads did that were left out; a loss that the recorder tells of is no thread's.
+      if (event.kind === Kind.lost && event.pid > 0 && this.shown.traced) event.release();
+      else this.#taken.pass(event);
       if (this.#taken.length === batchSize) this.judgeBatch();
     }
     this.judgeBatch();

@@ -33,6 +33,11 @@ export const conditions = {
     sentence:
       'an idle CPU of an overwritten buffer was silent for long; records may be missing, so its state is not trusted',
   },
+  'filtered-by-thread': {
+    severity: 'warning',
+    sentence:
+      'threads have run without a record: the recording or its report is filtered by thread, and what interrupts and timers did meanwhile is not known; leave the filter by pid out',
+  },
   'time-backwards': {
     severity: 'warning',
     sentence: 'the clock of a CPU stepped back between two records; record order is kept',

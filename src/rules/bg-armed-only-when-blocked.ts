@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { no, unknown, type VcpuState, yes } from '../machine/state.js';
 import { because, type Handler } from './context.js';
 import { when } from './occasion.js';
+import { ArmedClaims } from './parts/armed-claims.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModel, givenCounter, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
@@ -142,6 +143,7 @@ export default defineRule({
     const { machine, model } = context;
     /** The blocking hooks are probed: what they do not show did not happen. */
     let hooks = false;
+    const claims = new ArmedClaims(context);
     /** Since 4.15 the timer is started whether it is armed or not. */
     const restarts = loadPutModels.some((id) => id === model.id);
 
@@ -189,7 +191,17 @@ export default defineRule({
       if (vcpu.blocked === no) return outsideWait(event, vcpu);
       if (vcpu.blocked === unknown) return context.undecided(event, because.initial);
       const ends = context.records(Kind.bg_cancel) && context.records(Kind.bg_expire);
-      return vcpu.bgArmed === yes && ends ? violate(event, vcpu, 'twice') : context.hold(event);
+      return vcpu.bgArmed === yes && ends ? twice(event, vcpu) : context.hold(event);
+    }
+
+    /**
+     * Armed while it is armed, unless it has fired without a record. (What comes of it next does not tell, since up to 4.14
+     * a BUG follows.)
+     */
+    function twice(event: TimerEvent, vcpu: VcpuState): void {
+      const { expires } = vcpu.last[Kind.bg_arm];
+      if (claims.mayHaveFired(event, expires)) context.undecided(event, because.hidden);
+      else violate(event, vcpu, 'twice');
     }
 
     /** Arms outside any wait that may be those of a flush, by vcpu: the entry or a cancel comes next. */
@@ -258,7 +270,7 @@ export default defineRule({
             const waiting = hooks ? vcpu.blocked : waits(vcpu);
             if (waiting === unknown) return context.undecided(event, because.initial);
             if (waiting === no && !rearms(event, vcpu)) return violate(event, vcpu, 'not-waiting');
-            return vcpu.bgArmed === yes && !restarts ? violate(event, vcpu, 'twice') : context.hold(event);
+            return vcpu.bgArmed === yes && !restarts ? twice(event, vcpu) : context.hold(event);
           }
           if (!context.records(Kind.put)) return context.undecided(event, because.approximate);
           const putting = vcpu.last[Kind.put].serial > vcpu.last[Kind.load].serial;

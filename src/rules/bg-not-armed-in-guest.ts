@@ -1,7 +1,9 @@
 import { Context } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, unknown, yes } from '../machine/state.js';
-import { because } from './context.js';
+import { because, type Handler } from './context.js';
+import { when } from './occasion.js';
+import { ArmedClaims } from './parts/armed-claims.js';
 import { defineRule } from './rule.js';
 import { everyModel, vcpuName } from './support.js';
 
@@ -64,12 +66,20 @@ export default defineRule({
     const { machine, model } = context;
     /** By vcpu: the arming that was reported; every entry until it fires would say the same. */
     const reported: number[] = [];
+    const claims = new ArmedClaims(context);
     /** By vcpu: whether the timer was armed outside any wait, which up to 4.14 is the flush, for the physical timer. */
     const emulating: boolean[] = [];
+
+    const ended: Handler = (event) => {
+      if (event.vcpu >= 0) claims.ended(event.vcpu, event);
+    };
+
     return {
       before: {
         bg_arm(event) {
-          if (event.vcpu < 0 || model.id !== 'world-switch') return;
+          if (event.vcpu < 0) return;
+          claims.started(event.vcpu);
+          if (model.id !== 'world-switch') return;
           // What the callback arms again is what was armed before.
           if (event.context === Context.hardirq || event.context === Context.softirq) return;
           emulating[event.vcpu] = machine.vcpu(event.vcpu).blocked !== yes;
@@ -85,14 +95,18 @@ export default defineRule({
           const arm = vcpu.last[Kind.bg_arm];
           if (reported[event.vcpu] === arm.serial) return;
           reported[event.vcpu] = arm.serial;
-          context.violate(event, {
+          claims.claim(event.vcpu, event, arm.expires, {
             message: 'armed',
             data: { vcpu: vcpuName(machine, event.vcpu), cpu: event.cpu },
             witness: [arm, vcpu.last[Kind.load]],
             explainedBy: ['bg_expire', 'bg_cancel'],
           });
         },
+        bg_cancel: when(claims.occasion, ended),
+        bg_expire: when(claims.occasion, ended),
+        lost: when(claims.occasion, () => claims.forget(because.initial)),
       },
+      end: () => claims.forget(because.ends),
     };
   },
 });

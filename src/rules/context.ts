@@ -76,6 +76,13 @@ export interface RuleContext {
   readonly maxLatency: number;
   /** What the trace shows of the counter; it has seen the event at hand. */
   readonly timing: Timing;
+  /**
+   * The trace is one whole story, as people write it: what it does not show did not happen. In a recording silence may
+   * have other reasons: a filter by thread, by CPU or by context leaves out what the other records do not betray.
+   */
+  readonly isStory: boolean;
+  /** Threads have run without a record so far: interrupts and timers that came meanwhile are missing. */
+  readonly leavesOutThreads: boolean;
   /** Whether the trace has recorded an event kind so far, the look-ahead of the run included. */
   records(kind: Kind): boolean;
   /** There is one from the moment at which the trace has recorded an event kind. */
@@ -128,5 +135,6 @@ export const because = {
   ends: 'the trace ends before it shows',
   blind: 'the vcpu may have been loaded on a CPU that has recorded nothing so far',
   irqchip: 'no injection of this vcpu was seen: it may have a userspace irqchip',
+  hidden: 'a record that would show it was not made: the trace leaves out a thread, a CPU or a context',
   order: 'two CPUs recorded it closer in time than their clocks are certain',
 } as const;

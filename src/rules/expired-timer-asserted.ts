@@ -2,8 +2,9 @@ import { Ctl, canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
 import { Answer, Evidence, type Listener } from '../timing/line.js';
-import { because } from './context.js';
+import { because, type Handler, type Violation } from './context.js';
 import { Occasion, when } from './occasion.js';
+import { ArmedClaims } from './parts/armed-claims.js';
 import { expiredAtFlush } from './parts/expired-at-flush.js';
 import { interruptAtRestore } from './parts/interrupt-at-restore.js';
 import { LoadReports } from './parts/load-reports.js';
@@ -213,19 +214,37 @@ export default defineRule({
     const waiting = new Occasion();
     /** Saves of timers that can fire, with which vcpus went to sleep, by vcpu. */
     const asleep = new Slots(waiting);
+    /** Those of them that slept for too long by all that is recorded. */
+    const claims = new ArmedClaims(context);
 
-    function violate(event: TimerEvent, message: string, shown: TimerEvent, by: number, witness: TimerEvent[]): void {
-      context.violate(timing.current, {
+    function violation(
+      at: TimerEvent,
+      message: string,
+      shown: TimerEvent,
+      by: number,
+      witness: TimerEvent[],
+    ): Violation {
+      return {
         message,
         data: {
-          vcpu: vcpuName(machine, event.vcpu),
+          vcpu: vcpuName(machine, at.vcpu),
           timer: timerText(shownTimer(shown)),
           cval: cvalText(shown),
           by: durationText(by),
         },
         witness,
-        at: event,
-      });
+        at,
+      };
+    }
+
+    function violate(at: TimerEvent, message: string, shown: TimerEvent, by: number, witness: TimerEvent[]): void {
+      context.violate(timing.current, violation(at, message, shown, by, witness));
+    }
+
+    /** The vcpu with this save has slept for too long. */
+    function oversleep(save: TimerEvent): Violation {
+      const { last } = machine.vcpu(save.vcpu);
+      return violation(save, 'asleep', save, maxLatency, [last[Kind.sched_switch], last[Kind.bg_arm]]);
     }
 
     const judge =
@@ -303,8 +322,13 @@ export default defineRule({
       if (event.time - save.time <= maxLatency) return context.hold(save);
       if (vcpu.last[Kind.bg_expire].serial > save.serial)
         return context.undecided(save, 'the background timer has fired: bg-fire-wakes-vcpu judges it');
-      violate(save, 'asleep', save, maxLatency, [vcpu.last[Kind.sched_switch], vcpu.last[Kind.bg_arm]]);
+      if (context.leavesOutThreads) claims.wait(event.vcpu, event, oversleep(save));
+      else context.violate(event, oversleep(save));
     }
+
+    const ended: Handler = (event) => {
+      if (event.vcpu >= 0) claims.ended(event.vcpu, event);
+    };
 
     /** It has run since: when it was woken is not known. */
     function wokenUnseen(event: TimerEvent): void {
@@ -353,8 +377,14 @@ export default defineRule({
           interrupt?.entered(event);
         }),
         exit: when(waiting, wokenUnseen),
+        bg_cancel: when(claims.occasion, ended),
+        bg_expire: when(claims.occasion, ended),
+        bg_arm: when(claims.occasion, (event) => {
+          if (event.vcpu >= 0) claims.started(event.vcpu);
+        }),
         lost() {
           interrupt?.lost();
+          claims.forget(because.initial);
           for (const vcpu of machine.vcpus) {
             const save = asleep.take(vcpu.index);
             if (save !== undefined) context.undecided(save, because.initial);
@@ -362,6 +392,7 @@ export default defineRule({
         },
       },
       end(event) {
+        claims.forget(because.ends);
         for (const vcpu of machine.vcpus) {
           const save = asleep.take(vcpu.index);
           if (save === undefined) continue;
@@ -370,8 +401,12 @@ export default defineRule({
             context.undecided(save, because.blind);
             continue;
           }
+          if (context.leavesOutThreads) {
+            context.undecided(save, because.hidden);
+            continue;
+          }
           const isLong = event.time - save.time > maxLatency && !hasFired && overdue(save, event.time) === 1;
-          if (isLong) violate(save, 'asleep', save, maxLatency, [vcpu.last[Kind.sched_switch], vcpu.last[Kind.bg_arm]]);
+          if (isLong) context.violate(event, oversleep(save));
           else context.undecided(save, because.ends);
         }
       },

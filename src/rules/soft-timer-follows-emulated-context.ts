@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, type Known, no, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { always, Occasion, when } from './occasion.js';
+import { ArmedClaims } from './parts/armed-claims.js';
 import { emulatedByMemory, memoryExamples, memoryMessages } from './parts/emulated-by-memory.js';
 import { Evaluations, evaluationExamples, evaluationMessages } from './parts/emulation-evaluated.js';
 import { keyOf, Outcomes, outcomeExamples, outcomeMessages } from './parts/emulation-outcome.js';
@@ -141,6 +142,8 @@ export default defineRule({
     const armed: number[] = [];
     /** By vcpu and context: serial of the record that armed it last. */
     const armedAt: number[] = [];
+    /** By vcpu and context: CLOCK_MONOTONIC for which it was armed last, nanoseconds. */
+    const expires: number[] = [];
     /** The trace has told of an emulated timer: before, nothing is to be followed. */
     const emulation = new Occasion();
     /** Up to 5.0 a timer that nobody arms has told of nothing. */
@@ -153,9 +156,11 @@ export default defineRule({
     const trapped: boolean[] = [];
 
     const outcomes = new Outcomes(context);
+    /** Soft timers, by vcpu and context, that are armed at the end of a put by all that is recorded. */
+    const claims = new ArmedClaims(context);
     const lostAtLoad = isOld ? new LostAtLoad(context) : undefined;
     const byMemory = isOld ? emulatedByMemory(context) : undefined;
-    const evaluations = tracedModels.some((id) => id === model.id) ? new Evaluations(context) : undefined;
+    const evaluations = tracedModels.some((id) => id === model.id) ? new Evaluations(context, claims) : undefined;
 
     /** By vcpu and context: the guest has written TVAL, and its soft timer has not been armed since. */
     const tvalWrites = new Slots();
@@ -180,6 +185,7 @@ export default defineRule({
     /** Somebody's soft timer, and it is not known whose. */
     function anybodys(): void {
       armed.fill(unknown);
+      claims.forget(because.unattributed);
       outcomes.doubt();
     }
 
@@ -216,7 +222,8 @@ export default defineRule({
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           settleTrap(event.vcpu);
           const key = keyOf(event);
-          evaluations?.emulate(event, armed[key] === yes);
+          if (armed[key] === yes && claims.mayHaveFired(event, expires[key])) outcomes.unseen(key);
+          evaluations?.emulate(event, armed[key] === yes, expires[key]);
           outcomes.begin(event, armed[key] as Known | undefined);
         },
         update_irq: when(emulation, (event) => {
@@ -237,8 +244,10 @@ export default defineRule({
             return context.undecided(event, because.unattributed);
           }
           const key = keyOf(event);
+          claims.started(key);
           armed[key] = yes;
           armedAt[key] = event.serial;
+          expires[key] = event.expires;
           byMemory?.armed(event);
           const fire = callbacks.get(event.cpu);
           if (fire !== undefined && fire.vcpu === vcpu && keyOf(fire) === key) {
@@ -259,8 +268,9 @@ export default defineRule({
           outcomes.armed(event);
         },
         soft_cancel(event) {
-          if (event.vcpu >= 0) armed[keyOf(event)] = no;
-          else anybodys();
+          if (event.vcpu < 0) return anybodys();
+          claims.ended(keyOf(event), event);
+          armed[keyOf(event)] = no;
         },
         soft_expire(event) {
           emulation.set(true);
@@ -270,6 +280,7 @@ export default defineRule({
             anybodys();
             return context.undecided(event, because.unattributed);
           }
+          claims.ended(keyOf(event), event);
           armed[keyOf(event)] = no;
           callbacks.set(event.cpu, event);
         },
@@ -289,7 +300,9 @@ export default defineRule({
               context.undecided(event, 'the trace does not record how soft timers end');
               continue;
             }
-            context.violate(event, {
+            // Or it has fired where the trace does not look, and its callback has raised the level.
+            if (claims.mayHaveFired(event, expires[key])) outcomes.unseen(key);
+            claims.claim(key, event, expires[key], {
               message: 'left-armed',
               data: { ...data(event), timer: timerText(key % contextCount) },
               witness: [put],
@@ -379,6 +392,7 @@ export default defineRule({
           evaluations?.lost();
           byMemory?.lost();
           armed.fill(unknown);
+          claims.forget(because.initial);
           outcomes.lost();
           const fire = callbacks.take(event.cpu);
           if (fire !== undefined) context.undecided(fire, because.initial);
@@ -386,6 +400,7 @@ export default defineRule({
       },
       end() {
         callbacks.each((fire) => context.undecided(fire, because.ends));
+        claims.forget(because.ends);
       },
     };
   },

@@ -4,6 +4,7 @@ import { contextCount, type VcpuState } from '../../machine/state.js';
 import type { RuleContext } from '../context.js';
 import type { Message, RuleExamples } from '../rule.js';
 import { Slots, timerText, vcpuName } from '../support.js';
+import type { ArmedClaims } from './armed-claims.js';
 
 // When timer_emulate has to have run (kvm_timer_vcpu_load, kvm_arm_timer_write_sysreg, kvm_timer_sync_nested; 5.1 and
 // later): the part of soft-timer-follows-emulated-context that does not depend on what it finds.
@@ -65,6 +66,8 @@ export const evaluationExamples: RuleExamples = {
 /** Follows which emulated timers have been evaluated, and since when. */
 export class Evaluations {
   readonly #context: RuleContext;
+  /** By vcpu and context: what rests on its soft timer being armed. */
+  readonly #claims: ArmedClaims;
   /** By vcpu and context: serial of the last timer_emulate. */
   readonly #evaluated: number[] = [];
   /** By vcpu: the trapped write of an emulated timer that was seen last. */
@@ -74,12 +77,13 @@ export class Evaluations {
   /** timer_emulate has been recorded; what comes later may have been switched on later. */
   #recorded = false;
 
-  constructor(context: RuleContext) {
+  constructor(context: RuleContext, claims: ArmedClaims) {
     this.#context = context;
+    this.#claims = claims;
   }
 
-  /** timer_emulate. @param isArmed the soft timer is known to be armed */
-  emulate(event: TimerEvent, isArmed: boolean): void {
+  /** timer_emulate. @param isArmed the soft timer is armed by all that is recorded @param expires for when it was */
+  emulate(event: TimerEvent, isArmed: boolean, expires: number | undefined): void {
     const { vcpu, timer } = event;
     if (vcpu < 0 || timer < 0) return;
     this.#recorded = true;
@@ -90,7 +94,7 @@ export class Evaluations {
     // 5.1 and 5.2 evaluate a vcpu that is not loaded when userspace writes its registers.
     if (state.cpu !== event.cpu) return;
     if (!context.records(Kind.soft_cancel) || !context.records(Kind.soft_expire)) return;
-    context.violate(event, {
+    this.#claims.claim(vcpu * contextCount + timer, event, expires, {
       message: 'not-cancelled',
       data: { timer: timerText(timer), vcpu: vcpuName(context.machine, vcpu), cpu: event.cpu },
       witness: [state.last[Kind.trapped_access]],

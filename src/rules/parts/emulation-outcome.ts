@@ -130,6 +130,8 @@ export class Outcomes {
   /** By vcpu and context: the timer_emulate before the one under way, when it armed nothing. */
   readonly #before = new Slots();
   readonly #leftBefore: Left[] = [];
+  /** By vcpu and context: the soft timer may have fired without a record, and raised the level, which no report has told since. */
+  readonly #unseen: boolean[] = [];
   /** By vcpu and context: an evaluation has shown that it is enabled and not masked, and CTL was not written since. */
   readonly #canFire: boolean[] = [];
 
@@ -151,6 +153,11 @@ export class Outcomes {
     this.#emulated.clear(key);
     this.#before.clear(key);
     this.#left[key] = Left.nothing;
+  }
+
+  /** By all that is recorded the soft timer is armed where the kernel has cancelled it: it may have fired before. */
+  unseen(key: number): void {
+    this.#unseen[key] = true;
   }
 
   /** CTL was written. */
@@ -186,7 +193,9 @@ export class Outcomes {
 
   /** A level is reported. */
   reported(event: TimerEvent): void {
-    const emulate = event.vcpu < 0 ? undefined : this.#current.get(event.vcpu);
+    if (event.vcpu < 0) return;
+    if (event.timer >= 0) this.#unseen[keyOf(event)] = false;
+    const emulate = this.#current.get(event.vcpu);
     if (emulate === undefined || emulate.timer !== event.timer) return;
     if (this.#reporting[event.vcpu] && event.level === emulate.level) {
       this.#reporting[event.vcpu] = false;
@@ -223,12 +232,14 @@ export class Outcomes {
     if (emulate === undefined) return;
     const context = this.#context;
     if (this.#reporting[event.vcpu]) {
-      context.violate(event, {
-        message: 'not-reported',
-        data: { ...this.#data(emulate), level: emulate.level },
-        witness: [context.machine.vcpu(event.vcpu).contexts[emulate.timer]?.update ?? emulate],
-        at: emulate,
-      });
+      if (!this.#isLevelKnown(keyOf(emulate))) context.undecided(emulate, because.hidden);
+      else
+        context.violate(event, {
+          message: 'not-reported',
+          data: { ...this.#data(emulate), level: emulate.level },
+          witness: [context.machine.vcpu(event.vcpu).contexts[emulate.timer]?.update ?? emulate],
+          at: emulate,
+        });
       this.#reporting[event.vcpu] = false;
     }
     if (emulate.level !== 0) return;
@@ -269,6 +280,11 @@ export class Outcomes {
   #hasToReport(emulate: TimerEvent): boolean {
     const level = this.#context.machine.vcpu(emulate.vcpu).contexts[emulate.timer]?.level ?? unknown;
     return emulate.level >= 0 && (this.#stateless || (level !== unknown && level !== emulate.level));
+  }
+
+  /** Whether no callback of the soft timer can have changed the level that the next report is compared with. */
+  #isLevelKnown(key: number): boolean {
+    return this.#stateless || (this.#context.records(Kind.soft_expire) && this.#unseen[key] !== true);
   }
 
   #data(event: TimerEvent): Record<string, string | number> {
