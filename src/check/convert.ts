@@ -71,8 +71,10 @@ class ConversionRun extends Intake implements Conversion {
 
   end(): void {
     if (!this.isStory) {
-      this.recordingCpus.forEach(({ lastTime, isIdle }, cpu) => {
-        if (!Number.isNaN(lastTime)) this.#sink.cpuEnd({ cpu, time: lastTime, idle: isIdle });
+      const times = this.lastTimes;
+      this.recordingCpus.forEach(({ isIdle }, cpu) => {
+        const time = times[cpu] as number;
+        if (!Number.isNaN(time)) this.#sink.cpuEnd({ cpu, time, idle: isIdle });
       });
     }
     this.#sink.end(this.isStory ? undefined : this.records);

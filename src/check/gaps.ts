@@ -10,13 +10,14 @@ export interface Waiting {
   readonly explainedBy: readonly KindName[];
   /** Every CPU has gone on without a loss. */
   settle(): void;
-  /** A CPU had lost records at that time, or the order of two CPUs' records is not certain. */
+  /** A CPU had lost records at that time, or has recorded nothing since, or the order of two CPUs' is not certain. */
   retract(reason: string): void;
 }
 
 /** Why something that waited is taken back. */
 const reasons = {
   lost: 'records of another CPU were lost at that time',
+  ended: 'another CPU has recorded nothing since: its buffer may end before that time',
   order: because.order,
 } as const;
 
@@ -29,19 +30,30 @@ interface Entry {
 
 /** Trace time in which the first record of every CPU that takes part is expected, where their number is not known; nanoseconds. */
 const beginning = 1_000_000_000;
-/** Trace time after which a silent CPU is taken for idle, nanoseconds. */
+/** Trace time after which a CPU that has never recorded anything is not waited for any longer, nanoseconds. */
 const patience = 10_000_000_000;
+/** No CPU. */
+const nobody = -1;
+/** Most violations that wait: a CPU may be silent to the end of a trace of any length. */
+const mostWaiting = 4096;
 
 /**
  * A loss is reported with the first record after the gap, while other CPUs' records of the same time have been read
  * before (specification §4.0, M2). So a violation is told only when every CPU has recorded something later: if that
  * CPU reports a loss first, its gap reaches back before the violation, which is then not decided.
+ *
+ * That a buffer ends early leaves no mark at all: a full one that is not overwritten, a recorder that was killed, a part
+ * that was cut out of a recording. Nothing tells such a CPU from one that is idle (without a tick it is silent for
+ * seconds) but its next record. So no time is long enough to stop waiting for a CPU that has recorded before: what
+ * still waits for one at the end of the trace is not decided.
  */
 export class Gaps {
   /** In the order of the trace; settled from the front. */
   readonly #queue: Entry[] = emptyList();
-  /** By CPU: sequence of its last record. */
+  /** By CPU: sequence of its last event. */
   readonly #recorded: number[] = [];
+  /** By CPU: time of its last record, those that make no event included. */
+  #heard: readonly number[] = [];
   /** The CPU that the front of the queue waits for. */
   #blockedBy = -1;
   #sequence = 0;
@@ -83,6 +95,7 @@ export class Gaps {
   add(waiting: Waiting): void {
     if (!this.#ringBuffers) return waiting.settle();
     if (this.#cut > 0) return waiting.retract(reasons.lost);
+    if (this.#queue.length === mostWaiting) return waiting.retract(reasons.ended);
     this.#queue.push({ waiting, sequence: this.#sequence, doubt: undefined });
     if (this.#queue.length === 1) this.#release();
   }
@@ -114,21 +127,32 @@ export class Gaps {
     } else if (this.#blockedBy === event.cpu || this.#blockedBy < 0 || this.#isPatient()) this.#release();
   }
 
+  /** Whether something waits for a CPU. */
+  get isWaiting(): boolean {
+    return this.#queue.length > 0;
+  }
+
   /**
-   * The trace has ended: nothing more can be reported lost.
+   * Records that make no event tell as well that a CPU has gone on. To be called when all events before them have been.
    *
-   * @param ended CPUs whose buffers have, or may have, ended early, which leaves no mark
-   * @param pids  by CPU: the thread of its last record. One that has gone on elsewhere has left it without a record
+   * @param times by CPU: time of its last record, NaN where it has none
    */
-  end(ended: ReadonlySet<number>, pids: readonly number[]): void {
-    for (const { waiting, sequence, doubt } of this.#queue) {
-      const { event } = waiting;
-      const missing = this.#recorded.some(
-        (recorded, cpu) =>
-          recorded <= sequence && !isOwn(event, cpu) && (ended.has(cpu) || (event.pid > 0 && event.pid === pids[cpu])),
-      );
-      if (doubt !== undefined || missing) waiting.retract(reasons[doubt ?? 'lost']);
-      else waiting.settle();
+  heard(times: readonly number[]): void {
+    this.#heard = times;
+    this.#release();
+  }
+
+  /**
+   * The trace has ended: nothing more can be reported lost, and no CPU goes on.
+   *
+   * @param times by CPU: time of its last record, NaN where it has none
+   */
+  end(times: readonly number[]): void {
+    this.#heard = times;
+    for (const entry of this.#queue) {
+      const doubt = entry.doubt ?? (this.#silent(entry, true) >= 0 ? 'ended' : undefined);
+      if (doubt === undefined) entry.waiting.settle();
+      else entry.waiting.retract(reasons[doubt]);
     }
     this.#queue.length = 0;
   }
@@ -145,9 +169,14 @@ export class Gaps {
     }
   }
 
+  /** Whether the front of the queue waits for a CPU of which nothing is known, and has waited long enough. */
   #isPatient(): boolean {
     const front = this.#queue[0];
-    return front !== undefined && this.#now - front.waiting.event.time > patience;
+    return front !== undefined && this.#isOverdue(front) && (this.#recorded[this.#blockedBy] ?? 0) === 0;
+  }
+
+  #isOverdue(entry: Entry): boolean {
+    return this.#now - entry.waiting.event.time > patience;
   }
 
   #release(): void {
@@ -158,24 +187,30 @@ export class Gaps {
         entry.waiting.retract(reasons[entry.doubt]);
         continue;
       }
-      this.#blockedBy = this.#silent(entry);
-      if (this.#blockedBy !== -1 && this.#now - entry.waiting.event.time <= patience) break;
+      this.#blockedBy = this.#silent(entry, this.#isOverdue(entry));
+      if (this.#blockedBy !== nobody) break;
       entry.waiting.settle();
     }
     if (done > 0) this.#queue.splice(0, done);
   }
 
-  /** A CPU that has recorded nothing since; -2 when one that is not known yet may still turn up; -1 none. */
-  #silent(entry: Entry): number {
-    const { event } = entry.waiting;
+  /**
+   * A CPU that has recorded nothing since; `-2` when one that is not known yet may still turn up, or nobody.
+   *
+   * @param overdue CPUs that have never recorded anything are not waited for
+   */
+  #silent({ waiting: { event }, sequence }: Entry, overdue: boolean): number {
     const known = this.#cpus;
-    if (known === 0 && this.#now - this.#first < beginning) return -2;
-    for (let cpu = 0; cpu < Math.max(known, this.#recorded.length); cpu++) {
-      const recorded = this.#recorded[cpu] ?? (cpu < known ? 0 : Number.POSITIVE_INFINITY);
-      if (isOwn(event, cpu)) continue;
-      if (recorded <= entry.sequence) return cpu;
+    if (!overdue && known === 0 && this.#now - this.#first < beginning) return -2;
+    const count = Math.max(known, this.#recorded.length, this.#heard.length);
+    for (let cpu = 0; cpu < count; cpu++) {
+      if (isOwn(event, cpu) || (this.#recorded[cpu] ?? 0) > sequence) continue;
+      const heard = this.#heard[cpu] ?? Number.NaN;
+      if (heard > event.time) continue;
+      const hasRecorded = this.#recorded[cpu] !== undefined || !Number.isNaN(heard);
+      if (hasRecorded || (!overdue && cpu < known)) return cpu;
     }
-    return -1;
+    return nobody;
   }
 }
 

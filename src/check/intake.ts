@@ -238,6 +238,19 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     );
   }
 
+  /**
+   * By CPU: time of its last record, NaN where it has none. The wanted ones count where the reader does not tell of
+   * all; in several buffers together a later record of the one shows nothing of the other.
+   */
+  protected get lastTimes(): number[] {
+    const times = Array.from(this.recordingCpus, (cpu) => cpu?.lastTime ?? Number.NaN);
+    if ((this.recording.buffers?.length ?? 1) > 1) return times;
+    for (const { cpu, last } of this.recording.cpuRecords ?? []) {
+      if (last > (times[cpu] ?? Number.NaN)) times[cpu] = last;
+    }
+    return times;
+  }
+
   /** Name of a thread, empty when no record named it. */
   comm(pid: number): string {
     return this.#comms.get(pid) ?? '';

@@ -5,7 +5,7 @@ import { type VcpuState, yes } from '../machine/state.js';
 import { models } from '../models/index.js';
 import { type Model, type ModelId, stepTable } from '../models/model.js';
 import type { Handler, Ongoing, RuleHandlers, Violation } from '../rules/context.js';
-import { Marks, Occasion } from '../rules/occasion.js';
+import { Occasion } from '../rules/occasion.js';
 import { type Rule, type Severity, severities } from '../rules/rule.js';
 import { Timing, type TimingSetup } from '../timing/timing.js';
 import { Coverage } from './coverage.js';
@@ -89,8 +89,6 @@ export class Judge {
   /** By kind: the occasion that the trace records it, as of this version of what it has shown. */
   readonly #occasions = new Map<Kind, Occasion>();
   #shown = -1;
-  /** CPUs on which vcpus were loaded. */
-  readonly #hosts = new Marks();
   #serial = 0;
   /** Violations of the event at hand, reported once the model has applied it. */
   readonly #pending: Pending[] = [];
@@ -153,28 +151,36 @@ export class Judge {
       if (kind === Kind.put_end || (kind === Kind.sched_switch && this.#isWorldSwitch)) machine.loseSight(vcpu, blind);
       else if ((blind || vcpu.unseen) && this.#mayLeave(vcpu)) machine.loseSight(vcpu, blind);
     }
-    if (kind === Kind.load) this.#hosts.add(cpu.index);
     machine.remember(event, vcpu, cpu);
     if (this.#observer !== undefined) this.#observer.event(event, machine, vcpu);
     (this.#after[kind] as Handlers).call(event);
     if (this.#pending.length > 0) this.#report(event);
   }
 
+  /** Whether a violation waits until other CPUs have recorded something later. */
+  get isWaiting(): boolean {
+    return this.#gaps.isWaiting;
+  }
+
+  /** All events of records up to these times have been judged; by CPU, NaN where it has recorded nothing. */
+  heard(times: readonly number[]): void {
+    this.#gaps.heard(times);
+  }
+
   /**
    * The trace has ended: rules conclude what they were waiting for.
    *
-   * @param ended  CPUs whose buffers have ended before the trace
-   * @param silent CPUs that were idle, and silent for long before the end: those that ran vcpus may have ended early too
-   * @param pids   by CPU: the thread of its last record
+   * @param last  its time is that up to which every CPU has recorded: later ones may have ended early
+   * @param times by CPU: time of its last record, NaN where it has none
    */
-  end(last: TimerEvent, ended: ReadonlySet<number>, silent: ReadonlySet<number>, pids: readonly number[]): void {
+  end(last: TimerEvent, times: readonly number[]): void {
     last.serial = ++this.#serial;
     this.timing.end(last);
     for (const handler of this.#ends) handler(last);
     if (this.#pending.length > 0) this.#report(last);
     for (const episode of this.#episodes) episode.end('trace-end');
     this.#episodes.clear();
-    this.#gaps.end(new Set([...ended, ...[...silent].filter((cpu) => this.#hosts.has(cpu))]), pids);
+    this.#gaps.end(times);
   }
 
   /** The trace is long: its handlers are worth a function for each kind. */
@@ -293,13 +299,15 @@ export class Judge {
       distrusted ||= violation.distrustOwnership === true;
       if (vcpu !== undefined && violation.distrustRegisters !== undefined)
         this.machine.distrustRegisters(vcpu, violation.distrustRegisters);
-      if (isLocal(violation, decisive, vcpu, this.#showsLeaving())) {
+      // The end of the trace is on no CPU: what is told there shows where the rule says so.
+      const proved = event.cpu < 0 ? at : decisive;
+      if (isLocal(violation, proved, vcpu, this.#showsLeaving())) {
         settle();
         continue;
       }
       this.#gaps.add({
         // Not where it shows: what its own CPU recorded must be whole up to where it is proved.
-        event: decisive,
+        event: proved,
         explainedBy: violation.explainedBy ?? [],
         settle,
         retract: (reason) =>

@@ -33,9 +33,6 @@ const patience = 1_000_000_000;
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
 const earlyEnd = 20_000_000;
 
-/** A CPU that was idle and has recorded nothing for so long may have lost its end; nanoseconds. */
-const longIdle = 200_000_000;
-
 /**
  * The run of one trace: takes records or canonical events, holds the first ones back until the evidence has
  * chosen the model, and passes the rest through tracker, model and rules as they come.
@@ -167,6 +164,8 @@ export class TraceRun extends Intake {
       event.release();
     }
     attributed.length = 0;
+    // What was held back is judged later than the CPUs have recorded.
+    if (judge.isWaiting && this.#pending.length === 0) judge.heard(this.lastTimes);
   }
 
   /** Keeps the event that was taken until the model is chosen. */
@@ -190,12 +189,15 @@ export class TraceRun extends Intake {
   end(): TraceSummary {
     if (this.#tracker === undefined) this.#release();
     this.judgeBatch();
+    const times = this.isStory ? [] : this.lastTimes;
+    times.forEach((time, cpu) => {
+      if (this.lastTime - time > earlyEnd && this.recordingCpus[cpu]?.isIdle === false)
+        this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
+    });
     const last = new TimerEvent();
-    last.time = this.lastTime;
+    last.time = times.reduce((least, time) => (time < least ? time : least), this.lastTime);
     last.position = this.#lastPosition;
-    const ended = this.#silentFor(earlyEnd, false);
-    for (const cpu of ended) this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
-    this.#judge?.end(last, ended, this.#silentFor(longIdle, true), this.#lastPids);
+    this.#judge?.end(last, times);
     this.#contradict();
     for (const line of this.#judge?.timing.lines ?? []) {
       const [first] = line?.changed ?? [];
@@ -209,21 +211,6 @@ export class TraceRun extends Intake {
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
     this.#observer?.end(this.lastTime);
     return summarise(this, this.#options);
-  }
-
-  /** CPUs that recorded nothing for a while before the end, and were idle then or were not. */
-  #silentFor(duration: number, idle: boolean): ReadonlySet<number> {
-    const cpus = new Set<number>();
-    if (this.isStory) return cpus;
-    this.recordingCpus.forEach(({ lastTime, isIdle }, cpu) => {
-      if (this.lastTime - lastTime > duration && isIdle === idle) cpus.add(cpu);
-    });
-    return cpus;
-  }
-
-  /** By CPU: the thread of its last record. */
-  get #lastPids(): readonly number[] {
-    return this.recordingCpus.map(({ pid }) => pid);
   }
 
   // --- what the summary asks ----------------------------------------------

@@ -48,6 +48,8 @@ class Asserted {
   spent = 0;
   /** Since when time counts, NaN while it does not. */
   since = Number.NaN;
+  /** Until when it has been counted. */
+  counted = Number.NEGATIVE_INFINITY;
   /** How often it went to sleep in its wait since then. */
   sleeps = 0;
   /** Whether it slept when the level was asserted. */
@@ -198,6 +200,7 @@ export default defineRule({
     /** Time counts from here on, or does not, by where the vcpu is. */
     function count(own: Asserted, vcpu: number, time: number): void {
       if (!Number.isNaN(own.since)) own.spent += time - own.since;
+      own.counted = time;
       const place = threads.of(vcpu);
       own.since = place === Place.running || place === Place.waiting ? time : Number.NaN;
     }
@@ -286,7 +289,8 @@ export default defineRule({
     }
 
     function judgeOne(own: Asserted, vcpu: number, now: TimerEvent, final: boolean): void {
-      const spent = own.spent + (Number.isNaN(own.since) ? 0 : now.time - own.since);
+      // At the end of the trace what has been counted since every CPU had recorded does not count.
+      const spent = own.spent + (Number.isNaN(own.since) ? Math.min(0, now.time - own.counted) : now.time - own.since);
       if (spent <= maxLatency) return;
       // Seen twice, so that a host that stood still is not taken for one that went on.
       if (Number.isNaN(own.overdue)) own.overdue = now.time;

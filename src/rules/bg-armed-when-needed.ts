@@ -238,7 +238,8 @@ export default defineRule({
         for (const vcpu of machine.vcpus) {
           const save = missing.get(vcpu.index);
           if (save === undefined) continue;
-          if ((woken[vcpu.index] ?? event.time) - save.time > maxLatency) conclude(event, vcpu.index);
+          const until = Math.min(woken[vcpu.index] ?? event.time, event.time);
+          if (until - save.time > maxLatency) conclude(event, vcpu.index);
           else drop(vcpu.index, because.ends);
         }
       },

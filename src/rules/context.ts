@@ -105,7 +105,10 @@ export type Handler = (event: TimerEvent) => void;
 export interface RuleHandlers {
   readonly before?: Readonly<Partial<Record<KindName, Handler | HandlerWhen>>>;
   readonly after?: Readonly<Partial<Record<KindName, Handler | HandlerWhen>>>;
-  /** The trace has ended; the event only carries the last time and position. */
+  /**
+   * The trace has ended. The event only carries the last position, and the time up to which every CPU has recorded:
+   * what came later may be missing on one of them, and has not been seen by then.
+   */
   readonly end?: Handler;
 }
 

@@ -51,16 +51,15 @@ export default defineRule({
     ],
   },
   create(context) {
-    const { machine } = context;
     const open = new Slots();
+    /** An end has been recorded: a filter may let no exits through, or those of other interrupts only. */
+    let ends = false;
     function data(irq: TimerEvent): Record<string, string | number> {
       return { timer: timerText(irq.timer), cpu: irq.cpu };
     }
     function unfinished(event: TimerEvent): void {
       const irq = open.take(event.cpu);
-      if (irq === undefined) return;
-      // Whether ends are recorded at all is known for certain only once one was.
-      if (!context.records(Kind.vtimer_irq_end)) return;
+      if (irq === undefined || !ends) return;
       context.violate(event, {
         message: 'unfinished',
         data: data(irq),
@@ -79,6 +78,7 @@ export default defineRule({
         vtimer_irq_end(event) {
           // A derived end only says that a thread went on.
           if (event.certainty !== Certainty.recorded) return unfinished(event);
+          ends = true;
           const irq = open.take(event.cpu);
           if (irq !== undefined) context.hold(irq);
         },
@@ -89,7 +89,8 @@ export default defineRule({
       end(event) {
         if (!context.records(Kind.vtimer_irq_end)) return;
         open.each((irq) => {
-          const gap = machine.now - irq.time;
+          // In a recording a CPU that goes silent looks like one whose buffer ends: then it has a gap of nothing.
+          const gap = event.time - irq.time;
           if (gap < silence) return context.undecided(irq, because.ends);
           context.violate(event, {
             message: 'silent',
