@@ -90,6 +90,7 @@ export class TraceRun extends Intake {
   seen(source: number): void {
     this.judgeBatch();
     this.shown.source(source);
+    this.#feed();
   }
 
   override fact(facts: RecordingFacts): void {
@@ -359,17 +360,22 @@ export class TraceRun extends Intake {
       saves: false,
       restores: false,
       scheduleProbe: kind('schedule'),
-      hrtimerExpiry: this.#sources.has('hrtimer_expire_entry'),
-      irqEntry: this.#sources.has('irq_handler_entry'),
+      hrtimerExpiry: false,
+      timerIrqEnds: kind('vtimer_irq_end'),
+      irqEnds: kind('irq_end'),
     };
   }
 
-  /** A vcpu that spins is not put for seconds: the first save may come long after the model is chosen. */
+  /**
+   * A vcpu that spins is not put for seconds, and a filter may let through little: the first save or expiry may come long
+   * after the model is chosen. What else appears late the tracker sees itself.
+   */
   #feed(): void {
     if (this.#feeds === undefined) return;
     const { traced } = this.shown;
     this.#feeds.saves = traced && this.shown.hasKind(Kind.save);
     this.#feeds.restores = traced && this.shown.hasKind(Kind.restore);
+    this.#feeds.hrtimerExpiry = this.#sources.has('hrtimer_expire_entry');
   }
 
   #vcpuName(index: number): VcpuName | null {

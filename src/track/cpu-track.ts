@@ -7,6 +7,8 @@ export class CpuTrack {
   irqDepth = 0;
   /** The guest timer whose PPI is being handled, -1 none. */
   timerIrq = -1;
+  /** The Linux irq with which irq_handler_entry has shown it, -1 where only a probe has. */
+  irqEntered = -1;
   /** The vcpu loaded here, or none; `known` tells none from not known. */
   running: Vcpu | undefined;
   known = false;

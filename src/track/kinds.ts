@@ -57,6 +57,20 @@ export const irqKinds = kindSet([
   Kind.soft_expire,
 ]);
 
+/**
+ * Kinds that do not come from kvm_arch_timer_handler: it touches no hrtimer, and with interrupts off no other one nests
+ * in it.
+ */
+export const notInHandler = kindSet([
+  Kind.bg_arm,
+  Kind.bg_cancel,
+  Kind.bg_expire,
+  Kind.soft_arm,
+  Kind.soft_cancel,
+  Kind.soft_expire,
+  Kind.irq_begin,
+]);
+
 /** Kinds that a put consists of (kvm_arch_vcpu_put and all it calls). */
 export const putKinds = kindSet([
   Kind.put,

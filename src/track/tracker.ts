@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { emptyList } from '../events/list.js';
 import { Attribution } from './attribution.js';
 import { CpuTrack } from './cpu-track.js';
-import { provesThread, putKinds, taskKinds, vcpuKinds } from './kinds.js';
+import { notInHandler, provesThread, putKinds, taskKinds, vcpuKinds } from './kinds.js';
 import { nobody, type Thread, type Threads, type Vcpu } from './threads.js';
 
 /** Exception classes after which a vcpu may wait: WFx, HVC64 and SMC64 (PSCI CPU_SUSPEND, CPU_OFF). */
@@ -14,7 +14,10 @@ export interface AttributedSink {
   add(event: TimerEvent): void;
 }
 
-/** What a trace records, as far as derivation depends on it: absent probes are made up for, present ones are not. */
+/**
+ * What a trace records, as far as derivation depends on it: absent probes are made up for, present ones are not. What
+ * appears late, because its filter lets little through or the VM starts long after the recorder, counts from then on.
+ */
 export interface Feeds {
   /** kvm_arch_vcpu_load and kvm_arch_vcpu_put are probed. */
   loadProbe: boolean;
@@ -34,8 +37,9 @@ export interface Feeds {
   scheduleProbe: boolean;
   /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
   hrtimerExpiry: boolean;
-  /** irq_handler_entry is recorded, so that a handler probe repeats it. */
-  irqEntry: boolean;
+  /** irq_handler_exit is recorded of the interrupts of guest timers, and of others: else nobody knows when one ends. */
+  timerIrqEnds: boolean;
+  irqEnds: boolean;
 }
 
 /**
@@ -76,7 +80,8 @@ export class Tracker {
     }
     const named = event.vm >= 0 && event.vcpuId >= 0;
     const thread = event.pid === cpu.thread.pid ? cpu.thread : this.#threadOf(cpu, event, named);
-    if (taskKinds[event.kind] === 1 || event.context === Context.task) this.#closeBrackets(cpu, event);
+    if (taskKinds[event.kind] === 1 || event.context === Context.task || this.#showsIrqEnd(cpu, event))
+      this.#closeBrackets(cpu, event);
     if (event.context === Context.unknown) event.context = this.#who.context(cpu, thread, event);
     const inTask = event.context !== Context.hardirq && event.context !== Context.softirq;
 
@@ -102,11 +107,13 @@ export class Tracker {
     const feeds = this.#feeds;
     switch (event.kind) {
       case Kind.load:
+        feeds.loadProbe = true;
         if (vcpu !== undefined) this.#left(cpu, vcpu, event);
         this.#send(event, vcpu);
         if (vcpu !== undefined) this.#loaded(cpu, vcpu, event.time);
         return;
       case Kind.timer_load:
+        feeds.timerLoadProbe = true;
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe)
           this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
         break;
@@ -126,12 +133,18 @@ export class Tracker {
           this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
         break;
       case Kind.put:
+        if (!feeds.putProbe) {
+          feeds.putProbe = true;
+          // Derived from the switch before it, while no probe was known of.
+          if (vcpu !== undefined && vcpu.putCpu === cpu.index) return;
+        }
         this.#send(event, vcpu);
         if (vcpu !== undefined) this.#putting(cpu, vcpu, event.time);
         return;
       case Kind.timer_put:
         if (vcpu !== undefined && vcpu.cpu === cpu.index && vcpu.putCpu < 0 && !feeds.putProbe)
           this.#derivePut(cpu, vcpu, event, Certainty.derived);
+        feeds.timerPutProbe = true;
         break;
       case Kind.save:
         // A save of the physical timer alone is a trapped access of 6.3 and later, not a put.
@@ -166,6 +179,7 @@ export class Tracker {
         if (vcpu !== undefined) this.#entered(cpu, vcpu, event);
         return;
       case Kind.exit:
+        feeds.exits = true;
         this.#send(event, vcpu);
         if (vcpu !== undefined) {
           vcpu.inGuest = 0;
@@ -194,26 +208,34 @@ export class Tracker {
         }
         break;
       case Kind.schedule:
+        if (!feeds.scheduleProbe) {
+          feeds.scheduleProbe = true;
+          // Derived from the exit before it, while no probe was known of.
+          if (vcpu?.waiting === true) return;
+        }
         if (vcpu !== undefined) vcpu.waiting = true;
         break;
       case Kind.unschedule:
         if (vcpu !== undefined) vcpu.waiting = false;
         break;
       case Kind.vtimer_irq:
-        // A probe on the handler repeats what irq_handler_entry has said, and shows no end.
-        if (event.certainty !== Certainty.recorded && feeds.irqEntry) return;
+        // A probe on the handler repeats what irq_handler_entry has said, where its filter lets that through.
+        if (event.certainty !== Certainty.recorded && cpu.timerIrq >= 0 && cpu.irqEntered === event.irq) return;
+        cpu.irqEntered = event.certainty === Certainty.recorded ? event.irq : -1;
         this.#interruptsPut(cpu, event);
         cpu.timerIrq = event.timer;
         cpu.callbackOpen = false;
         break;
       case Kind.vtimer_irq_end:
+        feeds.timerIrqEnds = true;
         this.#send(event, vcpu);
         cpu.timerIrq = -1;
         return;
       case Kind.irq_begin:
-        cpu.irqDepth++;
+        if (feeds.irqEnds) cpu.irqDepth++;
         return;
       case Kind.irq_end:
+        feeds.irqEnds = true;
         cpu.irqDepth = Math.max(0, cpu.irqDepth - 1);
         cpu.callbackOpen = false;
         return;
@@ -363,6 +385,11 @@ export class Tracker {
     if (cpu.running === vcpu) cpu.running = undefined;
     cpu.known = true;
     this.#derive(Kind.put_end, cpu, vcpu, event, Certainty.derived);
+  }
+
+  /** Where ends are not recorded: what the handler of a guest timer does not do, nor anything that interrupts it. */
+  #showsIrqEnd(cpu: CpuTrack, event: TimerEvent): boolean {
+    return cpu.timerIrq >= 0 && !this.#feeds.timerIrqEnds && notInHandler[event.kind] === 1;
   }
 
   /** A record of a thread on a CPU ends whatever interrupt is open there: its own end was not recorded. */
