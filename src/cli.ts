@@ -92,6 +92,12 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   process.once('uncaughtException', (error) => {
     fail(error, context).finally(() => process.exit(ExitCode.internal));
   });
+  // Nothing is left to wait for, and the run has no answer yet: it must not pass for a clean one.
+  const ranDry = () => {
+    process.exitCode = ExitCode.internal;
+    fail(new Error('the run ended without an answer'), context).finally(() => process.exit(ExitCode.internal));
+  };
+  process.once('beforeExit', ranDry);
   try {
     await createProgram(context, printed).parseAsync(argv, { from: 'user' });
     return context.exitCode;
@@ -99,5 +105,6 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     return await fail(error, context);
   } finally {
     await Promise.allSettled(printed);
+    process.removeListener('beforeExit', ranDry);
   }
 }

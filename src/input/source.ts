@@ -1,18 +1,13 @@
 import { promises, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { createGunzip } from 'node:zlib';
-import { InputError, TruncatedInputError } from './errors.js';
+import { InputError } from './errors.js';
+import { gzipMagic, inflated } from './gzip.js';
 
 /** Bytes read at a time: large enough that calls do not count, small enough that a pipe's reader is not kept waiting. */
 const blockSize = 256 * 1024;
 
 /** Longest time without a turn of the event loop, in which signals and timers are seen; seconds. */
 const longestTurn = 0.05;
-
-/** Bytes given to zlib at a time. */
-const pieceSize = 16 * 1024;
-
-const gzipMagic = [0x1f, 0x8b] as const;
 
 type Blocks = AsyncGenerator<Uint8Array, void, undefined>;
 
@@ -88,7 +83,7 @@ async function* gunzipped(blocks: Blocks): Blocks {
       if (head.length < gzipMagic.length) head = Uint8Array.from(head);
     }
     if (head.length >= gzipMagic.length && gzipMagic.every((byte, index) => head[index] === byte)) {
-      yield* inflated(head, blocks);
+      yield* inflated(head, blocks, blockSize);
     } else {
       if (head.length > 0) yield head;
       yield* blocks;
@@ -96,50 +91,6 @@ async function* gunzipped(blocks: Blocks): Blocks {
   } finally {
     await blocks.return();
   }
-}
-
-/** Inflates `head` and what follows it; a file of several members (`cat a.gz b.gz`) is one text. */
-async function* inflated(head: Uint8Array, rest: Blocks): Blocks {
-  const gunzip = createGunzip({ chunkSize: blockSize });
-  const output: Uint8Array[] = [];
-  let failure: Error | undefined;
-  let wake = () => {};
-  gunzip.on('data', (chunk: Uint8Array) => output.push(chunk));
-  gunzip.on('error', (error) => {
-    failure = error;
-    wake();
-  });
-  /** Resolves when zlib is done with the bytes, or cannot go on. */
-  const settled = (start: (done: () => void) => void) =>
-    new Promise<void>((resolve) => {
-      wake = resolve;
-      if (failure) resolve();
-      else start(resolve);
-    });
-  try {
-    for (let block: Uint8Array | undefined = head; block && !failure; block = (await rest.next()).value ?? undefined) {
-      // In small pieces: a kilobyte may inflate to a megabyte, and all of a piece's output is held.
-      for (let at = 0; at < block.length && !failure; at += pieceSize) {
-        const piece = block.subarray(at, at + pieceSize);
-        await settled((done) => gunzip.write(piece, done));
-        while (output.length > 0) yield output.shift()!;
-      }
-    }
-    await settled((done) => gunzip.once('end', done).end());
-    while (output.length > 0) yield output.shift()!;
-    if (failure) throw gzipError(failure);
-  } finally {
-    gunzip.destroy();
-  }
-}
-
-function gzipError(error: Error): TruncatedInputError {
-  const isShort = (error as NodeJS.ErrnoException).code === 'Z_BUF_ERROR';
-  return new TruncatedInputError(
-    isShort
-      ? 'the gzip data ends in the middle: the events before that place were used; copy the whole file'
-      : `the gzip data is damaged (${error.message}): the events before that place were used; copy the file again`,
-  );
 }
 
 /** The operating system's refusal in plain words. */

@@ -105,6 +105,30 @@ describe('the check of a file', () => {
     });
   });
 
+  test('reads gzip with zeros behind it like the same without, and goes on', () => {
+    const padded = join(folder, 'padded.gz');
+    writeFileSync(padded, Buffer.concat([readFileSync(recording), Buffer.alloc(512)]));
+    const { stdout } = timervet('check', '-q', recording);
+    expect(timervet('check', '-q', padded)).toMatchObject({ status: 0, stdout: stdout.replace(recording, padded) });
+    expect(timervet('check', '-q', padded, join(folder, 'absent'))).toMatchObject({
+      status: 3,
+      stdout: expect.stringMatching(/^clean .*\nunreadable .*no such file/m),
+    });
+  });
+
+  test('never ends without an answer', () => {
+    // A file that never opens, and nothing else to wait for.
+    const stuck = join(folder, 'stuck.cjs');
+    writeFileSync(stuck, "require('node:fs').promises.open = () => new Promise(() => {});");
+    const { status, stderr } = spawnSync(process.execPath, ['-r', stuck, launcher, 'check', recording], {
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({
+      status: 70,
+      stderr: expect.stringMatching(/^Error: the run ended without an answer\n(?:.*\n)*This is a bug in timervet/),
+    });
+  });
+
   test.each(['the same name', 'another name'])('does not overwrite a recording with its report, under %s', (which) => {
     const input = join(folder, `${which}.gz`);
     const report = which === 'the same name' ? input : join(folder, 'link.json');

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/input/errors.js';
 import { openSource } from '../../src/input/index.js';
@@ -64,6 +64,26 @@ describe('a source', () => {
     const damaged = gzipSync(lines);
     damaged.fill(0x55, 50_000, 50_100);
     expect((await read(file(damaged))).error).toMatch(/^TruncatedInputError: the gzip data is damaged/);
+  });
+
+  // A piece of 16 KiB is what zlib gets at a time: the zeros begin inside one, and with one.
+  const pieceSize = 16 * 1024;
+  const stored = gzipSync(lines.slice(0, pieceSize), { level: 0 });
+  const aligned = gzipSync(lines.slice(0, 2 * pieceSize - stored.length), { level: 0 });
+
+  it.each([
+    ['a zero', gzipSync('one\n'), 1],
+    ['a block of zeros', gzipSync('one\n'), 512],
+    ['zeros that begin a piece', aligned, 512],
+    ['zeros of several blocks', gzipSync('one\n'), 600_000],
+  ])('passes over %s behind gzip', async (_, gzip, zeros) => {
+    expect(await read(file(Buffer.concat([gzip, Buffer.alloc(zeros)])))).toEqual({ text: gunzipSync(gzip).toString() });
+  });
+
+  it.each([0, 600_000])('gives what comes before other data behind gzip and %i zeros, then says so', async (zeros) => {
+    const { text, error } = await read(file(Buffer.concat([aligned, Buffer.alloc(zeros + 1), gzipSync('two\n')])));
+    expect(text).toBe(gunzipSync(aligned).toString());
+    expect(error).toMatch(/^TruncatedInputError: the gzip data ends at byte 16384, and zeros and other data follow it/);
   });
 
   it('can be left early', async () => {
