@@ -4,6 +4,11 @@ import type { ConditionSummary, Position } from './facts.js';
 /** Most details kept of one condition; the rest is counted under `other`. */
 const maxDetails = 200;
 
+/** A damaged input may state any numbers: what comes out of them is at least a whole number. */
+function sum(a: number, b: number): number {
+  return Math.min(a + b, Number.MAX_SAFE_INTEGER);
+}
+
 /** Counts the conditions of one trace. */
 export class Conditions {
   readonly #seen = new Map<ConditionKind, { count: number; position: number; details: Map<string, number> }>();
@@ -14,10 +19,10 @@ export class Conditions {
       entry = { count: 0, position, details: new Map() };
       this.#seen.set(kind, entry);
     }
-    entry.count += count;
+    entry.count = sum(entry.count, count);
     if (detail === undefined) return;
     const key = entry.details.has(detail) || entry.details.size < maxDetails ? detail : 'other';
-    entry.details.set(key, (entry.details.get(key) ?? 0) + count);
+    entry.details.set(key, sum(entry.details.get(key) ?? 0, count));
   }
 
   /** Whether a condition means that the trace is incomplete inside. */

@@ -1,5 +1,6 @@
 import type { TimerEvent } from '../events/event.js';
 import { Kind, kindNames } from '../events/kinds.js';
+import { formatOrigin } from '../events/native-values.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
 import { nowhere } from '../machine/state.js';
@@ -260,8 +261,7 @@ function episodeData(open: OpenEpisode): NonNullable<Violation['data']> {
 
 /** Nanoseconds as seconds with nine decimals. */
 function seconds(nanoseconds: number): string {
-  const whole = Math.round(nanoseconds);
-  return `${Math.floor(whole / 1e9)}.${String(whole % 1e9).padStart(9, '0')}`;
+  return formatOrigin(BigInt(Math.round(nanoseconds)));
 }
 
 function fill(template: string, data: Readonly<Record<string, string | number>>): string {

@@ -3,6 +3,7 @@ import { catalogue } from '../decode/catalogue.js';
 import type { ConditionKind } from '../events/conditions.js';
 import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
+import { formatOrigin } from '../events/native-values.js';
 import type { RecordingFacts } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
@@ -249,7 +250,7 @@ export class TraceRun extends Intake {
   /** Seconds from the first to the last event with nine decimals. */
   get duration(): string {
     const nanoseconds = this.#firstTime < 0 ? 0 : Math.round(this.lastTime - this.#firstTime);
-    return `${Math.floor(nanoseconds / 1e9)}.${String(nanoseconds % 1e9).padStart(9, '0')}`;
+    return formatOrigin(BigInt(nanoseconds));
   }
 
   position(position: number): Position {
@@ -258,9 +259,7 @@ export class TraceRun extends Intake {
 
   /** Seconds in the trace's clock with nine decimals. */
   time(relative: number): string {
-    const total = (this.recording.origin ?? 0n) + BigInt(Math.round(relative));
-    const seconds = total / 1_000_000_000n;
-    return `${seconds}.${String(total % 1_000_000_000n).padStart(9, '0')}`;
+    return formatOrigin((this.recording.origin ?? 0n) + BigInt(Math.round(relative)));
   }
 
   // --- choosing the model ---------------------------------------------------

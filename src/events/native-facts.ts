@@ -5,16 +5,16 @@
 import { type ConditionKind, conditions } from './conditions.js';
 import { formatOrigin, formatSeconds } from './native-values.js';
 
-/** Seconds with nine decimals. */
-export const originPattern = /^\d{1,20}\.\d{9}$/;
+/** Seconds with nine decimals; negative where a recorder moved the clock. Damage may make any number of them. */
+export const originPattern = /^-?\d{1,32}\.\d{9}$/;
 /** Counter frequencies that are accepted, Hz. */
 export const frequencyRange = { min: 1_000_000, max: 10_000_000_000 } as const;
 /** A 64-bit count. */
 export const countPattern = /^0x[0-9a-f]{1,16}$/;
-/** `KIND COUNT [DETAIL]` */
-export const conditionPattern = /^([a-z-]{1,40}) ([1-9]\d{0,14})(?: (.+))?$/;
+/** `KIND COUNT [DETAIL]`, the count at most `Number.MAX_SAFE_INTEGER`. */
+export const conditionPattern = /^([a-z-]{1,40}) ([1-9]\d{0,15})(?: ([\s\S]+))?$/;
 /** `CPU SECONDS idle|busy`, the time counted from the first record of the trace. */
-export const cpuEndPattern = /^(\d{1,5}) (-?\d{1,9})\.(\d{9}) (idle|busy)$/;
+export const cpuEndPattern = /^(\d{1,5}) (-?\d{1,32}\.\d{9}) (idle|busy)$/;
 
 /** How a recording was incomplete or strange. */
 export interface StatedCondition {
@@ -24,13 +24,14 @@ export interface StatedCondition {
 }
 
 export function formatCondition(kind: ConditionKind, count: number, detail: string | undefined): string {
-  return `${kind} ${count}${detail === undefined ? '' : ` ${detail}`}`;
+  return `${kind} ${count}${detail === undefined || detail === '' ? '' : ` ${detail}`}`;
 }
 
 /** @returns undefined when the text is none, or names a condition that does not exist */
 export function parseCondition(text: string): StatedCondition | undefined {
   const [, kind, count, detail] = conditionPattern.exec(text) ?? [];
   if (kind === undefined || !Object.hasOwn(conditions, kind)) return undefined;
+  if (!Number.isSafeInteger(Number(count))) return undefined;
   return { kind: kind as ConditionKind, count: Number(count), detail };
 }
 
@@ -44,16 +45,14 @@ export interface StatedEnd {
 }
 
 export function formatCpuEnd({ cpu, time, idle }: StatedEnd): string {
-  const seconds = formatOrigin(BigInt(Math.abs(time)));
-  return `${cpu} ${time < 0 ? '-' : ''}${seconds} ${idle ? 'idle' : 'busy'}`;
+  return `${cpu} ${formatOrigin(BigInt(time))} ${idle ? 'idle' : 'busy'}`;
 }
 
 /** @returns undefined when the text is none */
 export function parseCpuEnd(text: string): StatedEnd | undefined {
-  const [, cpu, seconds, nanoseconds, state] = cpuEndPattern.exec(text) ?? [];
+  const [, cpu, seconds, state] = cpuEndPattern.exec(text) ?? [];
   if (seconds === undefined) return undefined;
-  const time = Math.abs(Number(seconds)) * 1e9 + Number(nanoseconds);
-  return { cpu: Number(cpu), time: seconds.startsWith('-') ? -time : time, idle: state === 'idle' };
+  return { cpu: Number(cpu), time: Number(parseOrigin(seconds)), idle: state === 'idle' };
 }
 
 /** @returns nanoseconds, undefined when the text is no time with nine decimals */

@@ -16,7 +16,7 @@ import {
   requiredColumns,
 } from './native-columns.js';
 import { conditionPattern, countPattern, cpuEndPattern, frequencyRange, originPattern } from './native-facts.js';
-import type { ValueType } from './native-values.js';
+import { timeSince, type ValueType } from './native-values.js';
 import { nearest } from './nearest.js';
 import { timerNamesPattern } from './timer-names.js';
 
@@ -170,14 +170,17 @@ function expectation(field: string): string {
 /**
  * Says why a row is not valid: the field, what was expected and what was found.
  *
- * @param row the row's cells by column name, as text (CSV) or JSON values
+ * @param row    the row's cells by column name, as text (CSV) or JSON values
+ * @param origin time from which events count, nanoseconds: with one the `time` column takes any time of a clock
  */
-export function explainRow(row: Readonly<Record<string, unknown>>): string {
+export function explainRow(row: Readonly<Record<string, unknown>>, origin?: bigint): string {
   const unknown = Object.keys(row).find((name) => !columnIndex.has(name));
   if (unknown !== undefined) return explainUnknownField(unknown);
   if (row.event === undefined)
     return 'field "event": expected an event such as load, entry, save or vtimer_irq, found nothing';
-  const issue = rowSchema.safeParse(row).error?.issues[0];
+  const { time, ...others } = row;
+  const isTimed = origin !== undefined && typeof time === 'string' && !Number.isNaN(timeSince(origin, time));
+  const issue = rowSchema.safeParse(isTimed ? others : row).error?.issues[0];
   // Cannot happen as long as the schema describes what the reader does; a property test holds them together.
   if (issue === undefined) return `expected a row of the native notation, found ${show(row)}`;
   const field = String(issue.path[0]);

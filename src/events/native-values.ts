@@ -151,15 +151,18 @@ export const pointer: ValueType = {
 const unitDigits = { ns: 0, us: 3, ms: 6, s: 9 } as const;
 
 const duration = /^([0-9]{1,16})(?:\.([0-9]{1,9}))?(ns|us|ms|s)?$/;
+/** The same for a time of a clock, which may lie far away, and before zero where a recorder moved the clock. */
+const clockTime = /^(-?[0-9]{1,32})(?:\.([0-9]{1,9}))?(ns|us|ms|s)?$/;
 
 /** A time in whole nanoseconds, below 2^53; a number without a suffix is in the given unit. */
 export function time(unit: 's' | 'ns', expected: string): ValueType {
   return {
     expected,
-    pattern: duration,
+    // With an origin it is a time of the trace's clock, see `timeSince`.
+    pattern: unit === 's' ? clockTime : duration,
     range: { min: 0, max: Number.MAX_SAFE_INTEGER / 10 ** unitDigits[unit], integer: unit === 'ns' },
     read: (cell) => {
-      const value = instant(cell, unit);
+      const value = instant(cell, unit, duration);
       // Two exact parts: 0.1 + 0.2 has no place in a timestamp.
       const nanoseconds = value === undefined ? Number.NaN : Number(value.whole) * value.scale + value.fraction;
       return Number.isSafeInteger(nanoseconds) ? nanoseconds : Number.NaN;
@@ -168,9 +171,9 @@ export function time(unit: 's' | 'ns', expected: string): ValueType {
 }
 
 /** The parts of a time: `whole` units of `scale` nanoseconds, and nanoseconds beyond them. */
-function instant(cell: Scalar, unit: keyof typeof unitDigits) {
+function instant(cell: Scalar, unit: keyof typeof unitDigits, form: RegExp) {
   if (typeof cell === 'boolean') return undefined;
-  const match = duration.exec(typeof cell === 'number' ? decimal(cell) : cell);
+  const match = form.exec(typeof cell === 'number' ? decimal(cell) : cell);
   if (match === null) return undefined;
   const digits = unitDigits[(match[3] as keyof typeof unitDigits | undefined) ?? unit];
   const fraction = match[2] ?? '';
@@ -184,17 +187,17 @@ function instant(cell: Scalar, unit: keyof typeof unitDigits) {
 
 /**
  * Nanoseconds from an origin to a time in seconds, as the `time` column spells it: exact however far both are from
- * zero, and negative before the origin.
+ * zero, and negative before the origin. Beyond 2^53 it is the nearest number that there is, which is what was written.
  *
  * @param origin nanoseconds
- * @returns NaN when the cell spells no time, or one too far from the origin
+ * @returns NaN when the cell spells no time
  */
 export function timeSince(origin: bigint, cell: Scalar): number {
-  const value = instant(cell, 's');
+  const value = instant(cell, 's', clockTime);
   if (value === undefined) return Number.NaN;
-  const total = BigInt(value.whole) * BigInt(value.scale) + BigInt(value.fraction);
-  const nanoseconds = Number(total - origin);
-  return Number.isSafeInteger(nanoseconds) ? nanoseconds : Number.NaN;
+  const fraction = BigInt(value.fraction);
+  const whole = BigInt(value.whole) * BigInt(value.scale);
+  return Number(whole + (value.whole.startsWith('-') ? -fraction : fraction) - origin);
 }
 
 /** The shortest decimal text of a JSON number, without an exponent where it is a number of nanoseconds. */
@@ -208,7 +211,10 @@ function decimal(value: number): string {
 
 /** An exact number of nanoseconds as seconds with nine decimals. */
 export function formatOrigin(nanoseconds: bigint): string {
-  return `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}`;
+  // Of a negative number both the quotient and the rest would have the sign.
+  const magnitude = nanoseconds < 0n ? -nanoseconds : nanoseconds;
+  const fraction = String(magnitude % 1_000_000_000n).padStart(9, '0');
+  return `${nanoseconds < 0n ? '-' : ''}${magnitude / 1_000_000_000n}.${fraction}`;
 }
 
 /** Nanoseconds in the kernel's spelling: seconds with six decimals, or nine where the last three are not zero. */

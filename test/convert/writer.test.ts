@@ -80,6 +80,33 @@ describe.each(nativeForms)('a recording written as %s', (form) => {
   });
 });
 
+describe('a fact of a converted recording', () => {
+  it.each([
+    'condition: lost-events 1e+250',
+    'condition: lost-events 9007199254740992',
+    'condition: no-such-condition 1',
+    'condition:',
+    'cpus: 0',
+    'origin: soon',
+    'cpu-end: 1 5.0 idle',
+    'records: -1',
+  ])('%s that cannot be read is an error: it may be a loss', async (fact) => {
+    const { error } = await readNative('native-csv', `# recording: ftrace\n# ${fact}\nevent,vcpu\nload,0\n`);
+    expect(error).toMatch(/^line 2: "[a-z-]+": expected a value that timervet convert writes, found "/);
+  });
+
+  it.each(['kernel: 6.1.0 ,,,', 'condition: lost-events 9007199254740991 CPU 1\u2028,,,'])(
+    '%s is read without what a spreadsheet adds',
+    async (fact) => {
+      const { error, facts, conditions } = await readNative('native-csv', `# recording: ftrace\n# ${fact}\nevent\n`);
+      expect(error).toBeUndefined();
+      expect([facts.kernel, ...conditions.map(([kind, count, , detail]) => [kind, count, detail])]).toEqual(
+        fact.startsWith('kernel') ? ['6.1.0'] : [undefined, ['lost-events', Number.MAX_SAFE_INTEGER, 'CPU 1']],
+      );
+    },
+  );
+});
+
 describe('a comment of a hand-written trace', () => {
   it.each([
     '# recording: made at home',

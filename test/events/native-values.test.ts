@@ -82,4 +82,16 @@ describe('values of the native notation', () => {
     expect(values.formatSeconds(12)).toBe('0.000000012');
     expect(values.formatSeconds(Number.MAX_SAFE_INTEGER)).toBe('9007199.254740991');
   });
+
+  it.each([
+    [0n, 0, '0.000000000'],
+    [-1n, 0, '-0.000000001'],
+    [-1_500_000_000n, 1, '-1.499999999'],
+    [-(2n ** 63n), 5_000, '-9223372036.854770808'],
+    [2n ** 64n, 2 ** 60, '19599665578.316398592'],
+    [-5n, 5, '0.000000000'],
+  ])('spells and reads the time of a clock: origin %d, %d ns later', (origin, time, text) => {
+    expect(values.formatOrigin(origin + BigInt(time))).toBe(text);
+    expect(values.timeSince(origin, text)).toBe(time);
+  });
 });

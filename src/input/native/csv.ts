@@ -5,11 +5,11 @@ import { explainRow, explainUnknownField, namedCells } from '../../events/native
 import { InputError } from '../errors.js';
 import type { Reader } from '../record.js';
 import { Lines } from './lines.js';
-import { type NativeSink, RowSink } from './rows.js';
+import { type NativeSink, RowSink, unknownValue } from './rows.js';
 
-/** What is no fact, or has not the form of its fact, is a comment. */
+/** What is no fact is a comment; in a hand-written trace also what has not the form of its fact. */
 const directive =
-  /^#\s*(model|host|kernel|clock|cpus|frequency|count|recording|recorded|origin|timer-names|condition|cpu-end|records)\s*:\s*(.*?)[\s,]*$/;
+  /^#\s*(model|host|kernel|clock|cpus|frequency|count|recording|recorded|origin|timer-names|condition|cpu-end|records)\s*:/;
 
 /** Reads the CSV form of the native notation. */
 export class NativeCsvReader implements Reader {
@@ -23,7 +23,7 @@ export class NativeCsvReader implements Reader {
   private readonly cells: Cell[] = columns.map(() => undefined);
 
   constructor(sink: NativeSink) {
-    this.rows = new RowSink(sink, (cells) => explainRow(namedCells(cells)));
+    this.rows = new RowSink(sink, (cells, origin) => explainRow(namedCells(cells), origin));
     this.parser = new Parser({
       record_delimiter: '\n',
       trim: true,
@@ -65,9 +65,14 @@ export class NativeCsvReader implements Reader {
     else this.split(bytes);
   }
 
+  /** @throws InputError when a converted recording states what cannot be read: it may be a loss */
   private comment(text: string): void {
-    const [, name, value] = directive.exec(text) ?? [];
-    if (name !== undefined && value !== undefined && value !== '') this.rows.fact(name, value, this.lines.number);
+    const [start, name] = directive.exec(text) ?? [];
+    if (start === undefined || name === undefined) return;
+    const { number } = this.lines;
+    const value = withoutEnd(text.slice(start.length));
+    if (value !== '' && this.rows.fact(name, value, number)) return;
+    if (this.rows.isRecording) throw new InputError(`line ${number}: "${name}": ${unknownValue(value)}`);
   }
 
   private split(bytes: Uint8Array): void {
@@ -151,6 +156,13 @@ function cellsOf(bytes: Uint8Array): string[] {
   const cells = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString().split(',');
   for (let i = 0; i < cells.length; i++) if (cells[i] !== '') cells[i] = cells[i]!.trim();
   return cells;
+}
+
+/** A value without blanks around it, and without the commas that a spreadsheet adds to each line. */
+function withoutEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && /[\s,]/.test(text[end - 1]!)) end--;
+  return text.slice(0, end).trimStart();
 }
 
 /** Index of the first byte that is not blank, -1 when there is none. */

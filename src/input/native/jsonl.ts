@@ -4,7 +4,7 @@ import { explainRow, factsSchema, namedCells } from '../../events/native-schema.
 import { InputError } from '../errors.js';
 import type { Reader } from '../record.js';
 import { Lines } from './lines.js';
-import { type NativeSink, RowSink } from './rows.js';
+import { type NativeSink, RowSink, unknownValue } from './rows.js';
 
 /** Reads the JSONL form of the native notation: one object a line. */
 export class NativeJsonlReader implements Reader {
@@ -13,7 +13,7 @@ export class NativeJsonlReader implements Reader {
   private readonly cells: Cell[] = columns.map(() => undefined);
 
   constructor(sink: NativeSink) {
-    this.rows = new RowSink(sink, (cells) => explainRow(namedCells(cells)));
+    this.rows = new RowSink(sink, (cells, origin) => explainRow(namedCells(cells), origin));
   }
 
   /** @throws InputError for a row that is not valid */
@@ -76,9 +76,7 @@ export class NativeJsonlReader implements Reader {
     }
     for (const [name, value] of Object.entries(facts.data ?? {}) as [string, string | number][]) {
       if (this.rows.fact(name, value, this.lines.number)) continue;
-      this.fail(
-        `field "${name}": expected a value that timervet convert writes, found ${JSON.stringify(value)} ${hint}`,
-      );
+      this.fail(`field "${name}": ${unknownValue(value)} ${hint}`);
     }
   }
 

@@ -25,6 +25,9 @@ export interface NativeSink extends ConditionSink {
   cpuEnd(cpu: number, time: number, idle: boolean): void;
 }
 
+/** How much of a value a message shows. */
+const shown = 80;
+
 const commColumn = columnIndex.get('comm')!;
 
 /** What is common to the forms of the notation: rows become events, or an error that names the line. */
@@ -32,23 +35,23 @@ export class RowSink {
   private readonly rows = new NativeRows();
   private readonly lastTime = new Map<number, number>();
   private uncounted = 0;
-  /** The rows are those of a converted recording. */
-  private isRecording = false;
+  /** The rows are those of a converted recording, and its facts are what `timervet convert` wrote. */
+  isRecording = false;
 
   /**
    * @param sink    gets events, conditions and facts
-   * @param explain says what is wrong with a row that could not be read
+   * @param explain says what is wrong with a row that could not be read, given the origin of its time
    */
   constructor(
     private readonly sink: NativeSink,
-    private readonly explain: (cells: readonly Cell[]) => string,
+    private readonly explain: (cells: readonly Cell[], origin: bigint | undefined) => string,
   ) {}
 
   /** @throws InputError when the row is not valid */
   row(cells: readonly Cell[], line: number): void {
     const { sink } = this;
     const event = TimerEvent.take();
-    if (!this.rows.read(cells, event)) throw new InputError(`line ${line}: ${this.explain(cells)}`);
+    if (!this.rows.read(cells, event)) throw new InputError(`line ${line}: ${this.explain(cells, this.rows.origin)}`);
     event.position = line;
     const comm = cells[commColumn];
     if (typeof comm === 'string' && comm !== '?' && event.pid >= 0)
@@ -153,4 +156,9 @@ export class RowSink {
     this.sink.counted(this.uncounted);
     this.uncounted = 0;
   }
+}
+
+/** An error about a fact of a converted recording whose value could not be read. */
+export function unknownValue(value: unknown): string {
+  return `expected a value that timervet convert writes, found ${JSON.stringify(value).slice(0, shown)}`;
 }

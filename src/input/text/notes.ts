@@ -1,3 +1,4 @@
+import { lostToTheEnd } from '../../events/event.js';
 import { InputError } from '../errors.js';
 import type { RecordSink } from '../record.js';
 import { Byte, skipBlanks, textOf } from './bytes.js';
@@ -48,10 +49,15 @@ export class Notes {
     const latency = /^# latency: .*#(\d+)\/(\d+), CPU#/.exec(text);
     if (latency && Number(latency[2]) > Number(latency[1])) this.isOverwritten = true;
     const cpus = /#P:(\d{1,5})\b/.exec(text);
-    if (cpus) this.sink.fact({ cpus: Number(cpus[1]) });
+    this.cpus(cpus?.[1]);
     const kernel = /^# \S+ latency trace v\S+ on (\S+)/.exec(text);
     if (kernel?.[1]) this.sink.fact({ kernel: kernel[1] });
     return true;
+  }
+
+  /** No machine is without a CPU: such a note does not know. */
+  private cpus(digits: string | undefined): void {
+    if (Number(digits) > 0) this.sink.fact({ cpus: Number(digits) });
   }
 
   /** Behind events the first line of a header begins another recording: nothing of the one before holds. */
@@ -83,15 +89,17 @@ export class Notes {
   private report(text: string, position: number): boolean {
     const cpus = /(?:^|: )cpus=(\d{1,5})$/.exec(text);
     if (cpus?.index === 0 && text.startsWith('cpus=')) this.anotherRecording(position);
-    if (cpus) this.sink.fact({ cpus: Number(cpus[1]) });
+    this.cpus(cpus?.[1]);
     return cpus !== null || /^version = \d+$|(?:^|: )CPU \d+ is empty$|CPU:\d+ \[SUBBUFFER START\]/.test(text);
   }
 }
 
 /** Tells the sink of lost records. @param count -1 when the trace does not say how many */
 export function reportLoss(sink: RecordSink, cpu: number, count: number, position: number): void {
-  sink.lost(cpu, count, position);
-  sink.condition('lost-events', count > 0 ? count : 1, position, cpu >= 0 ? `CPU ${cpu}` : undefined);
+  // A damaged input may name any number of them: an exact one can be kept, added up and written.
+  const counted = Math.min(count, Number.MAX_SAFE_INTEGER);
+  sink.lost(cpu, count < lostToTheEnd ? count : -1, position);
+  sink.condition('lost-events', counted > 0 ? counted : 1, position, cpu >= 0 ? `CPU ${cpu}` : undefined);
 }
 
 /** Lines of a stack trace (` => vcpu_load`), and what `trace-cmd report --debug` adds to an event. */

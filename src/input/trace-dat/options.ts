@@ -125,7 +125,8 @@ function statOf(text: string): CpuStat | undefined {
   const value = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
   const cpu = /^CPU: (\d{1,5})$/m.exec(text)?.[1];
   if (cpu === undefined) return undefined;
-  return { cpu: Number(cpu), lost: value('overrun') + value('commit overrun') + value('dropped events') };
+  const lost = value('overrun') + value('commit overrun') + value('dropped events');
+  return { cpu: Number(cpu), lost: Math.min(lost, Number.MAX_SAFE_INTEGER) };
 }
 
 function guestOf(cursor: Cursor): Guest {

@@ -19,6 +19,9 @@ import { ChunkWindows, PlainWindows, Progress } from './windows.js';
 /** Windows of pages read before the caller gets to do something else: some eight thousand records. */
 const windowsPerSlice = 4;
 
+/** More CPUs than a kernel has (NR_CPUS is at most 8192). */
+const mostCpus = 65_536;
+
 /** Bytes of a latency tracer's text at a time. */
 const textBlock = 64 * 1024;
 
@@ -78,9 +81,10 @@ export class TraceDatReader {
     const { layout, sink } = this;
     const buffers = checkBuffers(layout, this.file.size, sink);
     const clock = buffers.find(({ cpus }) => cpus.length > 0)?.clock;
+    const cpus = this.cpus();
     sink.fact({
       ...(layout.kernel !== undefined && { kernel: layout.kernel }),
-      ...(layout.cpus !== undefined && { cpus: layout.cpus }),
+      ...(cpus !== undefined && { cpus }),
       ...(clock && { clock }),
       ...(layout.guests.length > 0 && { guests: layout.guests }),
       version: String(layout.version),
@@ -106,6 +110,14 @@ export class TraceDatReader {
     this.events.finish();
     this.reportStatistics(streams);
     if (layout.text === undefined) sink.fact({ cpuRecords: this.recordsOf(streams) });
+  }
+
+  /** The number of CPUs, where the file tells one that a machine can have. */
+  private cpus(): number | undefined {
+    const { cpus } = this.layout;
+    if (cpus === undefined || (cpus >= 1 && cpus <= mostCpus)) return cpus;
+    this.sink.condition('damaged-metadata', 1, 0, 'the number of CPUs');
+    return undefined;
   }
 
   /** The walks of all CPUs that have pages, each before its first record. */
