@@ -82,10 +82,26 @@ export interface Spool {
   remove(): void;
 }
 
-/** The bytes of a stream kept for reading at any place: in a temporary file, so that memory does not grow with them. */
+/** @throws InputError when the system refuses what the spool needs of it */
+function spooled<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new InputError(
+      `a trace.dat from a pipe or in gzip is copied to ${tmpdir()} first, which failed ` +
+        `(${(error as Error).message}): make room there or set TMPDIR, or give the file itself`,
+    );
+  }
+}
+
+/**
+ * The bytes of a stream kept for reading at any place: in a temporary file, so that memory does not grow with them.
+ *
+ * @throws InputError when there is no place for it, also by `append`
+ */
 export function openSpool(): Spool {
-  const folder = mkdtempSync(join(tmpdir(), 'timervet-'));
-  const descriptor = openSync(join(folder, 'trace.dat'), 'wx+', 0o600);
+  const folder = spooled(() => mkdtempSync(join(tmpdir(), 'timervet-')));
+  const descriptor = spooled(() => openSync(join(folder, 'trace.dat'), 'wx+', 0o600));
   const unlink = () => rmSync(folder, { recursive: true, force: true });
   // Without a name at once, so that nothing is left behind however the process ends; a system that refuses that for
   // an open file gets it back when it is closed.
@@ -95,14 +111,9 @@ export function openSpool(): Spool {
   let isOpen = true;
   return {
     append(chunk) {
-      try {
+      spooled(() => {
         for (let done = 0; done < chunk.length; ) done += writeSync(descriptor, chunk, done, chunk.length - done);
-      } catch (error) {
-        throw new InputError(
-          `a trace.dat from a pipe or in gzip is copied to ${tmpdir()} first, which failed ` +
-            `(${(error as Error).message}): make room there or set TMPDIR, or give the file itself`,
-        );
-      }
+      });
     },
     file: () => new OpenFile(descriptor, () => {}),
     remove() {

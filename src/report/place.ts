@@ -1,4 +1,5 @@
 import type { Position, VcpuName } from '../check/facts.js';
+import { printable } from './printable.js';
 
 /** A position in words: `line 12`, `offset 4096`. */
 export function positionWords(position: Position): string {
@@ -18,10 +19,10 @@ export function placeWords(path: string, position: Position): string {
   return `${pathName(path)} ${positionWords(position)}`;
 }
 
-/** A thread as ftrace names it, `comm-pid`; the pid alone where no record named it, as in a native trace. */
+/** A thread as ftrace names it, `comm-pid`, printable; the pid alone where no record named it, as in a native trace. */
 export function threadWords(comm: string, pid: number): string {
   if (pid < 0) return '-';
-  return comm === '' ? `pid ${pid}` : `${comm}-${pid}`;
+  return comm === '' ? `pid ${pid}` : `${printable(comm)}-${pid}`;
 }
 
 /** A vcpu as ftrace and the kernel name it: vcpu id, VM, thread. */

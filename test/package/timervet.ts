@@ -16,16 +16,20 @@ export interface Outcome {
 }
 
 /** Starts the command as a user does: the built program, in a process of its own, without colours. */
-export function start(args: readonly string[], cwd = root) {
-  return spawn(process.execPath, [launcher, ...args], { cwd, env: { PATH: process.env.PATH } });
+export function start(args: readonly string[], cwd = root, env: Readonly<Record<string, string>> = {}) {
+  return spawn(process.execPath, [launcher, ...args], { cwd, env: { PATH: process.env.PATH, ...env } });
 }
 
 /** Runs the command to its end. */
 export function timervet(
   args: readonly string[],
-  { cwd = root, input = '' }: { cwd?: string; input?: string | Uint8Array } = {},
+  {
+    cwd = root,
+    input = '',
+    env = {},
+  }: { cwd?: string; input?: string | Uint8Array; env?: Record<string, string> } = {},
 ): Promise<Outcome> {
-  const child = start(args, cwd);
+  const child = start(args, cwd, env);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -7,6 +7,7 @@ import { formatCondition, formatCpuEnd, formatTime, type StatedEnd } from '../..
 import { formatOrigin } from '../../events/native-values.js';
 import { formatTimerNames } from '../../events/timer-names.js';
 import type { NativeForm } from '../formats.js';
+import { withoutControls } from '../printable.js';
 
 /** The facts of a recording that the notation has a name for; each is undefined where it is not known. */
 type Facts = Parameters<CanonicalSink['fact']>[0];
@@ -45,13 +46,10 @@ const jsonl: Lines = {
   event: (event, time, comm) => `${JSON.stringify({ ...nativeObject(event), time, ...(comm !== '' && { comm }) })}\n`,
 };
 
-/** A thread may call itself anything: what would end or begin a line is shown as `?`. */
-function onOneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f]/g, '?');
-}
-
-/** Writes canonical events in the native notation; the text is taken off piece by piece. */
+/**
+ * Writes canonical events in the native notation; the text is taken off piece by piece. A thread may call itself
+ * anything: what would end a line, or steer the terminal that shows it, is written as `?`.
+ */
 export class NativeWriter implements CanonicalSink {
   readonly #lines: Lines;
   #text: string[] = [];
@@ -92,7 +90,7 @@ export class NativeWriter implements CanonicalSink {
 
   event(event: TimerEvent, comm: string): void {
     this.#header();
-    this.#text.push(this.#lines.event(event, formatTime(event.time, this.#origin), onOneLine(comm)));
+    this.#text.push(this.#lines.event(event, formatTime(event.time, this.#origin), withoutControls(comm)));
   }
 
   cpuEnd(end: StatedEnd): void {
@@ -110,6 +108,6 @@ export class NativeWriter implements CanonicalSink {
   }
 
   #fact(name: string, value: string | number): void {
-    this.#text.push(this.#lines.fact(name, typeof value === 'string' ? onOneLine(value) : value));
+    this.#text.push(this.#lines.fact(name, typeof value === 'string' ? withoutControls(value) : value));
   }
 }

@@ -19,7 +19,7 @@ export function modelsDiffTextReporter(output: Output, theme: Theme): Reporter<M
   const diffs: ModelsDiff[] = [];
   return {
     async fact(fact) {
-      if (fact.type === 'trace-failed') await write(failureLines(fact.failure, style));
+      if (fact.type === 'trace-failed') await write(failureLines(printableFact(fact.failure), style));
       if (fact.type === 'trace-end') {
         const { summary, diff } = fact;
         if (diffs.length > 0) await write(['']);
