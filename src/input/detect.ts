@@ -79,7 +79,7 @@ export function detectFormat(head: Uint8Array, atEnd: boolean): Format | undefin
     // An unfinished line may yet become anything, unless nothing more comes.
     if (newline < 0 && !isWhole) return undefined;
     const end = newline < 0 ? text.length : newline;
-    const format = survey.line(text.slice(start, end).replace(/\r+$/, ''), bytes, start, end);
+    const format = survey.line(text.slice(start, withoutReturns(text, start, end)), bytes, start, end);
     if (format !== undefined) return format;
     start = end + 1;
   }
@@ -113,7 +113,7 @@ class Survey {
       if (line.startsWith('{')) return 'native-jsonl';
       if (isCsvHeader(line)) return 'native-csv';
     }
-    if (/Dumping ftrace (?:instance .* )?buffer:/.test(line)) return 'console';
+    if (/Dumping ftrace (?:instance .{1,200} )?buffer:/.test(line)) return 'console';
     if (isLogLine(line)) {
       this.hasLog = true;
       return undefined;
@@ -198,6 +198,13 @@ interface Found {
   readonly line: string;
 }
 
+/** Where a line ends before its carriage returns. By hand: a pattern would look from each one in the line to its end. */
+function withoutReturns(text: string, start: number, end: number): number {
+  let last = end;
+  while (last > start && text[last - 1] === '\r') last--;
+  return last;
+}
+
 function isCsvHeader(line: string): boolean {
   return line.includes(',') && line.split(',').some((cell) => /^\s*"?event"?\s*$/.test(cell));
 }
@@ -209,7 +216,7 @@ function isLogLine(line: string): boolean {
 
 /** ` 0)   0.123 us    |  kvm_timer_vcpu_load();`, ` 1)               |  kvm_arch_vcpu_load() {` */
 function isGraphLine(line: string): boolean {
-  return /^\s*(?:\d+\.\d+ +\| +)?\d+\) .*\|.*(?:\{|;|\})/.test(line);
+  return /^\s*(?:\d+\.\d+ +\| +)?\d+\) [^|]*\|[^{;}]*[{;}]/.test(line);
 }
 
 function isKnownEvent(line: string): boolean {

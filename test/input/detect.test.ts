@@ -66,6 +66,19 @@ describe('an input that cannot be checked is refused with place, finding and adv
     expect(() => detectFormat(input, true)).toThrow(message);
   });
 
+  it.each([
+    ['bars of function_graph', ` 0) ${'|'.repeat(65_000)}`],
+    ['announcements of a dump', 'Dumping ftrace instance '.repeat(2700)],
+    ['carriage returns', `x${'\r'.repeat(65_000)}x`],
+    ['notes of losses', 'CPU:1 [LOST 1'.repeat(5000)],
+    ['empty cells', ','.repeat(65_000)],
+  ])('a line of many %s takes no longer than another', (_, line) => {
+    const start = performance.now();
+    expect(() => detectFormat(bytes(`${line}\n`), true)).toThrow('found none of them');
+    // Quadratic in the length of the line it takes many seconds.
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
   it('shows at most 80 printable characters of a line', () => {
     expect(() => detectFormat(bytes(`\x1b[31m${'x'.repeat(5000)}\n`), true)).toThrow(/`\.\[31mx{75}…`/);
   });

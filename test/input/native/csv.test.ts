@@ -63,6 +63,14 @@ describe('a CSV trace', () => {
   });
 });
 
+it.each([' ', ',', ', \t'])('a comment full of %j is read as fast as another', async (blank) => {
+  const comment = `# kernel: 6.1${blank.repeat(60_000 / blank.length)}x`;
+  const start = performance.now();
+  expect((await read(`${comment}\nevent\n`)).facts.kernel).toHaveLength(comment.length - '# kernel: '.length);
+  // Quadratic in the length of the line it takes many seconds.
+  expect(performance.now() - start).toBeLessThan(1000);
+});
+
 describe('a CSV trace that cannot be read', () => {
   const wrong: [string, string, string][] = [
     ['nothing', '', 'expected a header row that names the columns (at least "event"), found none'],
