@@ -67,7 +67,8 @@ export async function* readInput(
 
   /** Chooses how to go on with what was read so far. @returns false when more is needed to know. */
   const open = async (atEnd: boolean): Promise<boolean> => {
-    const found = format ?? detectFormat(head, atEnd);
+    // An empty input is of no format, whichever was named.
+    const found = head.length === 0 ? detectFormat(head, atEnd) : (format ?? detectFormat(head, atEnd));
     if (found === undefined) return false;
     sink = begin(found);
     if (found === 'trace-dat') {

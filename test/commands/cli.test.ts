@@ -116,6 +116,24 @@ describe('the check of a file', () => {
     });
   });
 
+  test.each(['ftrace', 'perf-script', 'console', 'native-csv', 'native-jsonl', 'trace-dat', undefined])(
+    'calls an empty input empty, format %s',
+    (format) => {
+      const empty = join(folder, 'empty');
+      writeFileSync(empty, '');
+      expect(timervet('check', '-q', ...(format === undefined ? [] : ['--input-format', format]), empty)).toMatchObject(
+        { status: 3, stdout: expect.stringContaining('the input is empty') },
+      );
+    },
+  );
+
+  test('does not call a text damaged that was said to be a trace.dat', () => {
+    expect(timervet('check', '-q', '--input-format', 'trace-dat', recording)).toMatchObject({
+      status: 3,
+      stdout: expect.stringContaining('this is no trace.dat: leave out `--input-format`'),
+    });
+  });
+
   test('never ends without an answer', () => {
     // A file that never opens, and nothing else to wait for.
     const stuck = join(folder, 'stuck.cjs');

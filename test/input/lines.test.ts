@@ -42,6 +42,14 @@ describe('columns before the event', () => {
     expect(records(prefix + rest)).toEqual([`1: ${expected} irq_handler_exit irq=11`]);
   });
 
+  it('a byte order mark before the first line is no part of it, and nowhere else', () => {
+    const line = `             vmm-685   [000]    10.703282: ${rest}`;
+    const text = Buffer.concat([Buffer.from('\ufeff'), Buffer.from(`${line}\n${line}\n\ufeff\n`)]);
+    const { records: found, conditions } = readText('ftrace', text.toString('latin1'));
+    expect(found.map((record) => record.replace(/^\d+: (\S+).*/, '$1'))).toEqual(['vmm-685', 'vmm-685']);
+    expect(conditions.map(({ kind, position }) => [kind, position])).toEqual([['unparsed-line', 3]]);
+  });
+
   it('times are relative to the first record, to the digit', () => {
     const at = (time: string) => `             vmm-1     [000] d....   ${time}: ${rest}`;
     const times = (...of: string[]) =>

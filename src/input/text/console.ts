@@ -72,7 +72,7 @@ export class ConsoleReader extends LineReader {
     this.event.finish();
     if (this.dumps > 0 || this.emptyDumps > 0 || this.place !== Place.outside) return;
     throw new InputError(
-      `line ${this.lineNumber}: expected \`Dumping ftrace buffer:\` and events somewhere in this kernel log, found none ` +
+      `line ${Math.max(1, this.lineNumber)}: expected \`Dumping ftrace buffer:\` and events somewhere in this kernel log, found none ` +
         'up to its end: set ftrace_dump_on_oops (or press sysrq-z) while the events are enabled and take the log again',
     );
   }

@@ -8,6 +8,13 @@ const longestLine = 1 << 20;
 /** Bytes taken at a time: they and the longest line fit the scanner's memory. */
 const pieceSize = 1 << 16;
 
+/** What an editor may put before UTF-8. */
+const byteOrderMark = [0xef, 0xbb, 0xbf] as const;
+
+function isByteOrderMark(bytes: Uint8Array, at: number): boolean {
+  return byteOrderMark.every((byte, index) => bytes[at + index] === byte);
+}
+
 /**
  * Copies chunks into the scanner's memory, behind what is left of the chunk before, and hands over the lines there.
  *
@@ -30,7 +37,7 @@ export abstract class LineReader implements Reader {
     this.sink = sink;
   }
 
-  /** One line in [start, end), without its lineEnd and carriage return. The bytes are valid during the call only. */
+  /** One line in [start, end), without its lineEnd and carriage return, the first without a byte order mark. The bytes are valid during the call only. */
   protected abstract line(bytes: Buffer, start: number, end: number): void;
 
   /**
@@ -107,9 +114,10 @@ export abstract class LineReader implements Reader {
       this.notUnderstood();
       return;
     }
+    const begin = this.lineNumber === 1 && isByteOrderMark(bytes, start) ? start + byteOrderMark.length : start;
     let end = lineEnd;
-    while (end > start && bytes[end - 1] === Byte.carriageReturn) end--;
-    if (end > start) this.line(bytes, start, end);
+    while (end > begin && bytes[end - 1] === Byte.carriageReturn) end--;
+    if (end > begin) this.line(bytes, begin, end);
   }
 
   private reportCount(): void {

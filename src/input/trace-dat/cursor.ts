@@ -41,9 +41,9 @@ export class Cursor {
     this.end = Math.min(end, source.size);
   }
 
-  /** Bytes that are left. */
+  /** Bytes that are left; none where a damaged place lies behind the end. */
   get left(): number {
-    return this.end - this.position;
+    return Math.max(0, this.end - this.position);
   }
 
   u8(what: string): number {
@@ -92,7 +92,7 @@ export class Cursor {
 
   /** Bytes that stay as they are: a part of those in memory, or a copy. */
   bytes(length: number, what: string): Buffer {
-    if (length > this.left) throw this.error(this.position, `${what} of ${length} bytes`, `${this.left} bytes`);
+    if (length > this.left) throw this.error(this.position, `${what} of ${length} bytes`, this.rest());
     if (length > longestBlob) throw this.error(this.position, what, `a length of ${length} bytes`);
     const view = this.source.view?.(this.position, length);
     if (view !== undefined) {
@@ -107,7 +107,7 @@ export class Cursor {
   }
 
   skip(length: number, what: string): void {
-    if (length > this.left) throw this.error(this.position, `${what} of ${length} bytes`, `${this.left} bytes`);
+    if (length > this.left) throw this.error(this.position, `${what} of ${length} bytes`, this.rest());
     this.position += length;
   }
 
@@ -125,8 +125,14 @@ export class Cursor {
     );
   }
 
+  /** What is left, in words. */
+  private rest(): string {
+    if (this.left > 0) return `${this.left} bytes`;
+    return this.position > this.end ? `the end at byte ${this.end}` : 'the end';
+  }
+
   private take(length: number, what: string): number {
-    if (length > this.left) throw this.error(this.position, what, this.left === 0 ? 'the end' : `${this.left} bytes`);
+    if (length > this.left) throw this.error(this.position, what, this.rest());
     const at = this.fetch(length);
     this.position += length;
     return at;

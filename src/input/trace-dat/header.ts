@@ -1,6 +1,6 @@
 import type { ConditionSink } from '../../events/conditions.js';
 import { InputError } from '../errors.js';
-import { type RandomAccess, traceDatMagic } from '../random-access.js';
+import { isTraceDat, type RandomAccess, traceDatMagic } from '../random-access.js';
 import { type Codec, loadCodec } from './compression.js';
 import { Cursor } from './cursor.js';
 import type { Formats } from './formats.js';
@@ -23,7 +23,11 @@ export interface Opened {
  */
 export async function readLayout(file: RandomAccess, formats: Formats, sink: ConditionSink): Promise<Opened> {
   const little = new Cursor(file, false);
-  little.expect(traceDatMagic, 'the mark of a trace.dat');
+  if (!isTraceDat(file))
+    throw new InputError(
+      'this is no trace.dat: leave out `--input-format`, so that the format is recognised by the content',
+    );
+  little.skip(traceDatMagic.length, 'the mark of a trace.dat');
   const versionAt = little.position;
   const version = little.string('the version of the file');
   const orderAt = little.position;

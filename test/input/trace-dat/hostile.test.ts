@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { conditions } from '../../../src/events/conditions.js';
 import { InputError } from '../../../src/input/errors.js';
+import { bytesOf, Cursor } from '../../../src/input/trace-dat/cursor.js';
 import { runs } from '../../fuzz.js';
 import type { Collector } from '../support.js';
 import { cmdlines, Events, formats, sample } from './sample.js';
@@ -94,6 +95,12 @@ function changed(file: Buffer, mark: Uint8Array, change: (view: DataView, at: nu
   change(new DataView(copy.buffer, copy.byteOffset, copy.byteLength), at + mark.length);
   return copy;
 }
+
+it('a place behind the end is named with the end', async () => {
+  const cursor = new Cursor(bytesOf(new Uint8Array(32)), false, 2 ** 40);
+  for (const read of [() => cursor.bytes(10, 'a mark'), () => cursor.skip(10, 'a mark'), () => cursor.u16('a mark')])
+    expect(read).toThrow(/^byte 1099511627776: expected a mark(?: of 10 bytes)?, found the end at byte 32: /);
+});
 
 describe('a file made to do harm', () => {
   const clock = Buffer.from('\0local\0');
