@@ -67,6 +67,13 @@ export class Bounds {
     );
   }
 
+  /** Nanoseconds by which another's bounds are late, or (negative) early, for every line that fits this one's. */
+  distance(other: Bounds, rate: number): number {
+    const early = (other.low - this.highAt(other.lowTime, rate)) / rate;
+    if (early > 0) return -early;
+    return (this.lowAt(other.highTime, rate) - other.high) / rate;
+  }
+
   /** Takes over what the other knows better. */
   narrow(other: Bounds, rate: number): void {
     if (other.low > this.lowAt(other.lowTime, rate)) {

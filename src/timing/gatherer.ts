@@ -30,8 +30,12 @@ export interface Constraints {
     until: number,
     lenient?: number,
   ): void;
-  /** The deadline had passed when the event was recorded. */
-  notBefore(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent): void;
+  /** The deadline had passed when the event was recorded. @param isHardware the timer itself has said so */
+  notBefore(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent, isHardware?: boolean): void;
+  /**
+   * A callback, `fired`, found the deadline still to come, and armed the background timer again for it.
+   */
+  rearmed(fired: TimerEvent, again: TimerEvent, timer: number, basis: TimerEvent): void;
   /** The deadline had not passed at a time of the trace. */
   notAfter(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent, time: number): void;
   /** See `Timing`. */

@@ -1,6 +1,7 @@
 import type { TimerEvent } from '../events/event.js';
 import { Bounds } from './bounds.js';
 import type { Trial } from './frequency.js';
+import { type Arming, Withheld } from './withheld.js';
 
 /** What a constraint is taken from. */
 export enum Evidence {
@@ -49,6 +50,7 @@ export const because = {
   few: 'too few constraints on the offset for a verdict',
   wide: 'the offset is not known well enough',
   changed: 'the counter offset may have changed',
+  armings: 'the armings of the background timer contradict what the hardware shows',
   ends: 'the trace ends before enough constraints confirm it',
 } as const;
 
@@ -119,6 +121,7 @@ export class Line {
   /** When userspace last ran: it may have written the counter, which leaves no record. */
   userspace = Number.NEGATIVE_INFINITY;
   trial: Trial | undefined;
+  readonly #withheld = new Withheld();
   readonly #rival = new Bounds();
   #contested = false;
   #supportBefore = 0;
@@ -168,7 +171,7 @@ export class Line {
 
   /** Whether conclusions can be drawn. */
   get settled(): boolean {
-    return this.given || (this.support >= confirming && !this.#contested);
+    return this.given || (this.support >= confirming && !this.#contested && this.#withheld.isEmpty);
   }
 
   /** Begins with what a candidate of the search has found. */
@@ -180,6 +183,7 @@ export class Line {
 
   /** Times are CLOCK_MONOTONIC from now on, and not the trace's any more. */
   shift(offset: number): void {
+    this.#forget();
     this.#resolve(Answer.unknown, because.wide);
     this.bounds.shift(offset);
     this.trial?.shift(offset);
@@ -189,6 +193,9 @@ export class Line {
    * One more constraint.
    *
    * @param lenient nanoseconds that it may be late without being a contradiction
+   * @param now when the event was recorded, in the line's clock
+   * @param isHardware the hardware itself has said so
+   * @returns whether it counts, at once
    */
   observe(
     constraint: Bounds,
@@ -197,9 +204,94 @@ export class Line {
     event: TimerEvent,
     basis: TimerEvent | undefined,
     lenient: number,
+    now: number,
+    isHardware: boolean,
+  ): boolean {
+    let isVoter = true;
+    if (!this.given) {
+      if (evidence === Evidence.armed) {
+        isVoter = !this.#withheld.doubts(constraint, rate, now);
+        // Where the line speaks against it as well, it needs no other judge.
+        const isWithheld = !isVoter && this.bounds.admits(constraint, rate);
+        if (isWithheld) this.#withheld.take(constraint, event, basis);
+        if (!isVoter && this.#withheld.isFull) this.#overflow(rate);
+        if (isWithheld) return false;
+      } else if (isHardware) this.#show(constraint, rate);
+      else if (!this.#withheld.shown.admits(constraint, rate)) this.#trust(rate);
+    }
+    this.#weigh(constraint, rate, evidence, event, basis, lenient, isVoter);
+    return isVoter;
+  }
+
+  /**
+   * The background timer's callback found its deadline still to come: no register was read, but the counter.
+   *
+   * @param again for when it has armed the timer again, which tells how early it was
+   */
+  show(constraint: Bounds, rate: number, again: number): void {
+    if (!this.given) this.#show(constraint, rate, again);
+  }
+
+  #show(constraint: Bounds, rate: number, again = Number.NaN): void {
+    const withheld = this.#withheld;
+    if (!withheld.shown.admits(constraint, rate)) this.#trust(rate);
+    withheld.show(constraint, rate, again);
+    if (withheld.isEmpty) return;
+    const convicted = withheld.takeConvicted();
+    for (const { event, basis, by } of convicted) {
+      this.#tell(Evidence.armed, event, Answer.violated, by, basis, '');
+      event.release();
+      basis?.release();
+    }
+    if (convicted.length > 0 && !this.bounds.admits(withheld.shown, rate)) this.#replace();
+  }
+
+  /** The line was that of armings which are wrong. */
+  #replace(): void {
+    this.bounds.copy(this.#withheld.shown);
+    this.support = 0;
+    this.#equalities = 0;
+    this.#resolve(Answer.unknown, because.armings);
+  }
+
+  /** More armings than the hardware's word can be held against: it is wrong itself, or the offset has changed. */
+  #overflow(rate: number): void {
+    if (this.#withheld.convicted === 0) return this.#trust(rate);
+    const oldest = this.#withheld.takeOldest();
+    if (oldest !== undefined) this.#dismiss(oldest);
+  }
+
+  /** The armings that were withheld count like all else. */
+  #trust(rate: number): void {
+    for (const { event, basis, constraint } of this.#withheld.clear()) {
+      this.#weigh(constraint, rate, Evidence.armed, event, basis, 0, true);
+      event.release();
+      basis?.release();
+    }
+  }
+
+  /** Whatever the hardware has shown, it may be of another offset. */
+  #forget(): void {
+    for (const arming of this.#withheld.clear()) this.#dismiss(arming);
+  }
+
+  #dismiss({ event, basis }: Arming): void {
+    this.#tell(Evidence.armed, event, Answer.unknown, 0, basis, because.armings);
+    event.release();
+    basis?.release();
+  }
+
+  #weigh(
+    constraint: Bounds,
+    rate: number,
+    evidence: Evidence,
+    event: TimerEvent,
+    basis: TimerEvent | undefined,
+    lenient: number,
+    isVoter: boolean,
   ): void {
     const agrees = this.bounds.admits(constraint, rate);
-    const by = agrees ? 0 : this.#distance(constraint, rate);
+    const by = agrees ? 0 : this.bounds.distance(constraint, rate);
     if (!agrees && by > 0 && by <= lenient) return this.#tell(evidence, event, Answer.unknown, by, basis, because.wide);
     if (!this.#contested) {
       if (agrees) return this.#agree(constraint, rate, evidence, event, basis);
@@ -221,9 +313,10 @@ export class Line {
       this.#for++;
     } else if (rivalAgrees) {
       this.#neither = 0;
-      this.#against++;
+      if (isVoter) this.#against++;
       this.#suspect(evidence, event, basis, by);
-    } else {
+    } else if (!isVoter) this.#suspect(evidence, event, basis, by);
+    else {
       // A third place: the line may have gone there by way of the rival's.
       if (this.#for === 0 && this.#against >= this.#enough(event)) this.#yield(rate, event);
       if (this.#against < plausible || ++this.#neither >= plausible) {
@@ -244,11 +337,13 @@ export class Line {
 
   /** What contradicts the line was compared by another clock. */
   doubt(): void {
+    this.#forget();
     this.#resolve(Answer.unknown, because.changed);
   }
 
   /** The trace has ended. */
   end(): void {
+    this.#forget();
     this.#resolve(Answer.unknown, because.ends);
   }
 
@@ -266,13 +361,6 @@ export class Line {
     if (evidence === Evidence.armed) this.#equalities++;
     if (certain) this.#tell(evidence, event, Answer.holds, 0, basis, '');
     else this.#tell(evidence, event, Answer.unknown, 0, basis, because.wide);
-  }
-
-  /** Nanoseconds by which a constraint is late, or (negative) early, for every feasible line. */
-  #distance(constraint: Bounds, rate: number): number {
-    const early = (constraint.low - this.bounds.highAt(constraint.lowTime, rate)) / rate;
-    if (early > 0) return -early;
-    return (this.bounds.lowAt(constraint.highTime, rate) - constraint.high) / rate;
   }
 
   #suspect(evidence: Evidence, event: TimerEvent, basis: TimerEvent | undefined, by: number): void {
@@ -312,6 +400,7 @@ export class Line {
         this.changed.push({ event: first.retain(), counts: Math.round(count - before) });
       }
     }
+    this.#forget();
     this.bounds.copy(this.#rival);
     this.support = this.#against;
     this.#equalities = this.#against;

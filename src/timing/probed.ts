@@ -248,7 +248,8 @@ export class ProbedEvidence implements Gatherer {
 
   /** What the hardware said of its own deadline. */
   #saved(saved: TimerEvent, shown: TimerEvent): void {
-    if ((shown.ctl & Ctl.istatus) !== 0) this.#constraints.notBefore(Evidence.savedExpired, saved, Timer.vtimer, shown);
+    if ((shown.ctl & Ctl.istatus) !== 0)
+      this.#constraints.notBefore(Evidence.savedExpired, saved, Timer.vtimer, shown, true);
     else this.#constraints.notAfter(Evidence.savedPending, saved, Timer.vtimer, shown, saved.time - lag);
   }
 

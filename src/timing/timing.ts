@@ -180,9 +180,9 @@ export class Timing implements Constraints {
     for (const line of this.lines) line?.doubt();
   }
 
-  notBefore(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent): void {
+  notBefore(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent, isHardware = false): void {
     const { offset, slack } = this.clock;
-    this.constrain(evidence, event, timer, basis, event.time - offset + slack, Number.NaN);
+    this.constrain(evidence, event, timer, basis, event.time - offset + slack, Number.NaN, 0, isHardware);
   }
 
   notAfter(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent, time: number): void {
@@ -198,8 +198,27 @@ export class Timing implements Constraints {
     from: number,
     until: number,
     lenient = 0,
+    isHardware = false,
   ): void {
     const line = this.#line(event.vcpu, timer, basis);
+    const constraint = this.#bounds(line, timer, basis, from, until);
+    if (this.rate === 0) return this.#tried(line, constraint, evidence, event, basis);
+    const now = event.time - this.clock.offset;
+    const counts = line.observe(constraint, this.rate, evidence, event, basis, lenient, now, isHardware);
+    if (counts && this.#contests.open > 0 && line.isVirtual && line.settled) this.#second(line, constraint, event);
+  }
+
+  rearmed(fired: TimerEvent, again: TimerEvent, timer: number, basis: TimerEvent): void {
+    if (this.rate === 0) return;
+    const line = this.#line(again.vcpu, timer, basis);
+    const from = fired.time - this.clock.offset - rounding;
+    const constraint = this.#bounds(line, timer, basis, Number.NaN, from);
+    // As with any arming the clock is read after the counter (specification §4.8, point 5).
+    const until = again.expires - (again.time - fired.time) - rounding;
+    line.show(constraint, this.rate, this.clock.known ? until : from);
+  }
+
+  #bounds(line: Line, timer: number, basis: TimerEvent, from: number, until: number): Bounds {
     const count = this.#count(line, timer, basis.cvalHi, basis.cvalLo);
     const constraint = this.#constraint;
     constraint.clear();
@@ -211,9 +230,7 @@ export class Timing implements Constraints {
       constraint.highTime = until;
       constraint.high = count;
     }
-    if (this.rate === 0) return this.#tried(line, constraint, evidence, event, basis);
-    line.observe(constraint, this.rate, evidence, event, basis, lenient);
-    if (this.#contests.open > 0 && line.isVirtual && line.settled) this.#second(line, constraint, event);
+    return constraint;
   }
 
   /** What one vcpu shows of the VM's offset counts for the others, where that is in doubt. */

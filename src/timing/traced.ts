@@ -1,4 +1,4 @@
-import { Context, Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
+import { Context, Ctl, callbackSpan, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind, kindSet } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
@@ -150,11 +150,11 @@ export class TracedEvidence implements Gatherer {
       vcpu.raised[timer] = undefined;
       // The guest has not run since the handler raised the level: the deadline is the handler's.
       if ((ctl & (Ctl.enable | Ctl.istatus)) === (Ctl.enable | Ctl.istatus))
-        this.#constraints.notBefore(Evidence.raised, raised, timer, event);
+        this.#constraints.notBefore(Evidence.raised, raised, timer, event, true);
       raised.release();
     }
     if ((ctl & Ctl.enable) === 0) return;
-    if ((ctl & Ctl.istatus) !== 0) this.#constraints.notBefore(Evidence.savedExpired, event, timer, event);
+    if ((ctl & Ctl.istatus) !== 0) this.#constraints.notBefore(Evidence.savedExpired, event, timer, event, true);
     else this.#constraints.notAfter(Evidence.savedPending, event, timer, event, event.time - lag);
   }
 
@@ -191,7 +191,7 @@ export class TracedEvidence implements Gatherer {
     if (context.loaded === yes) {
       if (event.level !== 1 || this.#machine.cpu(event.cpu).inTimerIrq !== yes) return;
       if (context.enteredSinceRestore === no && context.restoredCvalKnown)
-        this.#constraints.notBefore(Evidence.raised, event, timer, context.restore);
+        this.#constraints.notBefore(Evidence.raised, event, timer, context.restore, true);
       else {
         keep(vcpu.raised, timer, event);
         vcpu.hasReports = true;
@@ -217,9 +217,9 @@ export class TracedEvidence implements Gatherer {
   /** soft_timer_start of the background timer: now + delta, computed after the timer map and before the record. */
   #armed(event: TimerEvent): void {
     const vcpu = this.#vcpu(event.vcpu);
-    this.#dropFired(vcpu);
-    vcpu.armedExpires = event.expires;
     const state = this.#machine.vcpu(event.vcpu);
+    if (vcpu.fired !== undefined) this.#rearmed(vcpu.fired, event, state, vcpu);
+    vcpu.armedExpires = event.expires;
     const isPut = state.last[Kind.put].serial > state.last[Kind.load].serial && event.context !== Context.hardirq;
     if (!isPut || !(event.expires > 0) || !this.#constraints.clock.known) return;
     const now = event.time - this.#constraints.clock.offset;
@@ -241,6 +241,17 @@ export class TracedEvidence implements Gatherer {
         future ? event.expires - stall - rounding : Number.NaN,
       );
     }
+  }
+
+  /** kvm_bg_timer_expire with another arming: the earliest deadline is still to come (kvm_timer_earliest_exp). */
+  #rearmed(fired: TimerEvent, event: TimerEvent, state: VcpuState, vcpu: VcpuTiming): void {
+    const isCallback = event.cpu === fired.cpu && event.time - fired.time < callbackSpan;
+    for (let timer = Timer.ptimer; isCallback && timer <= Timer.vtimer; timer++) {
+      const context = state.contexts[timer] as TimerContext;
+      if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
+      this.#constraints.rearmed(fired, event, timer, context.save);
+    }
+    this.#dropFired(vcpu);
   }
 
   /** Armed for a timer that cannot fire: bg-armed-only-when-blocked tells of it, and no other deadline is meant. */

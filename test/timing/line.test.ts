@@ -118,6 +118,74 @@ describe('the line of a counter', () => {
     for (const number of solver.violated) expect(Math.floor((number - 1) / 4) % 3).toBe(1);
   });
 
+  /** The timer's interrupt in the running guest, 50 us after a deadline. */
+  function interrupted(counter: Counter, time: number): Sample {
+    const low = [time, Math.floor(countAt(counter, time - 50_000))] as const;
+    return { evidence: Evidence.raised, low, high: undefined, isHardware: true };
+  }
+
+  /** Sleeps that end at their deadlines whatever was armed, each followed by an interrupt. */
+  function interruptedSleeps(counter: Counter, late: (sleep: number) => number, from?: number): Sample[] {
+    const sleeps = Array.from({ length: 80 }, () => ({ sleep: 9e6, stall: 20_000, late: 50_000, load: 200_000 }));
+    return samplesOf(counter, sleeps, from).flatMap((sample, index): Sample[] => {
+      const { evidence, low, high } = sample;
+      if (evidence === Evidence.fired) return [];
+      if (evidence === Evidence.raised) return [sample, interrupted(counter, low![0] + 40_000)];
+      if (evidence !== Evidence.armed) return [sample];
+      const by = late(Math.floor(index / 4));
+      return [{ ...sample, low: [low![0] + by, low![1]], high: [high![0] + by, high![1]] }];
+    });
+  }
+
+  it.each([
+    ['every arming', () => true],
+    ['two armings of three', (sleep: number) => sleep % 3 !== 0],
+    ['every tenth arming', (sleep: number) => sleep % 10 === 5],
+  ])('believes the timer itself, and not its background timer, where %s is late', (_, isLate) => {
+    const counter = { rate: 0.0625, start: 12_345, skew: 0 };
+    const solver = new Solver(counter.rate);
+    solver.feed(interruptedSleeps(counter, (sleep) => (isLate(sleep) ? 4e6 : 0)));
+    solver.line.end();
+    expect(solver.violated.length).toBeGreaterThan(5);
+    // Four samples a sleep: the arming is the second.
+    for (const number of solver.violated) {
+      expect((number - 1) % 4).toBe(1);
+      expect(isLate(Math.floor((number - 1) / 4))).toBe(true);
+      expect(solver.verdicts.by.get(number)).toBeGreaterThan(3.5e6);
+    }
+    expect(solver.line.changes).toBe(0);
+  });
+
+  it('believes a callback that arms again, and not the armings before it', () => {
+    const counter = { rate: 0.0625, start: 12_345, skew: 0 };
+    const samples = interruptedSleeps(counter, () => -1e6).flatMap((sample): Sample[] => {
+      const { evidence, low } = sample;
+      if (evidence !== Evidence.armed) return [sample];
+      const high = [low![0] + 10_000, low![1]] as const;
+      return [sample, { evidence: Evidence.fired, low: undefined, high, again: low![0] + 1e6 }];
+    });
+    const solver = new Solver(counter.rate);
+    solver.feed(samples);
+    solver.line.end();
+    expect(solver.violated.length).toBeGreaterThan(50);
+    for (const number of solver.violated) expect((number - 1) % 5).toBe(1);
+    for (const number of solver.violated) expect(solver.verdicts.by.get(number)).toBeLessThan(-800_000);
+  });
+
+  it('takes no offense at a counter that is set back, and forth again', () => {
+    const counter = { rate: 0.0625, start: 12_345, skew: 0 };
+    const solver = new Solver(counter.rate);
+    let from = 1e9;
+    for (const counts of [0, -5e7, 0, -3e5, 0, -5e7]) {
+      const samples = interruptedSleeps({ ...counter, start: counter.start + counts }, () => 0, from);
+      solver.feed(samples);
+      from = Math.max(...timesOf(samples)) + 1e6;
+    }
+    solver.line.end();
+    expect(solver.violated).toEqual([]);
+    expect(solver.line.changes).toBe(5);
+  });
+
   it('finds and places a change of the offset, and is no violation', () => {
     const shift = fc.integer({ min: 2_000_000, max: 2 ** 40 }).chain((size) => fc.constantFrom(size, -size));
     fc.assert(

@@ -9,6 +9,12 @@ export interface Sample {
   readonly evidence: Evidence;
   readonly low: readonly [time: number, count: number] | undefined;
   readonly high: readonly [time: number, count: number] | undefined;
+  /** When it was recorded, where that is not the time of a bound. */
+  readonly at?: number;
+  /** The hardware itself has said so. */
+  readonly isHardware?: boolean;
+  /** For when a callback has armed again: of no evidence that is judged. */
+  readonly again?: number;
 }
 
 /** A true counter: `count = rate * time + start`, its clock running fast or slow by `skew`. */
@@ -61,6 +67,7 @@ export function samplesOf(counter: Counter, sleeps: readonly Sleep[], from = 1e9
       evidence: Evidence.armed,
       low: [expires + rounding, deadline],
       high: [expires - stall - rounding, deadline],
+      at: now + stall,
     };
     const fired = expires + late;
     const loaded = fired + load;
@@ -103,14 +110,16 @@ export class Solver {
   }
 
   feed(samples: readonly Sample[], each?: (line: Line) => void): void {
-    for (const { evidence, low, high } of samples) {
+    for (const { evidence, low, high, at, isHardware = false, again } of samples) {
       const constraint = new Bounds();
       if (low !== undefined) [constraint.lowTime, constraint.low] = low;
       if (high !== undefined) [constraint.highTime, constraint.high] = high;
       const event = TimerEvent.take();
       event.serial = ++this.#serial;
       event.time = low?.[0] ?? high?.[0] ?? 0;
-      if (this.rate > 0) this.line.observe(constraint, this.rate, evidence, event, undefined, 0);
+      const now = at ?? event.time;
+      if (again !== undefined) this.line.show(constraint, this.rate, again);
+      else if (this.rate > 0) this.line.observe(constraint, this.rate, evidence, event, undefined, 0, now, isHardware);
       else this.#try(constraint);
       event.release();
       each?.(this.line);

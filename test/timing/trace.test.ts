@@ -16,6 +16,8 @@ interface Scene {
   readonly late?: (sleep: number) => number;
   /** The same, and the timer then fires as late: at most 900 us. */
   readonly delay?: (sleep: number) => number;
+  /** Something else ends each sleep at its deadline, and the guest leaves its timer expired. */
+  readonly isWoken?: boolean;
   /** The counter was set forward by so much, from a sleep on. */
   readonly shift?: (sleep: number) => bigint;
   readonly facts?: string;
@@ -32,6 +34,7 @@ function trace({
   late,
   delay,
   shift,
+  isWoken = false,
   facts = '',
   vcpus = 1,
 }: Scene): string {
@@ -48,10 +51,11 @@ function trace({
     text += ',restore,0,0,ptimer,0,0,,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n,wfx,0,0,,,,,,,,,\n';
     text += `,sched_switch,0,0,,,,,,0,S,,\n,put,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,save,0,0,vtimer,1,${cval},,,,,,\n`;
     text += `,save,0,0,ptimer,0,0,,,,,,\n,bg_arm,0,0,,,,,,,,${expires},\n`;
-    text += `${seconds(fires + 20_000)},bg_expire,0,0,,,,,,,,${fires + ahead + 10_000},\n`;
+    if (isWoken) text += `${seconds(fires + 20_000)},wakeup,0,0,,,,,,,,,\n`;
+    else text += `${seconds(fires + 20_000)},bg_expire,0,0,,,,,,,,${fires + ahead + 10_000},\n`;
     text += `${seconds(fires + 100_000)},load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n,update_irq,0,0,vtimer,,,27,1,,,,\n`;
     text += `,restore,0,0,vtimer,1,${cval},,,,,,\n,restore,0,0,ptimer,0,0,,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n`;
-    text += `,put,0,0,,,,,,,,,\n,save,0,0,vtimer,0,${cval},,,,,,\n,save,0,0,ptimer,0,0,,,,,,\n`;
+    text += `,put,0,0,,,,,,,,,\n,save,0,0,vtimer,${isWoken ? 5 : 0},${cval},,,,,,\n,save,0,0,ptimer,0,0,,,,,,\n`;
     whole += text.replaceAll(/^([^,]*,\w+),0,0/gm, `$1,${sleep % vcpus},${sleep % vcpus}`);
   }
   return whole;
@@ -182,6 +186,27 @@ describe('what contradicts the counter', () => {
     // Line 1 is a fact, 2 the header; 24 rows a sleep, of which the arming is the thirteenth.
     expect(ofTiming(found)[0]!.position.line).toBe(2 + 40 * 24 + 13);
     expect(found.timing.counters[0]!.changes).toBe(0);
+  });
+
+  it.each([
+    ['every arming', () => 4_000_000],
+    ['two armings of three', (sleep: number) => (sleep % 3 === 0 ? 0 : 4_000_000)],
+    ['one arming of nine', (sleep: number) => (sleep % 9 === 4 ? 4_000_000 : 0)],
+  ])('is %s, and not the hardware, where that has seen the deadline pass before', async (_, late) => {
+    const found = await summary(trace({ start: 9n, sleeps: 120, facts: monotonic, isWoken: true, late }));
+    expect(ofTiming(found).map(({ rule, diagnosis }) => ({ rule, diagnosis }))).toEqual([
+      { rule: 'bg-deadline-matches-cval', diagnosis: 'late' },
+    ]);
+    const { violated } = found.rules['bg-deadline-matches-cval']!;
+    const wrong = Array.from({ length: 120 }, (_, sleep) => late(sleep)).filter((by) => by > 0).length;
+    expect(violated).toBeLessThanOrEqual(wrong);
+    expect(violated).toBeGreaterThan(wrong / 2);
+  });
+
+  it('is nothing where the armings and the hardware agree', async () => {
+    const found = await summary(trace({ start: 9n, sleeps: 120, facts: monotonic, isWoken: true }));
+    expect(ofTiming(found)).toEqual([]);
+    expect(found.rules['bg-deadline-matches-cval']!.held).toBeGreaterThan(80);
   });
 
   it('is another offset where all that follows agrees on it', async () => {
