@@ -31,7 +31,7 @@ export default defineRule({
     },
     early: {
       headline: 'the background timer of {vcpu} is armed {by} before the deadline {cval} of its {timer}',
-      given: 'the {timer} of {vcpu} was saved with deadline {cval}, and no other of its timers can fire',
+      given: 'the {timer} of {vcpu} was saved with deadline {cval}, and no other of its timers can fire before it',
       must: 'the background timer expires at that deadline',
       but: 'wherever the counter offset can be, the armed expiry lies {by} before it',
       therefore: 'the vcpu is woken before its timer expires, unless the guest waits with a timeout of its own (WFIT)',

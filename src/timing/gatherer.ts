@@ -38,6 +38,8 @@ export interface Constraints {
   rearmed(fired: TimerEvent, again: TimerEvent, timer: number, basis: TimerEvent): void;
   /** The deadline had not passed at a time of the trace. */
   notAfter(evidence: Evidence, event: TimerEvent, timer: number, basis: TimerEvent, time: number): void;
+  /** The background timer was armed for the earlier of two deadlines. */
+  earliest(armed: TimerEvent, ptimer: TimerEvent, vtimer: TimerEvent): void;
   /** See `Timing`. */
   expiresAt(vcpu: number, timer: number, shown: TimerEvent, expires: number): number;
   /** An hrtimer has expired: so the two clocks are compared. */

@@ -115,6 +115,8 @@ export class Line {
   /** Constraints that agreed since the offset last changed. */
   support = 0;
   changes = 0;
+  /** Times that the line has left its place, for whatever reason, or may have. */
+  moves = 0;
   readonly changed: OffsetChange[] = [];
   /** The line is given: it needs no support. */
   given = false;
@@ -248,6 +250,7 @@ export class Line {
 
   /** The line was that of armings which are wrong. */
   #replace(): void {
+    this.moves++;
     this.bounds.copy(this.#withheld.shown);
     this.support = 0;
     this.#equalities = 0;
@@ -337,6 +340,7 @@ export class Line {
 
   /** What contradicts the line was compared by another clock. */
   doubt(): void {
+    this.moves++;
     this.#forget();
     this.#resolve(Answer.unknown, because.changed);
   }
@@ -401,6 +405,7 @@ export class Line {
       }
     }
     this.#forget();
+    this.moves++;
     this.bounds.copy(this.#rival);
     this.support = this.#against;
     this.#equalities = this.#against;

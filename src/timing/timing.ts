@@ -5,6 +5,7 @@ import type { Machine } from '../machine/machine.js';
 import { noEvent } from '../machine/state.js';
 import { Bounds } from './bounds.js';
 import { ClockMap } from './clock.js';
+import { type Due, EarliestDeadlines } from './earliest.js';
 import { FrequencySearch, Trial } from './frequency.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
 import { Answer, because, type Contests, Evidence, evidenceNames, Line, type Listener } from './line.js';
@@ -55,6 +56,7 @@ export class Timing implements Constraints {
   readonly #listeners: Listener[][] = evidenceNames.map(() => []);
   readonly #constraint = new Bounds();
   readonly #contests: Contests = { open: 0 };
+  readonly #earliest = new EarliestDeadlines((event, by, save) => this.#judgeArming(event, by, save));
   /** CNTVOFF of all virtual machines, counts, signed; undefined where each has its own. */
   readonly #cntvoff: number | undefined;
   readonly #maxLatency: number;
@@ -155,6 +157,7 @@ export class Timing implements Constraints {
   /** The trace has ended. */
   end(last: TimerEvent): void {
     this.current = last;
+    this.#earliest.end(this.rate);
     for (const line of this.lines) line?.end();
   }
 
@@ -204,6 +207,7 @@ export class Timing implements Constraints {
     const constraint = this.#bounds(line, timer, basis, from, until);
     if (this.rate === 0) return this.#tried(line, constraint, evidence, event, basis);
     const now = event.time - this.clock.offset;
+    if (!this.#earliest.isEmpty) this.#earliest.settle(this.rate);
     const counts = line.observe(constraint, this.rate, evidence, event, basis, lenient, now, isHardware);
     if (counts && this.#contests.open > 0 && line.isVirtual && line.settled) this.#second(line, constraint, event);
   }
@@ -216,6 +220,24 @@ export class Timing implements Constraints {
     // As with any arming the clock is read after the counter (specification §4.8, point 5).
     const until = again.expires - (again.time - fired.time) - rounding;
     line.show(constraint, this.rate, this.clock.known ? until : from);
+  }
+
+  earliest(armed: TimerEvent, ptimer: TimerEvent, vtimer: TimerEvent): void {
+    if (this.rate === 0) return;
+    const [first, second] = [this.#due(armed, Timer.ptimer, ptimer), this.#due(armed, Timer.vtimer, vtimer)];
+    this.#earliest.armed(armed, armed.expires + rounding, first, second, this.rate);
+  }
+
+  #due(armed: TimerEvent, timer: number, save: TimerEvent): Due {
+    const line = this.#line(armed.vcpu, timer, save);
+    return { line, count: this.#count(line, timer, save.cvalHi, save.cvalLo), save };
+  }
+
+  /** @param by NaN where it cannot be told whether it is early */
+  #judgeArming(event: TimerEvent, by: number, save: TimerEvent): void {
+    const answer = by < 0 ? Answer.violated : Answer.unknown;
+    for (const listener of this.#listeners[Evidence.armed] as Listener[])
+      listener(event, answer, by, save, because.changed);
   }
 
   #bounds(line: Line, timer: number, basis: TimerEvent, from: number, until: number): Bounds {

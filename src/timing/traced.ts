@@ -225,10 +225,11 @@ export class TracedEvidence implements Gatherer {
     const now = event.time - this.#constraints.clock.offset;
     const stall = event.time - vcpu.mapTime;
     if (this.#isForSilent(state, event.expires)) return;
+    this.#forEarliest(event, state);
     const future = event.expires > now + this.#constraints.clock.slack + rounding && stall >= 0 && stall < longestPut;
     for (let timer = Timer.ptimer; timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
-      if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
+      if (!isDirect(state, timer) || !canBeDue(context)) continue;
       const alone = this.#isAlone(state, vcpu, timer, event.expires);
       if (!alone && !future) continue;
       this.#constraints.constrain(
@@ -243,12 +244,20 @@ export class TracedEvidence implements Gatherer {
     }
   }
 
+  /** Two timers can fire, and no emulated one, of which kvm_timer_earliest_exp thinks as well. */
+  #forEarliest(event: TimerEvent, state: VcpuState): void {
+    const [ptimer, vtimer] = state.contexts as [TimerContext, TimerContext];
+    if (state.emulPtimer >= 0 || state.emulVtimer >= 0) return;
+    if (!isDirect(state, Timer.ptimer) || !isDirect(state, Timer.vtimer)) return;
+    if (canBeDue(ptimer) && canBeDue(vtimer)) this.#constraints.earliest(event, ptimer.save, vtimer.save);
+  }
+
   /** kvm_bg_timer_expire with another arming: the earliest deadline is still to come (kvm_timer_earliest_exp). */
   #rearmed(fired: TimerEvent, event: TimerEvent, state: VcpuState, vcpu: VcpuTiming): void {
     const isCallback = event.cpu === fired.cpu && event.time - fired.time < callbackSpan;
     for (let timer = Timer.ptimer; isCallback && timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
-      if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
+      if (!isDirect(state, timer) || !canBeDue(context)) continue;
       this.#constraints.rearmed(fired, event, timer, context.save);
     }
     this.#dropFired(vcpu);
@@ -276,7 +285,7 @@ export class TracedEvidence implements Gatherer {
     const isOver = event.cpu === fired.cpu || event.time - fired.time > same;
     for (let timer = Timer.ptimer; isOver && timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
-      if (!isDirect(state, timer) || context.loaded !== no || !context.saveValid || !canFire(context.ctl)) continue;
+      if (!isDirect(state, timer) || !canBeDue(context)) continue;
       // The callback reads the counter itself, later than the `now` of its record.
       if (this.#isAlone(state, vcpu, timer, vcpu.armedExpires))
         this.#constraints.notBefore(Evidence.fired, fired, timer, context.save);
@@ -334,6 +343,11 @@ export class TracedEvidence implements Gatherer {
     vcpu.armedExpires = Number.NaN;
     vcpu.emulated = Emulated.unknown;
   }
+}
+
+/** Whether the background timer may be for a context: it is in memory, and can fire (kvm_timer_irq_can_fire). */
+function canBeDue({ loaded, saveValid, ctl }: TimerContext): boolean {
+  return loaded === no && saveValid && canFire(ctl);
 }
 
 /** Whether a context has the hardware to itself while its vcpu is loaded; no nested hypervisor's is looked at. */

@@ -61,6 +61,34 @@ function trace({
   return whole;
 }
 
+/** The same where both timers have deadlines, 4 ms apart, and now one and now the other is the earlier. */
+function twoTimers(
+  sleeps: number,
+  late: (sleep: number) => number,
+  shift: (sleep: number) => bigint = () => 0n,
+): string {
+  const seconds = (nanoseconds: number) => (nanoseconds / 1e9).toFixed(9);
+  let text = `# clock: mono\n${header}`;
+  for (let sleep = 0; sleep < sleeps; sleep++) {
+    const begin = 1_000_000 + sleep * 15_000_000;
+    const due = begin + 6_000_000;
+    const isVirtual = sleep % 2 === 0;
+    const counts = [due + (isVirtual ? 4_000_000 : 0), due + (isVirtual ? 0 : 4_000_000)].map((time) => time / 16);
+    const [ptimer, vtimer] = [counts[0]!, BigInt(counts[1]!) + 0x1234n + shift(sleep)].map(
+      (at) => `0x${at.toString(16)}`,
+    );
+    const saves = (p: number, v: number) =>
+      `,timer_map,0,0,,,,,,,,,0\n,save,0,0,vtimer,${v},${vtimer},,,,,,\n,save,0,0,ptimer,${p},${ptimer},,,,,,\n`;
+    const load = (level: string) =>
+      `,load,0,0,,,,,,,,,\n,timer_map,0,0,,,,,,,,,0\n${level},restore,0,0,vtimer,1,${vtimer},,,,,,\n,restore,0,0,ptimer,1,${ptimer},,,,,,\n,entry,0,0,,,,,,,,,\n,exit,0,0,,,,,,,,,\n`;
+    const raised = isVirtual ? ',update_irq,0,0,vtimer,,,27,1,,,,\n' : ',update_irq,0,0,ptimer,,,30,1,,,,\n';
+    text += `${seconds(begin)}${load('')},wfx,0,0,,,,,,,,,\n,sched_switch,0,0,,,,,,0,S,,\n,put,0,0,,,,,,,,,\n${saves(1, 1)}`;
+    text += `,bg_arm,0,0,,,,,,,,${due + late(sleep)},\n${seconds(due + 20_000)},wakeup,0,0,,,,,,,,,\n`;
+    text += `${seconds(due + 100_000)}${load(raised)},put,0,0,,,,,,,,,\n${isVirtual ? saves(0, 5) : saves(5, 0)}`;
+  }
+  return text;
+}
+
 /** The same up to 5.0, where probes show the registers: 4.14 has them in memory from the exit on, 4.15 in its put. */
 function probed(model: 'world-switch' | 'load-put-4.15', { start, sleeps, late }: Scene): string {
   const seconds = (nanoseconds: number) => (nanoseconds / 1e9).toFixed(9);
@@ -233,6 +261,36 @@ describe('what contradicts the counter', () => {
     const found = await summary(trace({ start: 9n, facts: monotonic, sleeps: 120 * vcpus, vcpus, delay }));
     expect(found.rules['bg-deadline-matches-cval']!.violated).toBe(violated);
     expect(found.timing.counters.reduce((sum, counter) => sum + counter.changes, 0)).toBe(changes);
+  });
+
+  it('is an arming before the deadlines of both timers, or after the earlier one', async () => {
+    const late = (sleep: number) => (sleep === 80 ? -3_000_000 : sleep === 121 ? 3_000_000 : 0);
+    const options = { frequency: 62_500_000 };
+    const found = await summary(twoTimers(200, late), options);
+    expect(ofTiming(found).map(({ rule, diagnosis, count }) => ({ rule, diagnosis, count }))).toEqual([
+      { rule: 'bg-deadline-matches-cval', diagnosis: 'early', count: 1 },
+      { rule: 'bg-deadline-matches-cval', diagnosis: 'late', count: 1 },
+    ]);
+    expect(
+      ofTiming(
+        await summary(
+          twoTimers(200, () => 0),
+          options,
+        ),
+      ),
+    ).toEqual([]);
+  });
+
+  it.each([
+    ['forward', 0x10_0000n],
+    ['back', -0x10_0000n],
+  ])('is no arming for one of two timers of which userspace has set one %s', async (_, counts) => {
+    const shift = (sleep: number) => (sleep >= 81 ? counts : 0n);
+    const found = await summary(
+      twoTimers(200, () => 0, shift),
+      { frequency: 62_500_000 },
+    );
+    expect(ofTiming(found)).toEqual([]);
   });
 
   it('is undecided where the trace ends too soon after', async () => {
