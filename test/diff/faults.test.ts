@@ -44,9 +44,10 @@ describe.each(recordings.map((recording) => [recording.name, recording] as const
   '%s against itself with',
   (_, recording) => {
     const able = faults.flatMap((fault) => {
-      const behind = fault
-        .sites(recording)
-        .filter(({ place }) => fault.anywhere === true || recording.at(place) > recording.lines.length / 10);
+      const behind = fault.sites(recording).filter(({ place }) => {
+        const at = recording.at(place);
+        return fault.anywhere === true || (at > recording.lines.length / 10 && at < recording.wholeUntil - 120);
+      });
       const site = behind[Math.floor(behind.length / 2)];
       return site === undefined ? [] : [[fault.id, fault, site] as const];
     });

@@ -236,6 +236,8 @@ export const lifecycleFaults: readonly Fault[] = [
     does: 'a load of a vcpu is repeated on a second, free CPU while it is loaded on the first, after its exit',
     // Without a probe the load shows first by the level that it computes.
     rules: ['one-cpu-per-vcpu', 'load-put-alternate', 'state-access-on-load-cpu'],
+    // Up to 5.0 the active state is then looked for on the second CPU.
+    limit: { rules: 3 },
     sites: (recording) =>
       inRounds(recording, (round) => {
         if (!steady(round)) return undefined;

@@ -72,17 +72,18 @@ function silence(edit: Edit, recording: Recording, thread: number, from: number)
   }
 }
 
-/** Whether the recording goes on for long enough, and every CPU has an idle task that is heard of. */
+/** Whether every CPU has an idle task that is heard of, for long enough: a CPU of which nothing is may have ended early. */
 function showsSilence(recording: Recording, from: number): boolean {
   const { lines } = recording;
-  const end = lines.findLast(({ event }) => event !== '');
-  if (Number(end?.time) - Number(lines[from]?.time) < never) return false;
   const idle = new Set<number>();
+  const heard = new Map<number, number>();
   for (const line of lines.slice(from)) {
     if (line.event === 'sched_switch' && (threadIn(line, 'prev') === 0 || threadIn(line, 'next') === 0))
       idle.add(line.cpu);
+    if (line.pid === 0) heard.set(line.cpu, Number(line.time));
   }
-  return idle.size === recording.cpus;
+  const isLong = Math.min(...heard.values()) - Number(lines[from]?.time) >= never;
+  return isLong && heard.size === recording.cpus && idle.size === recording.cpus;
 }
 
 /** Fires of background timers that wake their thread. */
@@ -183,8 +184,8 @@ export const livenessFaults: readonly Fault[] = [
   {
     id: 'entry-missing-after-level',
     does: 'a vcpu is woken and loaded with its timer expired, and goes to sleep again for good',
-    rules: ['asserted-level-reaches-guest'],
-    diagnosis: 'sleeps-pending',
+    // Where it has not gone on since the report, it also sleeps with a timer that nothing was armed for.
+    rules: ['asserted-level-reaches-guest', 'bg-armed-when-needed'],
     sites: (recording) =>
       wokenPending(recording)
         .filter(({ round }) => showsSilence(recording, recording.endOf(round.load)))

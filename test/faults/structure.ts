@@ -68,6 +68,8 @@ export class Recording {
   readonly name: string;
   readonly lines: readonly Line[];
   readonly index = new Map<Line, number>();
+  /** Index of the last line behind which every CPU has another record. */
+  readonly wholeUntil: number;
   readonly steps = new Map<number, Step[]>();
   readonly rounds: Round[] = [];
   readonly interrupts: Interrupt[] = [];
@@ -83,9 +85,12 @@ export class Recording {
   constructor(name: string, lines: readonly Line[]) {
     this.name = name;
     this.lines = lines;
+    const lastOfCpu = new Map<number, number>();
     lines.forEach((line, index) => {
       this.index.set(line, index);
+      if (line.event !== '') lastOfCpu.set(line.cpu, index);
     });
+    this.wholeUntil = Math.min(...lastOfCpu.values()) - 1;
     this.cpus = Math.max(0, ...new Set(lines.map((line) => line.cpu))) + 1;
     this.isTraced = lines.some(({ event }) => event === 'kvm_timer_save_state');
     // Before timer maps only the name of the recording tells.

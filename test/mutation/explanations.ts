@@ -248,10 +248,6 @@ export const explanations: readonly Explanation[] = [
     ),
   },
   {
-    reason: 'a protected VM of 7.x has no offset: one whose offset is never written looks like it',
-    fits: all(design('stateless-level'), mutation('left out'), role('restore'), effect(/^set_cntvoff/)),
-  },
-  {
     reason: 'read and written at EL2 around the guest, which may have programmed the timer so itself, unseen',
     fits: (score) =>
       score.mutant.design.id === 'world-switch' &&

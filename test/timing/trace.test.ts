@@ -290,7 +290,8 @@ describe('what contradicts the counter', () => {
       twoTimers(200, () => 0, shift),
       { frequency: 62_500_000 },
     );
-    expect(ofTiming(found)).toEqual([]);
+    // The loads of these sleeps report no level, as if no deadline had been set back behind them.
+    expect(ofTiming(found).filter(({ rule }) => rule === 'bg-deadline-matches-cval')).toEqual([]);
   });
 
   it('is undecided where the trace ends too soon after', async () => {
