@@ -194,9 +194,9 @@ export const livenessFaults: readonly Fault[] = [
           inject(edit) {
             const end = last(round.load);
             const put = putAgain(round).filter((line) => line.event !== 'hrtimer_start');
-            edit.after(end, ...put);
+            const again = edit.after(end, ...put);
             silence(edit, recording, round.load.thread, recording.at(end) + 1);
-            return update;
+            return [update, again[again.length - 1] as Line];
           },
         })),
   },
