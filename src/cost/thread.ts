@@ -127,6 +127,12 @@ export class ThreadEpisodes {
         return;
       case Kind.enable:
       case Kind.reset: {
+        // One that only its reports show has been taken for a load up to here, where the load begins.
+        if (kind === Kind.reset && !isRecorded) {
+          this.#open.drop(slot);
+          if (vcpu.cpu >= 0) this.#load(event, vcpu, slot);
+          return;
+        }
         this.#open.end(slot);
         let key = keyOfVcpu(vcpu);
         key = know(key, Field.loaded, slot.loaded);

@@ -193,8 +193,11 @@ export default defineRule({
       const { save, userCtl, userCval } = state;
       // A recorded write or reset after the save changed the memory copy, and user-write-survives or
       // reset-clears-timer judges it.
-      const ctlWritten = userCtl.serial > save.serial || vcpu.last[Kind.reset].serial > save.serial;
-      const cvalWritten = userCval.serial > save.serial;
+      const wasReset = vcpu.last[Kind.reset].serial > save.serial;
+      const ctlWritten = userCtl.serial > save.serial || wasReset;
+      // 7.3 resets CVAL with the system registers, earlier kernels keep it.
+      const cvalReset = wasReset && event.cvalHi === 0 && event.cvalLo === 0;
+      const cvalWritten = userCval.serial > save.serial || cvalReset;
       const ctlDiffers = !ctlWritten && (event.ctl & writableCtl) !== (save.ctl & writableCtl);
       const cvalDiffers = !cvalWritten && (event.cvalHi !== save.cvalHi || event.cvalLo !== save.cvalLo);
       if (!ctlDiffers && !cvalDiffers) return context.hold(event);

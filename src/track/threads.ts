@@ -54,6 +54,8 @@ export class Vcpu {
   isNested = false;
   /** Levels that the load under way has reported: the first is the virtual timer's. */
   reports = 0;
+  /** Timers that its thread has reported low since the last load, restore or put: bit by context. */
+  lowered = 0;
   /** In WFI or another wait of the vcpu, as derived. */
   waiting = false;
   /** Exception class of the last exit, -1 for interrupts. */

@@ -1,4 +1,4 @@
-import { Certainty, Context, isVirtual, TimerEvent } from '../events/event.js';
+import { Certainty, Context, isVirtual, Timer, TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { emptyList } from '../events/list.js';
 import { Attribution } from './attribution.js';
@@ -8,6 +8,9 @@ import { nobody, type Thread, type Threads, type Vcpu } from './threads.js';
 
 /** Exception classes after which a vcpu may wait: WFx, HVC64 and SMC64 (PSCI CPU_SUSPEND, CPU_OFF). */
 const waitingClasses: readonly number[] = [0x01, 0x12, 0x13, 0x16, 0x17];
+
+/** Bits of the virtual and the physical timer: what every vcpu has. */
+const bothTimers = (1 << Timer.vtimer) | (1 << Timer.ptimer);
 
 /** Receives the attributed events. The event object is used again: who keeps it retains it. */
 export interface AttributedSink {
@@ -35,6 +38,8 @@ export interface Feeds {
   restores: boolean;
   /** The blocking hooks are probed. */
   scheduleProbe: boolean;
+  /** kvm_timer_vcpu_reset is probed. */
+  resetProbe: boolean;
   /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
   hrtimerExpiry: boolean;
   /** irq_handler_exit is recorded of the interrupts of guest timers, and of others: else nobody knows when one ends. */
@@ -120,17 +125,15 @@ export class Tracker {
       case Kind.restore:
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe && !feeds.timerLoadProbe)
           this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+        if (vcpu !== undefined) vcpu.lowered = 0;
+        break;
+      case Kind.reset:
+        feeds.resetProbe = true;
         break;
       case Kind.update_irq:
         // Outside interrupts a vcpu thread reports its level in the load (5.2 and later), before the restore.
-        if (
-          vcpu !== undefined &&
-          vcpu.cpu === -1 &&
-          event.pid === vcpu.pid &&
-          event.context !== Context.hardirq &&
-          this.#derivesLoad()
-        )
-          this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+        if (vcpu !== undefined && event.pid === vcpu.pid && event.context !== Context.hardirq)
+          this.#reported(cpu, vcpu, event);
         break;
       case Kind.put:
         if (!feeds.putProbe) {
@@ -263,6 +266,23 @@ export class Tracker {
     return this.#feeds.restores && !this.#feeds.loadProbe && !this.#feeds.timerLoadProbe;
   }
 
+  /**
+   * A reset (kvm_timer_vcpu_reset) reports level 0 of both timers outside of a load. Where no probe shows loads, these
+   * reports are taken for those of one, until the same timer is reported low again with no restore in between, which
+   * no load does.
+   */
+  #reported(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
+    if (vcpu.cpu === -1 && this.#derivesLoad()) this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+    if (event.level !== 0 || event.timer < 0 || this.#feeds.resetProbe || !this.#feeds.restores) return;
+    const before = vcpu.lowered;
+    const timer = 1 << event.timer;
+    vcpu.lowered |= timer;
+    const isReset = vcpu.cpu === -1 ? vcpu.lowered === bothTimers : before === bothTimers && vcpu.cpu === cpu.index;
+    if (!isReset || (vcpu.cpu === -1 && before === bothTimers)) return;
+    this.#derive(Kind.reset, cpu, vcpu, event, Certainty.derived);
+    if (vcpu.cpu >= 0) vcpu.lowered = timer;
+  }
+
   /** No probe shows the put: bursts, switches and userspace exits do. */
   #derivesPut(): boolean {
     return !this.#feeds.putProbe && !this.#feeds.timerPutProbe;
@@ -310,12 +330,14 @@ export class Tracker {
     cpu.known = true;
     vcpu.cpu = cpu.index;
     vcpu.putCpu = -1;
+    vcpu.lowered = 0;
     if (vcpu.knownSince < 0) vcpu.knownSince = time;
   }
 
   #putting(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
     vcpu.savedVirtual = false;
     vcpu.savedPhysical = false;
+    vcpu.lowered = 0;
     vcpu.putCpu = cpu.index;
     cpu.putting = vcpu;
     if (vcpu.knownSince < 0) vcpu.knownSince = time;
