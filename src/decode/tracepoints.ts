@@ -198,7 +198,9 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   sched_switch(record, event) {
     event.kind = Kind.sched_switch;
     event.otherPid = record.int(1);
-    event.sleeping = record.int(2);
+    // Asleep for something else than a vcpu waits for: as good as not told.
+    const state = record.int(2);
+    event.sleeping = state > 1 ? -1 : state;
     return true;
   },
   sched_waking: wakeup,

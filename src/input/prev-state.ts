@@ -17,16 +17,17 @@ export function prevState(bits: number): PrevState {
 }
 
 /**
- * Whether a switched thread goes to sleep, as the kernel means it. The kernels from 4.14 to 4.19 that lack 3f5fe9fef5b2
+ * Whether a switched thread goes to sleep as a vcpu's thread does that waits: interruptibly (kvm_vcpu_block). In an
+ * uninterruptible sleep it waits for something else, on PREEMPT_RT for any spinlock, and no guest has asked for that. The kernels from 4.14 to 4.19 that lack 3f5fe9fef5b2
  * record every state one letter too far: a runnable thread is `S` there, a sleeping one `D`. The idle thread, which never
  * sleeps, gives them away; before its first switch nothing does. One instance per recording.
  */
 export class PrevStates {
   #shifted = false;
 
-  /** @returns 1 the thread goes to sleep, 0 it stays runnable */
-  sleeping(pid: number, state: PrevState): 0 | 1 {
-    if (state === PrevState.deeper) return 1;
+  /** @returns 1 the thread goes to sleep, 0 it stays runnable, 2 it sleeps otherwise */
+  sleeping(pid: number, state: PrevState): 0 | 1 | 2 {
+    if (state === PrevState.deeper) return this.#shifted ? 1 : 2;
     if (state !== PrevState.interruptible) return 0;
     if (pid === 0) this.#shifted = true;
     return this.#shifted ? 0 : 1;

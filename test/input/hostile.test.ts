@@ -74,7 +74,7 @@ describe('names that threads choose', () => {
             expect([found[1] ?? found[4], found[2] ?? found[5], found[3] ?? found[6]].map(Number)).toEqual([
               prevPid,
               nextPid,
-              state.startsWith('R') ? 0 : 1,
+              state.startsWith('R') ? 0 : state === 'S' ? 1 : 2,
             ]);
             expect(collector.records[0]).toContain(`-${prevPid} [1] task 0:`);
           }
