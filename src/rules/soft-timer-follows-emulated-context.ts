@@ -89,6 +89,18 @@ export default defineRule({
           'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\n',
       },
       {
+        title: '6.14 to 6.18 report the level where it changes',
+        model: 'stateless-level',
+        trace:
+          'event,vcpu,cpu,timer,level,dv,dp,ev,ep\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\n',
+      },
+      {
+        title: 'preempted in a trapped access, between its timer_emulate and the report: the load evaluates it first',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,timer,level,dv,dp,ev,ep,ec,register,write,next,state\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,,,,,SYS64\ntrapped_access,0,0,ptimer,,,,,,,cval,1\nemulate,0,0,ptimer,0\nsched_switch,0,0,,,,,,,,,,99,R\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\n',
+      },
+      {
         title: 'the callback of 4.19 raises the level',
         model: 'load-put-4.16',
         trace:

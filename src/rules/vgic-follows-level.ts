@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { contextCount, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { Marks, when } from './occasion.js';
+import { isPreempted } from './parts/preempted.js';
 import { defineRule } from './rule.js';
 import { everyModel, Slots, vcpuName } from './support.js';
 
@@ -54,6 +55,12 @@ export default defineRule({
           'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,1\nirq_begin,,0,3\nirq_end,,0,3\nvgic_inject,0,0,27,1\nentry,0,0\n',
       },
       {
+        title: 'preempted in a trapped access, between report and injection',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,irq,level,ec,next,state\nload,0,0\nupdate_irq,0,0,30,1\nvgic_inject,0,0,30,1\nentry,0,0\nexit,0,0,,,SYS64\nupdate_irq,0,0,30,0\nsched_switch,0,0,,,,99,R\nput,0,0\nload,0,1\nupdate_irq,0,1,27,0\nvgic_inject,0,1,27,0\nvgic_inject,0,1,30,0\nentry,0,1\n',
+      },
+      {
         title: 'the vcpu of id 4 is the first of its VM, and has index 0',
         model: 'stateless-level',
         trace:
@@ -66,6 +73,14 @@ export default defineRule({
         model: 'timer-map',
         trace:
           'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nvgic_inject,0,0,27,0\nentry,0,0\nexit,0,0\nupdate_irq,0,0,27,1\nentry,0,0\n',
+        message: 'not-injected',
+        line: 7,
+      },
+      {
+        title: 'preempted after the report, and the injection never comes',
+        model: 'offset',
+        trace:
+          'event,vcpu,cpu,irq,level,ec,next,state\nload,0,0\nupdate_irq,0,0,30,1\nvgic_inject,0,0,30,1\nentry,0,0\nexit,0,0,,,SYS64\nupdate_irq,0,0,30,0\nsched_switch,0,0,,,,99,R\nput,0,0\nload,0,0\nentry,0,0\n',
         message: 'not-injected',
         line: 7,
       },
@@ -96,6 +111,8 @@ export default defineRule({
     const slot = (event: TimerEvent) => event.cpu * 2 + (event.context === Context.hardirq ? 1 : 0);
     /** Lines whose injection was ever seen; a vcpu with a userspace irqchip has none. */
     const injected = new Marks();
+    /** By vcpu: a report whose thread was preempted before the injection, which follows when it comes back. */
+    const interrupted = new Slots(waiting.occasion);
     /** By CPU: whether a report was seen since the start or the last gap. */
     const reported: boolean[] = [];
 
@@ -146,6 +163,12 @@ export default defineRule({
     function missing(key: number, event: TimerEvent): void {
       const report = waiting.take(key);
       if (report === undefined) return;
+      const own = report.vcpu >= 0 && report.vcpu === event.vcpu && report.context !== Context.hardirq;
+      if (own && isPreempted(event, machine.vcpu(event.vcpu))) return interrupted.set(event.vcpu, report);
+      fails(report, event);
+    }
+
+    function fails(report: TimerEvent, event: TimerEvent): void {
       if (report.vcpu < 0 || !injected.has(line(report))) return context.undecided(report, because.irqchip);
       context.violate(event, {
         message: 'not-injected',
@@ -213,6 +236,11 @@ export default defineRule({
             });
           }
           if (event.irq !== defaultPpi.vtimer && event.irq !== defaultPpi.ptimer) return;
+          const late = event.vcpu < 0 ? undefined : interrupted.get(event.vcpu);
+          if (late !== undefined && late.irq === event.irq && late.level === event.level) {
+            interrupted.clear(event.vcpu);
+            return context.hold(late);
+          }
           if (reported[event.cpu] !== true) return context.undecided(event, because.initial);
           // KVM_IRQ_LINE of userspace prints its own record first; the vgic's owner check then rejects the injection.
           const last = machine.cpu(event.cpu).last;
@@ -223,7 +251,11 @@ export default defineRule({
             witness: [last[Kind.vgic_inject] as TimerEvent],
           });
         },
-        entry: when(waiting.occasion, goesOn),
+        entry: when(waiting.occasion, (event) => {
+          goesOn(event);
+          const late = event.vcpu < 0 ? undefined : interrupted.take(event.vcpu);
+          if (late !== undefined) fails(late, event);
+        }),
         exit: when(waiting.occasion, goesOn),
         sched_switch: when(waiting.occasion, goesOn),
         restore: when(waiting.occasion, goesOn),
@@ -236,6 +268,7 @@ export default defineRule({
         }),
         vtimer_irq_end: when(waiting.occasion, (event) => missing(event.cpu * 2 + 1, event)),
         lost(event) {
+          interrupted.each((_, vcpu) => interrupted.clear(vcpu));
           waiting.clear(event.cpu * 2);
           waiting.clear(event.cpu * 2 + 1);
           reported[event.cpu] = false;
@@ -243,6 +276,7 @@ export default defineRule({
       },
       end() {
         waiting.each((report) => context.undecided(report, because.ends));
+        interrupted.each((report) => context.undecided(report, because.ends));
       },
     };
   },

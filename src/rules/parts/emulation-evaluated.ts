@@ -1,10 +1,11 @@
 import { Certainty, Timer, type TimerEvent } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import { contextCount, type VcpuState } from '../../machine/state.js';
-import type { RuleContext } from '../context.js';
+import { because, type RuleContext } from '../context.js';
 import type { Message, RuleExamples } from '../rule.js';
 import { Slots, timerText, vcpuName } from '../support.js';
 import type { ArmedClaims } from './armed-claims.js';
+import { isResumed } from './preempted.js';
 
 // When timer_emulate has to have run (kvm_timer_vcpu_load, kvm_arm_timer_write_sysreg, kvm_timer_sync_nested; 5.1 and
 // later): the part of soft-timer-follows-emulated-context that does not depend on what it finds.
@@ -93,6 +94,8 @@ export class Evaluations {
     const state = context.machine.vcpu(vcpu);
     // 5.1 and 5.2 evaluate a vcpu that is not loaded when userspace writes its registers.
     if (state.cpu !== event.cpu) return;
+    // The load has armed it in the middle of an access, which has cancelled it before.
+    if (isResumed(state)) return context.undecided(event, because.preempted);
     if (!context.records(Kind.soft_cancel) || !context.records(Kind.soft_expire)) return;
     this.#claims.claim(vcpu * contextCount + timer, event, expires, {
       message: 'not-cancelled',
