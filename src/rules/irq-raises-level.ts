@@ -11,6 +11,11 @@ const tooMany = 3;
 /** Interrupts per one without a level that an accident may have. */
 const interruptsPerMiss = 1000;
 
+/** Until the recorded end of the handler a soft timer's callback might be taken for a part of it. */
+function isRecordedEnd({ kind, certainty }: TimerEvent): boolean {
+  return kind === Kind.vtimer_irq_end && certainty === Certainty.recorded;
+}
+
 export default defineRule({
   id: 'irq-raises-level',
   statement:
@@ -27,6 +32,13 @@ export default defineRule({
       but: 'it returned without kvm_timer_update_irq, for the {misses}th time',
       therefore: 'expiries are swallowed: the guest waits for an interrupt that never comes',
     },
+    lowered: {
+      headline: 'the handler of the {timer} interrupt of {vcpu} reports level 0',
+      given: 'the interrupt was taken on CPU {cpu} while {vcpu} was loaded there',
+      must: 'the handler reports level 1, or nothing where the timer was cancelled just then',
+      but: 'it reported level 0',
+      therefore: 'the line is lowered while the timer has fired: the guest may never hear of it',
+    },
     'other-vcpu': {
       headline: 'the {timer} interrupt of {vcpu} raises the level of vcpu {other}',
       given: 'the interrupt was taken on CPU {cpu} while {vcpu} was loaded there',
@@ -37,6 +49,12 @@ export default defineRule({
   },
   examples: {
     legal: [
+      {
+        title: 'the load that the interrupt delays has reported level 0',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nupdate_irq,0,0,27,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nvtimer_irq_end,,0\nentry,0,0\n',
+      },
       {
         title: 'the handler raises the level',
         model: 'timer-map',
@@ -51,6 +69,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'raised and lowered in one handler',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level\nload,0,0\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,27,1\nupdate_irq,0,0,27,0\nvtimer_irq_end,,0\nexit,0,0\n',
+        message: 'lowered',
+        line: 6,
+      },
       {
         title: 'three interrupts, no level',
         model: 'timer-map',
@@ -80,6 +106,8 @@ export default defineRule({
     const totals: number[] = [];
     const misses: number[] = [];
 
+    /** By CPU: what the handler has lowered. */
+    const lowered = new Slots();
     /** What the handler has raised of another vcpu, by CPU. */
     const foreign = new Slots();
     /** The timer map of the load that goes on, by CPU. */
@@ -92,9 +120,11 @@ export default defineRule({
       const irq = open.take(event.cpu);
       if (irq === undefined) return;
       const raising = foreign.take(event.cpu);
+      const lowering = lowered.take(event.cpu);
       const running = machine.cpu(event.cpu).running;
       if (running === nowhere) return;
       if (running === somewhere) return context.undecided(irq, because.initial);
+      if (lowering !== undefined && isRecordedEnd(event)) return ofLevel(irq, lowering, running);
       if (raising !== undefined) return ofOther(event, irq, raising, machine.vcpu(running));
       const loaded = machine.vcpu(running).contexts[irq.timer]?.loaded;
       if (loaded === unknown && context.records(Kind.restore)) return context.undecided(irq, because.initial);
@@ -120,11 +150,20 @@ export default defineRule({
       });
     }
 
+    /** kvm_arch_timer_handler evaluates the timer that has fired, of every kernel since the RFC, and only to raise it. */
+    function ofLevel(irq: TimerEvent, lowering: TimerEvent, running: number): void {
+      context.violate(irq, {
+        message: 'lowered',
+        data: { timer: timerText(irq.timer), vcpu: vcpuName(machine, running), cpu: irq.cpu },
+        witness: [irq],
+        at: lowering,
+        ofCpu: true,
+      });
+    }
+
     /** The handler has raised the level of a vcpu by another id: ids alone do not tell the vcpus of two VMs apart. */
     function ofOther(event: TimerEvent, irq: TimerEvent, raising: TimerEvent, vcpu: VcpuState): void {
-      // Until the recorded end of the handler a soft timer's callback might be taken for a part of it.
-      const inHandler = event.kind === Kind.vtimer_irq_end && event.certainty === Certainty.recorded;
-      if (!inHandler || !isKnownAs(vcpu, irq)) return context.undecided(irq, because.unattributed);
+      if (!isRecordedEnd(event) || !isKnownAs(vcpu, irq)) return context.undecided(irq, because.unattributed);
       if (vcpu.cpuApproximate) return context.undecided(irq, because.approximate);
       context.violate(irq, {
         message: 'other-vcpu',
@@ -211,7 +250,10 @@ export default defineRule({
           unsure[event.cpu] = level === unknown;
         },
         update_irq: when(open.occasion, (event) => {
-          if (event.level === 1 && open.get(event.cpu) !== undefined) raises(event);
+          const irq = open.get(event.cpu);
+          if (irq === undefined) return;
+          if (event.level === 1) raises(event);
+          else if (event.level === 0 && event.timer === irq.timer) lowered.set(event.cpu, event);
         }),
         timer_map(event) {
           if (event.context !== Context.hardirq && event.context !== Context.softirq) mapped.set(event.cpu, event);
@@ -230,6 +272,7 @@ export default defineRule({
         put: when(open.occasion, conclude),
         lost(event) {
           open.clear(event.cpu);
+          lowered.clear(event.cpu);
           foreign.clear(event.cpu);
           mapped.clear(event.cpu);
           ignored.each((_, vcpu) => ignored.clear(vcpu));
