@@ -4,13 +4,14 @@ import { type TimerContext, unknown } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { levelInPlace } from './parts/level-in-place.js';
+import { LevelInPut } from './parts/level-in-put.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyLoadPutModel, loadPutModels, Slots, timerText, vcpuName } from './support.js';
 
 export default defineRule({
   id: 'level-alternates',
   statement:
-    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13. Up to 5.0 the level of the virtual timer is reported only where the kernel evaluates it.',
+    'Where the kernel reports a level only on change, two reports in a row differ: always up to 4.14 and in the RFC, of the virtual timer in 4.15, of the physical one outside its callback in 4.15 to 5.0, from timer_emulate in 5.1 to 6.13. Up to 5.0 the level of the virtual timer is reported only where the kernel evaluates it, and later not by a put.',
   why: 'A report without a change means that the cached level and the reported one have parted.',
   models: {
     'world-switch': 'warning',
@@ -18,6 +19,7 @@ export default defineRule({
     ...everyLoadPutModel('warning'),
     'timer-map': 'warning',
     offset: 'warning',
+    'stateless-level': 'warning',
   },
   needs: ['update_irq'],
   source: 'kvm_timer_update_state (RFC), timer_emulate: `if (should_fire != ctx->irq.level)`; specification §4.5',
@@ -35,6 +37,13 @@ export default defineRule({
       must: 'the level is evaluated by flush and sync up to 4.14, by the sync of an exit and the interrupt from then on',
       but: 'level {level} was reported',
       therefore: 'the level is evaluated somewhere else, and left as it was where it should have been',
+    },
+    'in-put': {
+      headline: 'the put of {vcpu} reports level {level} of its {timer}',
+      given: 'the {timer} was saved and stopped',
+      must: 'the next report is that of a load, of a reset, or of its interrupt',
+      but: 'the thread of {vcpu} reported level {level} with no look at the timer map in between',
+      therefore: 'the line follows something else than the timer while {vcpu} is away',
     },
   },
   examples: {
@@ -64,6 +73,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'the put lowers the level',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,irq,level,timer,ctl,cval,context\ntimer_map,0,0,,,,,,task\nload,0,0\nupdate_irq,0,0,27,0,,,,task\nrestore,0,0,,,vtimer,1,0x1000\nentry,0,0\nexit,0,0\ntimer_map,0,0,,,,,,task\nput,0,0\nsave,0,0,,,vtimer,5,0x1000\nupdate_irq,0,0,27,0,,,,task\n',
+        message: 'in-put',
+        line: 11,
+      },
       {
         title: 'a load evaluates the level',
         model: 'world-switch',
@@ -101,9 +118,11 @@ export default defineRule({
     const { machine, model } = context;
     const isLoadPut = loadPutModels.some((id) => id === model.id);
     const inPlace = model.recordsSaveRestore ? undefined : levelInPlace(context);
+    const inPut = model.recordsSaveRestore ? new LevelInPut(context) : undefined;
 
     /** Whether the kernel reports this level only on change; `emulated`: timer_emulate was the vcpu's last event. */
     function isOnChange(event: TimerEvent, emulated: boolean): boolean {
+      if (model.id === 'stateless-level') return false;
       if (model.recordsSaveRestore) return emulated;
       if (!isLoadPut) return true;
       // The soft timer's callback raises the physical timer's level whatever it was.
@@ -120,15 +139,22 @@ export default defineRule({
         emulate(event) {
           if (event.vcpu >= 0) emulating.set(event.vcpu, event);
         },
-        timer_map: forget,
+        timer_map(event) {
+          inPut?.mapped(event);
+          if (event.vcpu >= 0) emulating.clear(event.vcpu);
+        },
         entry: forget,
         exit: forget,
         vtimer_irq: forget,
         soft_expire: forget,
         restore: forget,
+        lost() {
+          inPut?.lost();
+        },
         update_irq(event) {
           if (event.vcpu < 0 || event.timer < 0) return context.undecided(event, because.unattributed);
           inPlace?.(event);
+          inPut?.reported(event);
           const onChange = isOnChange(event, emulating.take(event.vcpu)?.timer === event.timer);
           if (!onChange) return;
           // The callback of the soft timer changes the level as well.
