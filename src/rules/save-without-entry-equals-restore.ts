@@ -1,4 +1,5 @@
-import { Ctl, Timer, writableCtl } from '../events/event.js';
+import { Context, Ctl, canFire, Timer, type TimerEvent, writableCtl } from '../events/event.js';
+import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { defineRule } from './rule.js';
@@ -7,7 +8,7 @@ import { ctlText, cvalText, everyModelSinceRfc, timerText, vcpuName } from './su
 export default defineRule({
   id: 'save-without-entry-equals-restore',
   statement:
-    'A save with no entry of the vcpu since its restore carries the restored CVAL and CTL; ISTATUS may have been set meanwhile.',
+    'A save with no entry of the vcpu since its restore carries the restored CVAL and CTL; ISTATUS may have been set meanwhile. One with no entry since its interrupt finds the timer as the handler has, able to fire.',
   why: 'Nobody but the guest writes the registers between restore and save: another value was never theirs.',
   models: everyModelSinceRfc('error'),
   needs: ['save', 'restore', 'entry'],
@@ -29,9 +30,23 @@ export default defineRule({
       but: 'it found CTL {saved}',
       therefore: 'the restore did not reach the hardware, or something else wrote the register',
     },
+    'ctl-after-interrupt': {
+      headline:
+        'the {timer} of {vcpu} is saved with CTL {saved}, but its interrupt has just found that it fires and the guest did not run',
+      given: 'the handler read CTL, found the timer enabled, not masked and fired, and reported level 1',
+      must: 'the save finds it enabled and not masked, for the vcpu was not entered since',
+      but: 'it found CTL {saved}',
+      therefore: 'the save does not hold what the hardware had, or something else wrote the register',
+    },
   },
   examples: {
     legal: [
+      {
+        title: 'the guest masks its timer after the interrupt',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,level,irq,context\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,vtimer,,,1,27,hardirq\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,5,0x1000\nload,0,0\nrestore,0,0,vtimer,5,0x1000\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,7,0x1000\n',
+      },
       {
         title: 'preempted before the entry; the timer expires meanwhile',
         model: 'timer-map',
@@ -40,6 +55,14 @@ export default defineRule({
       },
     ],
     violating: [
+      {
+        title: 'CTL 0 is saved after the interrupt',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,level,irq,context\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nvtimer_irq,,0\nupdate_irq,0,0,vtimer,,,1,27,hardirq\nvtimer_irq_end,,0\nexit,0,0\nput,0,0\nsave,0,0,vtimer,0,0x1000\n',
+        message: 'ctl-after-interrupt',
+        line: 10,
+      },
       {
         title: 'the load did not write CVAL',
         model: 'timer-map',
@@ -52,13 +75,37 @@ export default defineRule({
   },
   create(context) {
     const { machine } = context;
+
+    /**
+     * Whether the handler of the timer's interrupt has read CTL since the guest ran, and nobody has written it: from 5.1
+     * on it reports level 1 of a timer that the hardware shows to fire (kvm_timer_should_fire of a loaded context).
+     */
+    function isAfterInterrupt(event: TimerEvent, { restore, update, loaded }: TimerContext): boolean {
+      if (!context.model.recordsSaveRestore || event.ctl < 0 || loaded !== yes) return false;
+      if (update.context !== Context.hardirq || update.level !== 1 || update.cpu !== event.cpu) return false;
+      const { last } = machine.vcpu(event.vcpu);
+      const since = Math.max(restore.serial, last[Kind.entry].serial, last[Kind.trapped_access].serial);
+      return since > 0 && update.serial > since;
+    }
+
+    function violateHandler(event: TimerEvent, { update }: TimerContext): void {
+      context.violate(event, {
+        message: 'ctl-after-interrupt',
+        data: { timer: timerText(event.timer), vcpu: vcpuName(machine, event.vcpu), saved: ctlText(event.ctl) },
+        witness: [update],
+        distrustRegisters: event.timer,
+      });
+    }
+
     return {
       before: {
         save(event) {
           if (event.vcpu < 0 || event.timer < Timer.ptimer) return context.undecided(event, because.unattributed);
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
-          // The guest ran: nothing is claimed.
-          if (state.enteredSinceRestore === yes) return;
+          const isAfter = isAfterInterrupt(event, state);
+          if (isAfter && !canFire(event.ctl)) return violateHandler(event, state);
+          // The guest ran before the interrupt, or without one: no more is claimed.
+          if (state.enteredSinceRestore === yes) return isAfter ? context.hold(event) : undefined;
           // The RFC's save and restore of a vcpu that has never run touch no register (W5).
           if (context.model.id === 'rfc-load-put' && machine.vcpu(event.vcpu).enabled !== yes)
             return context.undecided(event, because.initial);
