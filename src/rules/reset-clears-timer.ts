@@ -16,7 +16,11 @@ export default defineRule({
     'After a reset the next restore of every context has ENABLE and IMASK clear, and no level is raised and no interrupt active before the first entry.',
   why: 'A guest that reboots must not be interrupted by the timer that it programmed before.',
   models: everyModel('error'),
-  needs: ['reset', ['restore', 'update_irq', 'flush']],
+  // From 5.1 on its reports give it away.
+  needs: [
+    ['reset', 'timer_map'],
+    ['restore', 'update_irq', 'flush'],
+  ],
   source: 'kvm_timer_vcpu_reset; 413aa807ae39, e761a927bc9a; specification §4.2, §4.8 point 9',
   messages: {
     'ctl-survives': {
@@ -152,7 +156,15 @@ export default defineRule({
       const vcpu = machine.vcpu(event.vcpu);
       const state = vcpu.contexts[timer] as TimerContext;
       // What is not known to be whose may have been this one's.
-      if (reset === undefined || vcpu.enabled !== yes || state.level === unknown || vcpu.unseen) return true;
+      // One that only its reports show has made them.
+      if (
+        reset === undefined ||
+        reset.certainty !== Certainty.recorded ||
+        vcpu.enabled !== yes ||
+        state.level === unknown ||
+        vcpu.unseen
+      )
+        return true;
       if (state.update.serial > reset.serial) return true;
       context.violate(event, {
         message: 'not-lowered',
@@ -197,7 +209,11 @@ export default defineRule({
           // inside KVM_RUN.
           const vcpu = machine.vcpu(event.vcpu);
           const exited = vcpu.last[Kind.exit].serial;
-          const insideRun = vcpu.cpu >= 0 || (exited > 0 && exited > vcpu.last[Kind.userspace_exit].serial);
+          const isRecorded = event.certainty === Certainty.recorded;
+          const since = vcpu.last[Kind.userspace_exit].serial;
+          const insideRun =
+            (isRecorded && vcpu.cpu >= 0) ||
+            (exited > since && (isRecorded || context.records(Kind.userspace_exit)) && exited > 0);
           writable[event.vcpu] = !insideRun;
           const { level, loaded } = vcpu.contexts[Timer.vtimer] as TimerContext;
           // A put of its own begins the reset since e761a927bc9a: it is not over with that.

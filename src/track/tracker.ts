@@ -268,19 +268,23 @@ export class Tracker {
 
   /**
    * A reset (kvm_timer_vcpu_reset) reports level 0 of both timers outside of a load. Where no probe shows loads, these
-   * reports are taken for those of one, until the same timer is reported low again with no restore in between, which
-   * no load does.
+   * reports are taken for those of one, until the same timer is reported again with no restore in between, which no
+   * load does.
    */
   #reported(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
     if (vcpu.cpu === -1 && this.#derivesLoad()) this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
-    if (event.level !== 0 || event.timer < 0 || this.#feeds.resetProbe || !this.#feeds.restores) return;
+    if (event.timer < 0 || this.#feeds.resetProbe || !this.#feeds.restores) return;
     const before = vcpu.lowered;
-    const timer = 1 << event.timer;
+    const timer = event.level === 0 ? 1 << event.timer : 0;
     vcpu.lowered |= timer;
-    const isReset = vcpu.cpu === -1 ? vcpu.lowered === bothTimers : before === bothTimers && vcpu.cpu === cpu.index;
-    if (!isReset || (vcpu.cpu === -1 && before === bothTimers)) return;
+    if (vcpu.cpu === -1) {
+      if (vcpu.lowered !== bothTimers || before === bothTimers) return;
+    } else {
+      // Where nothing tells, a raised level may be an interrupt's.
+      if (before !== bothTimers || vcpu.cpu !== cpu.index || (timer === 0 && event.context !== Context.task)) return;
+      vcpu.lowered = timer;
+    }
     this.#derive(Kind.reset, cpu, vcpu, event, Certainty.derived);
-    if (vcpu.cpu >= 0) vcpu.lowered = timer;
   }
 
   /** No probe shows the put: bursts, switches and userspace exits do. */
