@@ -10,6 +10,9 @@ import { Place, Whereabouts } from './whereabouts.js';
 /** A vcpu that has gone to sleep so often with its level asserted runs in a circle. */
 const fewSleeps = 3;
 
+/** A vcpu that was loaded so often since its level was asserted, and not entered, is not only on a slow host. */
+const manyLoads = 20;
+
 const userspace = 'the vcpu left for userspace before it was entered';
 
 /** A vcpu whose level rose before the guest enabled its distributor: eight rounds, 20 ms apart. */
@@ -52,6 +55,9 @@ class Asserted {
   counted = Number.NEGATIVE_INFINITY;
   /** How often it went to sleep in its wait since then. */
   sleeps = 0;
+  /** How often it was loaded since then, and what had been spent up to the last time. */
+  loads = 0;
+  spentBefore = 0;
   /** Whether it slept when the level was asserted. */
   raisedAsleep = false;
   /** When it was first seen to be overdue. */
@@ -188,21 +194,26 @@ export default defineRule({
         own.spent = 0;
         own.since = Number.NaN;
         own.sleeps = 0;
+        own.loads = 0;
+        own.spentBefore = 0;
         own.overdue = Number.NaN;
         own.told = false;
         own.raisedAsleep = threads.of(event.vcpu) === Place.waiting;
-        count(own, event.vcpu, event.time);
+        count(own, event.vcpu, event.time, true);
         earliest = Math.min(earliest, event.time + maxLatency);
       }
       own.levels |= bit;
     }
 
-    /** Time counts from here on, or does not, by where the vcpu is. */
-    function count(own: Asserted, vcpu: number, time: number): void {
+    /**
+     * Time counts from here on, or does not, by where the vcpu is. Before its load a thread that was switched in is not on
+     * its way to the guest yet: whatever interrupts have waited for it come first.
+     */
+    function count(own: Asserted, vcpu: number, time: number, isLoaded: boolean): void {
       if (!Number.isNaN(own.since)) own.spent += time - own.since;
       own.counted = time;
       const place = threads.of(vcpu);
-      own.since = place === Place.running || place === Place.waiting ? time : Number.NaN;
+      own.since = (place === Place.running && isLoaded) || place === Place.waiting ? time : Number.NaN;
     }
 
     /** Nothing is asserted any more. */
@@ -238,7 +249,7 @@ export default defineRule({
     function moved(vcpu: number, event: TimerEvent): void {
       const own = vcpus[vcpu];
       if (own === undefined || own.levels === 0) return;
-      count(own, vcpu, event.time);
+      count(own, vcpu, event.time, event.kind === Kind.load || machine.vcpu(vcpu).cpu >= 0);
       const place = threads.of(vcpu);
       if (place === Place.somewhere) drop(vcpu, because.initial, 'lost');
       // Powered off or paused it need not be entered.
@@ -290,6 +301,9 @@ export default defineRule({
 
     function judgeOne(own: Asserted, vcpu: number, now: TimerEvent, final: boolean): void {
       // At the end of the trace what has been counted since every CPU had recorded does not count.
+      // Neither runs nor waits: it is judged again when it does.
+      const place = threads.of(vcpu);
+      if (!final && place !== Place.running && place !== Place.waiting) return;
       const spent = own.spent + (Number.isNaN(own.since) ? Math.min(0, now.time - own.counted) : now.time - own.since);
       if (spent <= maxLatency) return;
       // Seen twice, so that a host that stood still is not taken for one that went on.
@@ -308,6 +322,9 @@ export default defineRule({
       if (threads.of(vcpu) === Place.waiting) {
         if (machine.vcpu(vcpu).unseen) return drop(vcpu, because.blind, 'lost');
         if (!threads.isCertain(threads.since(vcpu), now.time)) return;
+      } else if (spent - own.spentBefore <= maxLatency && own.loads < manyLoads) {
+        // A host that stands still in every load for a while, and has others run in between, is only slow.
+        return;
       } else if (!context.records(Kind.put)) return drop(vcpu, 'returns to userspace are not recorded', 'lost');
       violate(own, vcpu, now, spent);
     }
@@ -345,7 +362,10 @@ export default defineRule({
           if (machine.vcpu(event.vcpu).unseen) return drop(event.vcpu, because.blind, 'lost');
           moved(event.vcpu, event);
           const own = vcpus[event.vcpu];
-          if (own !== undefined && own.levels !== 0 && !own.told) judgeOne(own, event.vcpu, event, false);
+          if (own === undefined || own.levels === 0) return;
+          own.loads++;
+          own.spentBefore = own.spent;
+          if (!own.told) judgeOne(own, event.vcpu, event, false);
         },
         entry(event) {
           threads.seen(event);
