@@ -306,9 +306,11 @@ export default defineRule({
       if (!final && place !== Place.running && place !== Place.waiting) return;
       const spent = own.spent + (Number.isNaN(own.since) ? Math.min(0, now.time - own.counted) : now.time - own.since);
       if (spent <= maxLatency) return;
-      // Seen twice, so that a host that stood still is not taken for one that went on.
+      // Seen twice, so that a host that stood still is not taken for one that went on. A thread on a CPU goes on at once
+      // when the CPU does: as long again.
       if (Number.isNaN(own.overdue)) own.overdue = now.time;
-      if (!final && now.time - own.overdue <= maxLatency / 10) return;
+      const again = place === Place.running ? maxLatency : maxLatency / 10;
+      if (!final && now.time - own.overdue <= again) return;
       // A level wakes only where the vgic takes it: what userspace does with its interrupts is its own affair.
       const waits = own.sleeps >= fewSleeps || threads.of(vcpu) === Place.waiting;
       if (waits && !injected.has(vcpu)) return drop(vcpu, because.irqchip, 'lost');
