@@ -89,7 +89,7 @@ export default defineRule({
           'event,vcpu,cpu,timer,level,ec\ntimer_map,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nentry,0,0\nexit,0,0,,,SYS64\nemulate,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\n',
       },
       {
-        title: '6.14 to 6.18 report the level where it changes',
+        title: '6.14 to 7.1 report the level where it changes',
         model: 'stateless-level',
         trace:
           'event,vcpu,cpu,timer,level,dv,dp,ev,ep\ntimer_map,0,0,,,1,none,none,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nupdate_irq,0,0,ptimer,1\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,1\nentry,0,0\nexit,0,0\nput,0,0\nsave,0,0\nload,0,0\nrestore,0,0\nemulate,0,0,ptimer,0\nupdate_irq,0,0,ptimer,0\nsoft_arm,0,0,ptimer\nentry,0,0\n',

@@ -310,9 +310,9 @@ export class Outcomes {
   }
 
   /**
-   * Whether every timer_emulate reports its level. Up to 6.18 at least it is cached (irq.level) and reported where it
-   * changes; by 7.2 that is gone. The release between is nobody's to name, but a trace shows it: an unchanged level is
-   * reported at nearly every load, or at none.
+   * Whether every timer_emulate reports its level. Up to 7.1 it is cached (irq.level) and reported where it changes;
+   * from 7.2 on that is gone. A text names no release, but shows it: an unchanged level is reported at nearly every load,
+   * or at none.
    */
   get #reportsAlways(): boolean {
     return this.#stateless && this.#repeats > this.#silences;
