@@ -84,6 +84,16 @@ for (const [timer, crm] of [
   encoded[`0,0,14,${crm},0`] = (timer << 8) | 3;
   encoded[`0,0,14,${crm},1`] = timer << 8;
 }
+/** Marks a register that is told by its encoding, which trace-cmd and perf print where they do not find the name. */
+export const byEncoding = 0x10000;
+
+const printed = Object.fromEntries(
+  Object.entries(encoded).map(([encoding, register]) => {
+    const [op0, op1, crn, crm, op2] = encoding.split(',');
+    return [`${op0} Op1=${op1} CRn=${crn} CRm=${crm} Op2=${op2}`, byEncoding | register];
+  }),
+);
+
 const encoding = { names: ['Op0', 'Op1', 'CRn', 'CRm', 'Op2'], values: encoded } as const;
 
 const number = (name: string, ...labels: string[]): FieldSpec => ({ name, type: 'number', labels });
@@ -177,7 +187,11 @@ const tracepoints = [
   { name: 'kvm_arm_setup_debug', fields: [], once: true },
   {
     name: 'kvm_sys_access',
-    fields: [{ name: 'name', type: 'symbol', before: ' (', symbols: accessed, parts: encoding }, number('is_write')],
+    fields: [
+      { name: 'name', type: 'symbol', before: ' (', symbols: accessed, parts: encoding },
+      number('is_write'),
+      { name: 'Op0', type: 'symbol', toEnd: true, symbols: printed },
+    ],
   },
   {
     name: 'irq_handler_entry',

@@ -3,7 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { TimerName } from '../events/timer-names.js';
 import { otherSymbol } from '../input/catalogue.js';
 import type { Record } from '../input/record.js';
-import { IrqName, PrintedTrap, type TracepointName } from './catalogue.js';
+import { byEncoding, IrqName, PrintedTrap, type TracepointName } from './catalogue.js';
 import { hrtimerCancel, hrtimerExpireEntry, hrtimerExpireExit, hrtimerStart } from './hrtimers.js';
 import type { Learned } from './learned.js';
 
@@ -153,14 +153,16 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     return true;
   },
   kvm_sys_access(record, event) {
-    const what = record.int(0, otherSymbol);
+    const encoding = record.int(2);
+    const isPrinted = encoding >= byEncoding;
+    // trace-cmd and perf do not find the name, and print its address, and the encoding after it.
+    const what = !isPrinted ? record.int(0, otherSymbol) : encoding === otherSymbol ? encoding : encoding ^ byEncoding;
     event.kind = Kind.trapped_access;
     event.hasDetails = true;
     event.write = record.int(1);
     // An access to another register is told as well: it shows that such accesses are recorded.
     if (what === otherSymbol) event.timer = Timer.none;
-    // trace-cmd does not find the name, and prints its address: which register it is remains unknown.
-    else if (record.high(0) === 0) {
+    else if (isPrinted || record.high(0) === 0) {
       event.timer = what >> 8;
       event.register = what & 0xff;
     }

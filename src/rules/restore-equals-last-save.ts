@@ -180,7 +180,8 @@ export default defineRule({
       // Up to 4.14 only the physical timer is trapped.
       if (model.id === 'world-switch' || !accessClasses.includes(vcpu.exitClass)) return false;
       const access = vcpu.last[Kind.trapped_access];
-      if (access.serial > vcpu.last[Kind.exit].serial) return access.timer === timer && access.write !== 0;
+      if (access.serial > vcpu.last[Kind.exit].serial)
+        return (access.timer === timer || access.timer === Timer.unknown) && access.write !== 0;
       // Where accesses are recorded, one without a record has not been emulated yet.
       return !context.records(Kind.trapped_access) || access.serial === 0;
     }
