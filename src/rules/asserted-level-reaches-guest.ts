@@ -131,6 +131,12 @@ export default defineRule({
           'time,event,vcpu,cpu,level,timer,next,state\n0,load,0,0\n,restore,0,0\n,entry,0,0\n,exit,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.5,sched_switch,,0,,,1000,R\n,load,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n,restore,0,0\n,entry,0,0\n',
       },
       {
+        title: 'a slow host: preempted after each of two loads that took 60 ms',
+        model: 'timer-map',
+        trace:
+          'time,event,vcpu,cpu,level,timer,next,state\n0,load,0,0\n,restore,0,0\n,entry,0,0\n,exit,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.1,sched_switch,,0,,,1000,R\n,load,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n0.16,restore,0,0\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.3,sched_switch,,0,,,1000,R\n,load,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n0.36,restore,0,0\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.6,sched_switch,,0,,,1000,R\n,load,0,0\n,restore,0,0\n,entry,0,0\n',
+      },
+      {
         title: 'a powered-off vcpu sleeps, whatever its timer says',
         model: 'timer-map',
         trace:
@@ -199,21 +205,18 @@ export default defineRule({
         own.overdue = Number.NaN;
         own.told = false;
         own.raisedAsleep = threads.of(event.vcpu) === Place.waiting;
-        count(own, event.vcpu, event.time, true);
+        count(own, event.vcpu, event.time);
         earliest = Math.min(earliest, event.time + maxLatency);
       }
       own.levels |= bit;
     }
 
-    /**
-     * Time counts from here on, or does not, by where the vcpu is. Before its load a thread that was switched in is not on
-     * its way to the guest yet: whatever interrupts have waited for it come first.
-     */
-    function count(own: Asserted, vcpu: number, time: number, isLoaded: boolean): void {
+    /** Time counts from here on, or does not, by where the vcpu is. */
+    function count(own: Asserted, vcpu: number, time: number): void {
       if (!Number.isNaN(own.since)) own.spent += time - own.since;
       own.counted = time;
       const place = threads.of(vcpu);
-      own.since = (place === Place.running && isLoaded) || place === Place.waiting ? time : Number.NaN;
+      own.since = place === Place.running || place === Place.waiting ? time : Number.NaN;
     }
 
     /** Nothing is asserted any more. */
@@ -249,7 +252,7 @@ export default defineRule({
     function moved(vcpu: number, event: TimerEvent): void {
       const own = vcpus[vcpu];
       if (own === undefined || own.levels === 0) return;
-      count(own, vcpu, event.time, event.kind === Kind.load || machine.vcpu(vcpu).cpu >= 0);
+      count(own, vcpu, event.time);
       const place = threads.of(vcpu);
       if (place === Place.somewhere) drop(vcpu, because.initial, 'lost');
       // Powered off or paused it need not be entered.
@@ -309,7 +312,7 @@ export default defineRule({
       // Seen twice, so that a host that stood still is not taken for one that went on. A thread on a CPU goes on at once
       // when the CPU does: as long again.
       if (Number.isNaN(own.overdue)) own.overdue = now.time;
-      const again = place === Place.running ? maxLatency : maxLatency / 10;
+      const again = place === Place.running && own.sleeps < fewSleeps ? maxLatency : maxLatency / 10;
       if (!final && now.time - own.overdue <= again) return;
       // A level wakes only where the vgic takes it: what userspace does with its interrupts is its own affair.
       const waits = own.sleeps >= fewSleeps || threads.of(vcpu) === Place.waiting;
@@ -324,8 +327,9 @@ export default defineRule({
       if (threads.of(vcpu) === Place.waiting) {
         if (machine.vcpu(vcpu).unseen) return drop(vcpu, because.blind, 'lost');
         if (!threads.isCertain(threads.since(vcpu), now.time)) return;
-      } else if (spent - own.spentBefore <= maxLatency && own.loads < manyLoads) {
-        // A host that stands still in every load for a while, and has others run in between, is only slow.
+      } else if (machine.vcpu(vcpu).cpu < 0 || (spent - own.spentBefore <= maxLatency && own.loads < manyLoads)) {
+        // A host that stands still in every load for a while, and has others run in between, is only slow; and a thread
+        // that was switched in may find interrupts that have waited for it, long before its load.
         return;
       } else if (!context.records(Kind.put)) return drop(vcpu, 'returns to userspace are not recorded', 'lost');
       violate(own, vcpu, now, spent);
