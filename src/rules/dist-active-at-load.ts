@@ -2,9 +2,15 @@ import { Certainty, Context, isGicv5Ppi, Timer, type TimerEvent } from '../event
 import { Kind } from '../events/kinds.js';
 import { contextCount, noEvent, replaceEvent, type TimerContext, yes } from '../machine/state.js';
 import { because } from './context.js';
-import { Marks, when } from './occasion.js';
-import { activeStateAtFlush } from './parts/active-state-at-flush.js';
+import { Marks } from './occasion.js';
+import { activeStateAtFlush, flushLegal, flushMessages, flushViolating } from './parts/active-state-at-flush.js';
 import { activeStateIgnoringLevel, ignoringLevel } from './parts/active-state-ignoring-level.js';
+import {
+  ActiveWithoutCause,
+  withoutCauseLegal,
+  withoutCauseMessages,
+  withoutCauseViolating,
+} from './parts/active-without-cause.js';
 import { LoadReports } from './parts/load-reports.js';
 import { defineRule } from './rule.js';
 import { cachesLine, everyModel, timerText, tracedModels, vcpuName } from './support.js';
@@ -22,12 +28,14 @@ class LoadedTimer {
 export default defineRule({
   id: 'dist-active-at-load',
   statement:
-    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor before the timer is restored; from 5.2 on it has reported the level by then. A flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
+    "A load (up to 4.14 a flush) that finds a timer's level high sets the physical interrupt active at the distributor before the timer is restored; from 5.2 on it has reported the level by then, and sets it active for nothing else than an interrupt that the guest has not finished. A flush on a CPU that the vcpu comes to anew does not trust what it wrote elsewhere.",
   why: 'Otherwise the restored timer interrupts the host at once, for an expiry that the guest already knows.',
   models: everyModel('error'),
   needs: [['update_irq', 'set_active', 'flush'], ['restore', 'load', 'flush'], 'entry'],
   source: 'kvm_timer_vcpu_load_gic; bae561c0cff7; kvm_timer_vcpu_load of the RFC; specification §4.5, §4.8 point 12',
   messages: {
+    ...flushMessages,
+    ...withoutCauseMessages,
     inactive: {
       headline:
         'the load of {vcpu} clears the active state of its {timer} interrupt on CPU {cpu} although the level is high',
@@ -89,30 +97,11 @@ export default defineRule({
       but: 'it ended without that',
       therefore: 'nobody else on this CPU gets the interrupt of the timer until somebody clears it',
     },
-    'flushed-inactive': {
-      headline: 'the flush of {vcpu} leaves its {timer} interrupt inactive on CPU {cpu} although the level is high',
-      given: 'the {timer} of {vcpu} was pending when its flush ran',
-      must: 'the flush sets the physical interrupt active, whatever it wrote before',
-      but: 'its active state was cleared, or not written at all',
-      therefore: 'the guest is interrupted out of its run at once, again and again, for an expiry that it knows',
-    },
-    'stale-cache': {
-      headline:
-        'the flush of {vcpu} on CPU {cpu} takes its active state for cleared, although nobody has cleared it there',
-      given: '{vcpu} was put, or its level changed, since active_cleared_last was set',
-      must: 'both forget it, so that the flush writes the active state again',
-      but: 'the flush found active_cleared_last set',
-      therefore: 'an active state that somebody else has left on this CPU holds back the interrupt of the timer',
-    },
   },
   examples: {
     legal: [
-      {
-        title: 'the flush sets it active for a high level, and clears it once for a low one',
-        model: 'world-switch',
-        trace:
-          'event,vcpu,cpu,irq,level,active_cleared_last\nload,0,0\nflush,0,0,,1,0\nset_active,0,0,27,1\nentry,0,0\nexit,0,0\nsync,0,0,,1,0\nupdate_irq,0,0,27,0\nflush,0,0,,0,0\nset_active,0,0,27,0\nentry,0,0\nexit,0,0\nsync,0,0,,0,1\nflush,0,0,,0,1\nentry,0,0\n',
-      },
+      ...flushLegal,
+      ...withoutCauseLegal,
       {
         title: 'set active after the level was found high',
         model: 'timer-map',
@@ -152,6 +141,8 @@ export default defineRule({
       },
     ],
     violating: [
+      ...flushViolating,
+      ...withoutCauseViolating,
       {
         title: 'a GICv5 guest: cleared, though the interrupt is that of the guest from the load to the put',
         model: 'stateless-level',
@@ -159,22 +150,6 @@ export default defineRule({
           'event,vcpu,cpu,timer,ctl,cval,irq,level\nload,0,0\nupdate_irq,0,0,,,,536870939,0\nset_active,0,0,vtimer,,,27,0\nrestore,0,0,vtimer,1,0x1000\n',
         message: 'inactive-direct',
         line: 4,
-      },
-      {
-        title: 'the flush does not write it for a high level',
-        model: 'world-switch',
-        trace:
-          'event,vcpu,cpu,irq,level\nload,0,0\nflush,0,0,,1\nset_active,0,0,27,1\nentry,0,0\nexit,0,0\nsync,0,0,,1\nflush,0,0,,1\nentry,0,0\n',
-        message: 'flushed-inactive',
-        line: 8,
-      },
-      {
-        title: 'the put does not invalidate what the flush has cached',
-        model: 'world-switch',
-        trace:
-          'event,vcpu,cpu,irq,level,active_cleared_last\nload,0,0\nflush,0,0,,0,0\nentry,0,0\nexit,0,0\nsync,0,0,,0,1\nput,0,0\nload,0,1\nflush,0,1,,0,1\n',
-        message: 'stale-cache',
-        line: 9,
       },
       {
         title: 'cleared although the level is high',
@@ -267,7 +242,9 @@ export default defineRule({
     /** Vcpus whose guest has a GICv5. */
     const gicv5 = new Marks();
 
-    const reports = tracedModels.some((id) => id === context.model.id) ? new LoadReports(context) : undefined;
+    const isTraced = tracedModels.some((id) => id === context.model.id);
+    const reports = isTraced ? new LoadReports(context) : undefined;
+    const withoutCause = isTraced ? new ActiveWithoutCause(context) : undefined;
 
     /** From 5.2 on a load reports the level of every direct timer before it restores it. */
     function reported(event: TimerEvent): void {
@@ -354,6 +331,7 @@ export default defineRule({
           writes[event.vcpu] = 0;
         },
         entry(event) {
+          withoutCause?.entry(event);
           complete(event);
           if (!begun.has(event.vcpu)) return;
           if (!context.records(Kind.set_active)) {
@@ -365,8 +343,12 @@ export default defineRule({
           }
           afresh(event);
         },
-        exit: when(begun.occasion, afresh),
+        exit(event) {
+          afresh(event);
+          withoutCause?.exit(event);
+        },
         put(event) {
+          withoutCause?.put(event);
           open.delete(event.vcpu);
           afresh(event);
         },
@@ -376,6 +358,7 @@ export default defineRule({
         },
         update_irq(event) {
           reports?.reported(event);
+          withoutCause?.reported(event);
           if (event.vcpu < 0 || event.timer < 0 || event.context === Context.hardirq) return;
           if (machine.vcpu(event.vcpu).isEmulated(event.timer)) return;
           const loaded = state(event.vcpu, event.timer);
@@ -408,7 +391,9 @@ export default defineRule({
           // A GICv5 guest owns the interrupt while it is loaded, whatever the level.
           if (event.level === 0 && isGicv5Ppi(loaded.report.irq))
             return violate(event, 'inactive-direct', event.vcpu, timer, [loaded.report]);
-          // With the level low the state is that of the virtual interrupt, which leaves no record: both are right.
+          const before = loaded.level === 0 ? withoutCause?.written(event, timer, loaded.report) : undefined;
+          if (before !== undefined) return withoutCause?.violation(event, timer, loaded.report, before);
+          // With the level low the state is that of the virtual interrupt, which leaves no record: both may be right.
           if (event.level === 1 || (loaded.level === 0 && !cached)) context.hold(event);
           else {
             // Whoever has raised the cached level is part of the proof: what was lost since may have lowered it.
@@ -446,6 +431,10 @@ export default defineRule({
         lost() {
           for (const loaded of timers) if (loaded !== undefined) loaded.level = -1;
           open.clear();
+          withoutCause?.forgetAll();
+        },
+        userspace_exit(event) {
+          withoutCause?.userspace(event);
         },
       },
       end(event) {
