@@ -17,6 +17,9 @@ const flushed =
   ',flush,0,0,,1,0x9000,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,sync,0,0,,1,0x9000,,,\n,wfx,0,0,,,,,,\n,schedule,0,0,,1,0x9000,,,\n';
 const slept = ',sched_switch,0,0,,,,0,S,\n,put,0,0,,,,,,\n';
 const leaves = '0.4,wakeup,0,1,,,,,,\n,load,0,0,,,,,,\n,unschedule,0,0,,,,,,\n';
+/** An emulated timer has its soft timer armed until the put cancels it. */
+const softly =
+  ',load,0,0,,,,,,\n,restore,0,0,vtimer,0,0,,,\n,emulate,0,0,ptimer,,,,,\n,soft_arm,0,0,ptimer,,,,,\n,entry,0,0,,,,,,\n,exit,0,0,,,,,,\n,wfx,0,0,,,,,,\n,sched_switch,0,0,,,,0,S,\n,put,0,0,,,,,,\n,save,0,0,vtimer,0,0,,,\n,soft_cancel,0,0,ptimer,,,,,\n';
 /** A sleep with an armed timer shows that such arming is recorded. */
 const armed = `${columns}${sleeps},bg_arm,0,0,,,,,,\n${wakes.replace('0.4', '0.2')},exit,0,0,,,,,,\n,put,0,0,,,,,,\n,save,0,0,vtimer,1,0x9000,,,\n`;
 
@@ -26,7 +29,7 @@ export default defineRule({
     'A vcpu that goes to sleep with a timer that can fire has its background timer armed before it leaves the CPU.',
   why: 'Nothing else wakes the vcpu when its timer expires: it sleeps until something else happens, or for ever.',
   models: everyModel('error'),
-  needs: ['bg_arm', ['save', 'schedule'], 'sched_switch', ['wfx', 'schedule']],
+  needs: [['bg_arm', 'soft_cancel'], ['save', 'schedule'], 'sched_switch', ['wfx', 'schedule']],
   source:
     'kvm_timer_blocking, called by kvm_timer_vcpu_put for a vcpu that waits; kvm_timer_schedule up to 5.0; specification §4.4',
   messages: {
@@ -35,6 +38,15 @@ export default defineRule({
       given:
         '{vcpu} waits, its thread was switched out asleep, and its {timer} had CTL {ctl} and CVAL {cval} in memory',
       must: 'the put, up to 5.0 the hook before the sleep, arms the background timer for that deadline',
+      but: 'the put ended without, and the vcpu slept on for {slept}',
+      therefore: 'the vcpu was woken by something else than its timer, or not at all',
+    },
+    'not-armed-emulated': {
+      headline:
+        '{vcpu} goes to sleep on CPU {cpu} with no background timer although the soft timer of its emulated {timer} was armed',
+      given:
+        '{vcpu} waits, its thread was switched out asleep, and its put has cancelled the soft timer of the {timer}: it can fire, and has not expired',
+      must: 'the put arms the background timer, which stands in for the soft timer',
       but: 'the put ended without, and the vcpu slept on for {slept}',
       therefore: 'the vcpu was woken by something else than its timer, or not at all',
     },
@@ -57,6 +69,11 @@ export default defineRule({
         title: 'up to 5.0 the hook before the sleep arms it, once for every time that the vcpu sleeps in this wait',
         model: 'load-put-4.16',
         trace: `${columns}${hooked},bg_arm,0,0,,,,,,\n${slept},load,0,0,,,,,,\n,restore,0,0,vtimer,1,0x9000,,,\n${slept}${leaves}`,
+      },
+      {
+        title: 'armed in the put, for an emulated timer',
+        model: 'timer-map',
+        trace: `${columns}${softly},bg_arm,0,0,,,,,,\n${wakes.replace('1,0x9000', '0,0')}`,
       },
     ],
     violating: [
@@ -83,6 +100,13 @@ export default defineRule({
         line: 25,
       },
       {
+        title: 'asleep with nothing armed for an emulated timer',
+        model: 'timer-map',
+        trace: `${columns}${softly}${wakes.replace('1,0x9000', '0,0')}`,
+        message: 'not-armed-emulated',
+        line: 12,
+      },
+      {
         title: 'asleep for ever',
         model: 'offset',
         trace: `${armed}0.3${sleeps}0.9,userspace_exit,,1,,,,,,77\n`,
@@ -95,6 +119,8 @@ export default defineRule({
     const { machine, maxLatency, model } = context;
     /** Saves of sleeping vcpus that should have had their timer armed, by vcpu. */
     const missing = new Slots();
+    /** Soft timers of emulated contexts that the put of a sleeping vcpu has cancelled, by vcpu. */
+    const cancelled = new Slots();
     /** Armings for a timer that was saved expired, by vcpu. */
     const early = new Slots();
     /** Time at which such a vcpu was woken or loaded again, by vcpu. */
@@ -127,9 +153,25 @@ export default defineRule({
         const written = vcpu.last[Kind.trapped_access];
         return written.serial > 0 && canFire((vcpu.contexts[Timer.ptimer] as TimerContext).ctl) ? written : undefined;
       }
+      // That its arming was recorded shows that this one's would be, though no background timer may ever have been armed.
+      const soft = cancelled.get(vcpu.index);
+      const emulated = soft !== undefined && soft.serial > begin ? soft : undefined;
+      if (emulated !== undefined && !context.records(Kind.bg_arm)) return emulated;
       for (const { save, ctl, loaded, saveValid } of vcpu.contexts)
         if (save.serial > begin && saveValid && loaded === no && canFire(ctl)) return save;
-      return undefined;
+      return emulated;
+    }
+
+    /**
+     * From 5.1 on a trapped write evaluates an emulated timer anew (timer_emulate), which cancels the soft timer of one that
+     * cannot fire: one that is armed still when the put cancels it can. hrtimer_cancel is recorded of an armed one alone.
+     */
+    function softCancelled(event: TimerEvent): void {
+      if (isHooked || event.vcpu < 0 || event.context === Context.hardirq) return;
+      const vcpu = machine.vcpu(event.vcpu);
+      // A hypervisor writes the timers of its guest in memory (FEAT_NV2), and nobody evaluates them before the put.
+      const mayNest = vcpu.emulVtimer === Timer.unknown ? model.id !== 'timer-map' : vcpu.isNested;
+      if (!mayNest && vcpu.putting && sleeps(vcpu)) cancelled.set(event.vcpu, event);
     }
 
     /** Up to 5.0 the hook leaves a timer alone that has expired: the vcpu does not sleep. */
@@ -173,6 +215,8 @@ export default defineRule({
       if (vcpu < 0) return;
       const save = missing.take(vcpu);
       if (save === undefined) return;
+      if (save.kind === Kind.soft_cancel) return notArmedEmulated(event, vcpu, save);
+      if (!context.records(Kind.bg_arm)) return context.undecided(save, 'no arming of a background timer is recorded');
       context.violate(event, {
         message: 'not-armed',
         data: {
@@ -185,6 +229,20 @@ export default defineRule({
         },
         witness: [machine.vcpu(vcpu).last[Kind.sched_switch]],
         at: save,
+      });
+    }
+
+    function notArmedEmulated(event: TimerEvent, vcpu: number, cancel: TimerEvent): void {
+      context.violate(event, {
+        message: 'not-armed-emulated',
+        data: {
+          vcpu: vcpuName(machine, vcpu),
+          cpu: cancel.cpu,
+          timer: timerText(cancel.timer >= 0 ? cancel.timer : Timer.ptimer),
+          slept: durationText((woken[vcpu] ?? event.time) - cancel.time),
+        },
+        witness: [machine.vcpu(vcpu).last[Kind.sched_switch]],
+        at: cancel,
       });
     }
 
@@ -215,6 +273,7 @@ export default defineRule({
           const save = event.vcpu >= 0 ? missing.take(event.vcpu) : undefined;
           if (save !== undefined) context.hold(save);
         },
+        soft_cancel: softCancelled,
         wakeup: when(missing.occasion, wake),
         load: when(missing.occasion, (event) => {
           // Back without having been woken it was preempted on its way to sleep: some kernels print the one as the other.
@@ -232,6 +291,7 @@ export default defineRule({
         lost() {
           for (const vcpu of machine.vcpus) drop(vcpu.index, because.initial);
           early.each((_, vcpu) => early.clear(vcpu));
+          cancelled.each((_, vcpu) => cancelled.clear(vcpu));
         },
       },
       end(event) {
