@@ -3,6 +3,7 @@ import { Kind } from '../events/kinds.js';
 import { type VcpuState, yes } from '../machine/state.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
+import { backLegal, backMessages, backViolating, MovedAndBack } from './parts/moved-and-back.js';
 import { defineRule } from './rule.js';
 import { everyModel, isSameValue, isZeroValue, Slots, timerText, valueText, vcpuName } from './support.js';
 
@@ -21,6 +22,7 @@ export default defineRule({
   needs: ['entry', 'set_cntvoff'],
   source: 'set_cntvoff in kvm_timer_vcpu_load, from 6.4 on in timer_restore_state; specification §4.3',
   messages: {
+    ...backMessages,
     'not-written': {
       headline: '{vcpu} enters the guest on CPU {cpu} although nobody has written its counter offset there',
       given: '{vcpu} was put, and loaded again on CPU {cpu}',
@@ -78,6 +80,7 @@ export default defineRule({
   },
   examples: {
     legal: [
+      ...backLegal,
       {
         title: 'the load writes the offset of the VM',
         model: 'timer-map',
@@ -99,6 +102,7 @@ export default defineRule({
       },
     ],
     violating: [
+      ...backViolating,
       {
         title: 'the put takes the offset back before it saves the timer',
         model: 'rfc-load-put',
@@ -178,6 +182,8 @@ export default defineRule({
     const ignoring = context.candidates.filter((id) => id === 'offset' || id === 'stateless-level').length;
     /** By vcpu: a write of the counter had no effect. */
     const ignored: boolean[] = [];
+
+    const back = new MovedAndBack(context);
 
     /** The offset changes with the counter: nobody writes it to the very tick at which it is. */
     function moved(event: TimerEvent, before: TimerEvent): void {
@@ -349,6 +355,7 @@ export default defineRule({
             shown.clear(vcpu);
           });
           written.length = 0;
+          back.forget();
           counterWrites.each((_, vcpu) => counterWrites.clear(vcpu));
           restored.length = 0;
           besides.each((_, vcpu) => besides.clear(vcpu));
@@ -390,7 +397,12 @@ export default defineRule({
             });
           }
           const expected = shown.get(event.vcpu);
-          if (expected === undefined) return context.undecided(event, unshown);
+          if (expected === undefined) {
+            // The world switch writes it after the entry; of a write of somebody else nothing follows.
+            const own = !isWorldSwitch && found.serial === written[event.vcpu];
+            if (own) back.entered(event, found);
+            return context.undecided(event, unshown);
+          }
           if (isSameValue(found, expected)) return context.hold(event);
           // Written anew while it was loaded, as a trapped access does since 6.4.
           if (vcpu.offset.serial > expected.serial && isSameValue(found, vcpu.offset)) return context.hold(event);
