@@ -4,7 +4,17 @@ import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js'
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';
-import { ctlText, cvalText, durationText, everyModel, isSameValue, Slots, timerText, vcpuName } from './support.js';
+import {
+  ctlText,
+  cvalText,
+  durationText,
+  everyModel,
+  isSameValue,
+  mayNest,
+  Slots,
+  timerText,
+  vcpuName,
+} from './support.js';
 
 const columns = 'time,event,vcpu,cpu,timer,ctl,cval,next,state,pid\n';
 const sleeps =
@@ -170,8 +180,7 @@ export default defineRule({
       if (isHooked || event.vcpu < 0 || event.context === Context.hardirq) return;
       const vcpu = machine.vcpu(event.vcpu);
       // A hypervisor writes the timers of its guest in memory (FEAT_NV2), and nobody evaluates them before the put.
-      const mayNest = vcpu.emulVtimer === Timer.unknown ? model.id !== 'timer-map' : vcpu.isNested;
-      if (!mayNest && vcpu.putting && sleeps(vcpu)) cancelled.set(event.vcpu, event);
+      if (vcpu.putting && sleeps(vcpu) && !mayNest(context, vcpu)) cancelled.set(event.vcpu, event);
     }
 
     /** Up to 5.0 the hook leaves a timer alone that has expired: the vcpu does not sleep. */

@@ -1,7 +1,7 @@
 import { Timer, type TimerEvent, timerNames } from '../events/event.js';
 import { formatU64 } from '../events/u64.js';
 import type { Machine } from '../machine/machine.js';
-import { contextCount } from '../machine/state.js';
+import { contextCount, type VcpuState } from '../machine/state.js';
 import { type ModelId, modelIds } from '../models/model.js';
 import type { RuleContext } from './context.js';
 import { Occasion } from './occasion.js';
@@ -40,6 +40,12 @@ export const cachingModels: readonly ModelId[] = ['rfc-load-put', 'load-put-4.15
 /** Whether the model is one of them, whichever of the candidates it is. */
 export function cachesLine({ candidates }: RuleContext): boolean {
   return candidates.every((id) => cachingModels.includes(id));
+}
+
+/** Whether a vcpu may run a hypervisor: its timer map tells; without one nothing does, and from 6.4 on any may. */
+export function mayNest({ candidates }: RuleContext, vcpu: VcpuState): boolean {
+  if (vcpu.emulVtimer !== Timer.unknown) return vcpu.isNested;
+  return candidates.some((id) => id === 'offset' || id === 'stateless-level');
 }
 
 /** A vcpu as messages name it. */

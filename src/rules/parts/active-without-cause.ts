@@ -5,7 +5,7 @@ import { contextCount, no, type TimerContext, yes } from '../../machine/state.js
 import type { RuleContext } from '../context.js';
 import { Marks } from '../occasion.js';
 import type { Example, Message, ViolatingExample } from '../rule.js';
-import { Slots, timerText, vcpuName } from '../support.js';
+import { mayNest, Slots, timerText, vcpuName } from '../support.js';
 
 const { DABT_LOW: dataAbort } = exceptionClasses;
 
@@ -42,7 +42,7 @@ export const withoutCauseLegal: readonly Example[] = [
   },
   {
     title: 'active although the level is low: the guest may have written ISACTIVER of its GIC',
-    model: 'offset',
+    model: 'timer-map',
     trace: `${idle}exit,0,0,,,,TRAP,DABT_LOW\nentry,0,0\n${switched}${unasked}`,
   },
 ];
@@ -107,7 +107,7 @@ export class ActiveWithoutCause {
     const { save, loaded } = state.contexts[timer] as TimerContext;
     // Only a load reports and writes between a save and a restore; those of a guest's guest have no interrupt of their own.
     if (loaded !== no || save.serial === 0 || report.serial < save.serial) return undefined;
-    if (state.isNested || state.unseen) {
+    if (mayNest(this.#context, state) || state.unseen) {
       this.#forget(vcpu);
       return undefined;
     }

@@ -1,9 +1,9 @@
-import { Timer, type TimerEvent } from '../../events/event.js';
+import type { TimerEvent } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import type { ModelId } from '../../models/model.js';
 import type { RuleContext } from '../context.js';
 import type { Example, Message, ViolatingExample } from '../rule.js';
-import { isSameValue, Slots, valueText, vcpuName } from '../support.js';
+import { isSameValue, mayNest, Slots, valueText, vcpuName } from '../support.js';
 
 export const backMessages: Readonly<Record<string, Message>> = {
   'moved-and-back': {
@@ -41,6 +41,13 @@ export const backViolating: readonly ViolatingExample[] = [
     trace: `${columns}${run('0x1000')}${away}${run('0x2000')}${away}${run('0x1000')}`,
     message: 'moved-and-back',
     line: 14,
+  },
+  {
+    title: '6.4: another offset for one run, and the vcpu has not been in userspace',
+    model: 'offset',
+    trace: `event,vcpu,cpu,value,dv,dp,ev,ep\ntimer_map,0,0,,1,0,none,none\nuserspace_exit,0,0\n${run('0x1000')}${away}${run('0x2000')}${away}${run('0x1000')}`,
+    message: 'moved-and-back',
+    line: 16,
   },
 ];
 
@@ -101,9 +108,9 @@ export class MovedAndBack {
   /** Whether neither userspace nor a hypervisor in the guest can have moved it back. */
   #isCertain(vcpu: number, usual: TimerEvent): boolean {
     if (!this.#isSettable) return true;
-    const { last, emulVtimer } = this.#context.machine.vcpu(vcpu);
-    if (emulVtimer === Timer.unknown || !this.#context.records(Kind.userspace_exit)) return false;
-    return last[Kind.userspace_exit].serial < usual.serial;
+    const state = this.#context.machine.vcpu(vcpu);
+    if (mayNest(this.#context, state) || !this.#context.records(Kind.userspace_exit)) return false;
+    return state.last[Kind.userspace_exit].serial < usual.serial;
   }
 
   #violate(event: TimerEvent, usual: TimerEvent, other: TimerEvent, back: TimerEvent): void {
