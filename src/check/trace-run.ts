@@ -359,7 +359,7 @@ export class TraceRun extends Intake {
       saves: false,
       restores: false,
       scheduleProbe: kind('schedule'),
-      resetProbe: kind('reset'),
+      resetProbe: kind('reset') || this.isStory,
       hrtimerExpiry: false,
       timerIrqEnds: kind('vtimer_irq_end'),
       irqEnds: kind('irq_end'),

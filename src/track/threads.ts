@@ -54,7 +54,7 @@ export class Vcpu {
   isNested = false;
   /** Levels that the load under way has reported: the first is the virtual timer's. */
   reports = 0;
-  /** Timers that its thread has reported low since the last load, restore or put: bit by context. */
+  /** Timers that its thread has reported low since the last put or load: bit by context; -1 once it is restored. */
   lowered = 0;
   /** In WFI or another wait of the vcpu, as derived. */
   waiting = false;

@@ -38,7 +38,7 @@ export interface Feeds {
   restores: boolean;
   /** The blocking hooks are probed. */
   scheduleProbe: boolean;
-  /** kvm_timer_vcpu_reset is probed. */
+  /** kvm_timer_vcpu_reset is probed, or a native trace would name it. */
   resetProbe: boolean;
   /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
   hrtimerExpiry: boolean;
@@ -125,7 +125,7 @@ export class Tracker {
       case Kind.restore:
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe && !feeds.timerLoadProbe)
           this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
-        if (vcpu !== undefined) vcpu.lowered = 0;
+        if (vcpu !== undefined) vcpu.lowered = -1;
         break;
       case Kind.reset:
         feeds.resetProbe = true;
@@ -273,7 +273,7 @@ export class Tracker {
    */
   #reported(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
     if (vcpu.cpu === -1 && this.#derivesLoad()) this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
-    if (event.timer < 0 || this.#feeds.resetProbe || !this.#feeds.restores) return;
+    if (vcpu.lowered < 0 || event.timer < 0 || this.#feeds.resetProbe || !this.#feeds.restores) return;
     const before = vcpu.lowered;
     const timer = event.level === 0 ? 1 << event.timer : 0;
     vcpu.lowered |= timer;
@@ -299,6 +299,7 @@ export class Tracker {
     this.#send(event, vcpu);
     // Without exits nobody knows how long it stays there.
     vcpu.inGuest = feeds.exits ? 1 : -1;
+    vcpu.lowered = -1;
     vcpu.waiting = false;
     vcpu.exitClass = -1;
     // Entered means loaded, whatever the trace has shown of the load.
