@@ -1,7 +1,7 @@
 import type { ConditionKind, ConditionSeverity } from '../events/conditions.js';
 import type { KindName } from '../events/kinds.js';
 import type { Severity } from '../rules/rule.js';
-import type { EvidenceName } from '../timing/line.js';
+import type { EvidenceName } from '../timing/evidence.js';
 import type { Naming } from './findings.js';
 import type { Observer } from './observe.js';
 

@@ -1,4 +1,5 @@
-import { type EvidenceName, evidenceNames, type Line } from '../timing/line.js';
+import { type EvidenceName, evidenceNames } from '../timing/evidence.js';
+import type { Line } from '../timing/line.js';
 import type { CounterSummary, TimingSummary, VcpuName } from './facts.js';
 import type { TraceRun } from './trace-run.js';
 

@@ -1,7 +1,8 @@
 import { Ctl, canFire, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
-import { Answer, Evidence, type Listener } from '../timing/line.js';
+import { Evidence } from '../timing/evidence.js';
+import { Answer, type Listener } from '../timing/line.js';
 import { because, type Handler, type Violation } from './context.js';
 import { Occasion, when } from './occasion.js';
 import { ArmedClaims } from './parts/armed-claims.js';

@@ -1,7 +1,8 @@
 import { Ctl, canFire, Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { contextCount, no, type TimerContext, yes } from '../machine/state.js';
-import { Answer, Evidence } from '../timing/line.js';
+import { Evidence } from '../timing/evidence.js';
+import { Answer } from '../timing/line.js';
 import { because } from './context.js';
 import { when } from './occasion.js';
 import { defineRule } from './rule.js';

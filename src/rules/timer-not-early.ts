@@ -1,4 +1,5 @@
-import { Answer, Evidence, type Listener } from '../timing/line.js';
+import { Evidence } from '../timing/evidence.js';
+import { Answer, type Listener } from '../timing/line.js';
 import { defineRule } from './rule.js';
 import { cvalText, durationText, everyModel, givenCounter, shownTimer, timerText, vcpuName } from './support.js';
 

@@ -1,6 +1,6 @@
 import type { TimerEvent } from '../events/event.js';
 import type { ClockMap } from './clock.js';
-import type { Evidence } from './line.js';
+import type { Evidence } from './evidence.js';
 
 /** Read at one moment, recorded at another: nanoseconds by which a constraint is relaxed for it. */
 export const rounding = 1_000;

@@ -1,42 +1,8 @@
 import type { TimerEvent } from '../events/event.js';
 import { Bounds } from './bounds.js';
+import { Evidence, evidenceNames } from './evidence.js';
 import type { Trial } from './frequency.js';
 import { type Arming, Withheld } from './withheld.js';
-
-/** What a constraint is taken from. */
-export enum Evidence {
-  /** The background timer was armed for a known deadline: an equality. */
-  armed,
-  /** Its callback ran and did not arm it again. */
-  fired,
-  /** kvm_timer_update_irq reported level 1 for a known deadline. */
-  raised,
-  /** A load reported level 0 for a timer that can fire. */
-  lowered,
-  /** A save found ISTATUS set. */
-  savedExpired,
-  /** A save found an enabled timer with ISTATUS clear. */
-  savedPending,
-  /** kvm_timer_update_state of 4.14 or older found the timer expired. */
-  foundExpired,
-  /** The same found a timer that can fire not expired. */
-  foundPending,
-}
-
-/** Name of a kind of evidence. */
-export type EvidenceName = keyof typeof Evidence;
-
-/** Their names, by number. */
-export const evidenceNames = [
-  'armed',
-  'fired',
-  'raised',
-  'lowered',
-  'savedExpired',
-  'savedPending',
-  'foundExpired',
-  'foundPending',
-] as const;
 
 /** How a constraint agrees with all others. */
 export enum Answer {
@@ -85,6 +51,13 @@ export const confirming = 20;
 const convincing = 20;
 /** The same shortly after userspace has run, which may write the counter. */
 const plausible = 3;
+/**
+ * Equalities (`armed`) that agree with a line, each to some microseconds: where so many do, before a contradiction or
+ * after it, the counter was at that very place, whatever the number of all that agree.
+ */
+const placing = 3;
+/** How many times as many must then speak for the line as against it. */
+const clearly = 4;
 /** How long after userspace has run a change may still show, nanoseconds. */
 const shortly = 200_000_000;
 /** To what two lines must be known, and agree, to be those of one VM, nanoseconds. */
@@ -127,6 +100,7 @@ export class Line {
   readonly #rival = new Bounds();
   #contested = false;
   #supportBefore = 0;
+  #equalitiesBefore = 0;
   /** Equalities that agreed since the line began: one that none has confirmed was perhaps never right. */
   #equalities = 0;
   /** Constraints in a row that fit neither the line nor the rival. */
@@ -134,6 +108,8 @@ export class Line {
   /** Discriminating constraints for the line, and for the rival. */
   #for = 0;
   #against = 0;
+  /** Those for the line that are equalities. */
+  #equalitiesFor = 0;
   #suspects: Suspect[] = [];
   readonly #listeners: readonly Listener[][];
   readonly #contests: Contests;
@@ -301,10 +277,12 @@ export class Line {
       if (this.given) return this.#tell(evidence, event, Answer.violated, by, basis, '');
       this.#contest(true);
       this.#supportBefore = this.support;
+      this.#equalitiesBefore = this.#equalities;
       this.#neither = 0;
       this.#rival.copy(constraint);
       this.#for = 0;
       this.#against = 0;
+      this.#equalitiesFor = 0;
       this.#suspect(evidence, event, basis, by);
       return;
     }
@@ -314,6 +292,7 @@ export class Line {
       this.#agree(constraint, rate, evidence, event, basis);
       if (rivalAgrees) return;
       this.#for++;
+      if (isEquality(constraint)) this.#equalitiesFor++;
     } else if (rivalAgrees) {
       this.#neither = 0;
       if (isVoter) this.#against++;
@@ -362,7 +341,7 @@ export class Line {
     bounds.narrow(constraint, rate);
     this.counts[evidence]!++;
     this.support++;
-    if (evidence === Evidence.armed) this.#equalities++;
+    if (isEquality(constraint)) this.#equalities++;
     if (certain) this.#tell(evidence, event, Answer.holds, 0, basis, '');
     else this.#tell(evidence, event, Answer.unknown, 0, basis, because.wide);
   }
@@ -380,8 +359,9 @@ export class Line {
 
   #settle(rate: number, event: TimerEvent): void {
     const [own, other] = [this.#for, this.#against];
-    if (own >= confirming && own > 1.5 * other) {
-      const proved = this.#supportBefore >= confirming;
+    const isPlaced = this.#equalitiesFor >= placing && own > clearly * other;
+    if (isPlaced || (own >= confirming && own > 1.5 * other)) {
+      const proved = this.#supportBefore >= confirming || this.#equalitiesBefore >= placing;
       this.#resolve(proved ? Answer.violated : Answer.unknown, because.few);
     } else if (other >= (own === 0 ? this.#enough(event) : confirming) && other > 1.5 * own) {
       this.#yield(rate, event);
@@ -418,6 +398,7 @@ export class Line {
     this.#contest(false);
     this.#for = 0;
     this.#against = 0;
+    this.#equalitiesFor = 0;
     for (const { event, basis, evidence, by } of suspects) {
       this.#tell(evidence, event, answer, by, basis, reason);
       event.release();
@@ -436,4 +417,9 @@ export class Line {
     const listeners = this.#listeners[evidence] as Listener[];
     for (let i = 0; i < listeners.length; i++) (listeners[i] as Listener)(event, answer, by, basis, reason);
   }
+}
+
+/** An arming for a deadline to come: it bounds the counter from both sides. */
+function isEquality({ low, high }: Bounds): boolean {
+  return low > Number.NEGATIVE_INFINITY && high < Number.POSITIVE_INFINITY;
 }

@@ -2,8 +2,8 @@ import { Context, Ctl, callbackSpan, canFire, Timer, type TimerEvent } from '../
 import { Kind, kindSet } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, type TimerContext } from '../machine/state.js';
+import { Evidence } from './evidence.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
-import { Evidence } from './line.js';
 
 /** Longest time between the call of kvm_timer_schedule and the arming in it, nanoseconds. */
 const longestBlock = 1_000_000_000;

@@ -6,9 +6,10 @@ import { noEvent } from '../machine/state.js';
 import { Bounds } from './bounds.js';
 import { ClockMap } from './clock.js';
 import { type Due, EarliestDeadlines } from './earliest.js';
+import { Evidence, evidenceNames } from './evidence.js';
 import { FrequencySearch, Trial } from './frequency.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
-import { Answer, because, type Contests, Evidence, evidenceNames, Line, type Listener } from './line.js';
+import { Answer, because, type Contests, Line, type Listener } from './line.js';
 import { ProbedEvidence } from './probed.js';
 import { TracedEvidence } from './traced.js';
 

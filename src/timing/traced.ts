@@ -2,8 +2,8 @@ import { Context, Ctl, callbackSpan, canFire, Timer, type TimerEvent } from '../
 import { Kind, kindSet } from '../events/kinds.js';
 import type { Machine } from '../machine/machine.js';
 import { no, type TimerContext, type VcpuState, yes } from '../machine/state.js';
+import { Evidence } from './evidence.js';
 import { type Constraints, type Gatherer, rounding, same } from './gatherer.js';
-import { Evidence } from './line.js';
 
 /** What is known of the physical timer that KVM emulates, whose registers are in no record. */
 enum Emulated {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Answer, confirming, Evidence, type Line } from '../../src/timing/line.js';
+import { Evidence } from '../../src/timing/evidence.js';
+import { Answer, confirming, type Line } from '../../src/timing/line.js';
 import { runs } from '../fuzz.js';
 import {
   type Counter,
@@ -219,6 +220,24 @@ describe('the line of a counter', () => {
       solver.line.end();
       expect(solver.violated).toEqual([]);
       expect(solver.verdicts.answers.get(number + 1)).toBe(Answer.unknown);
+    }
+  });
+
+  it.each([
+    ['follow', 33],
+    ['precede', 5],
+  ])('believes three equalities that %s a wrong arming', (_, at) => {
+    const counter = { rate: 0.0625, start: 12_345, skew: 0 };
+    const sleeps = Array.from({ length: 40 }, () => ({ sleep: 9e6, stall: 20_000, late: 50_000, load: 200_000 }));
+    for (const by of [-4.5e6, 5e5]) {
+      const samples = samplesOf(counter, sleeps);
+      const { evidence, low, high } = samples[at * 4 + 1]!;
+      samples[at * 4 + 1] = { evidence, low: [low![0] + by, low![1]], high: [high![0] + by, high![1]] };
+      const solver = new Solver(counter.rate);
+      solver.feed(samples.slice(0, (at + 5) * 4));
+      solver.line.end();
+      expect(solver.violated).toEqual([at * 4 + 2]);
+      expect(solver.line.changes).toBe(0);
     }
   });
 

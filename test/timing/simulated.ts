@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { TimerEvent } from '../../src/events/event.js';
 import { Bounds } from '../../src/timing/bounds.js';
+import { Evidence } from '../../src/timing/evidence.js';
 import { FrequencySearch, Trial } from '../../src/timing/frequency.js';
-import { Answer, Evidence, Line, type Listener } from '../../src/timing/line.js';
+import { Answer, Line, type Listener } from '../../src/timing/line.js';
 
 /** One constraint as a trace would give it; times are nanoseconds, counts those of the true line. */
 export interface Sample {
