@@ -152,11 +152,15 @@ export class Line {
     return this.given || (this.support >= confirming && !this.#contested && this.#withheld.isEmpty);
   }
 
-  /** Begins with what a candidate of the search has found. */
-  adopt(candidate: number): void {
+  /**
+   * The search for the frequency is over.
+   *
+   * @param isForgotten what it was given is not seen again: the line begins with what this candidate has found
+   */
+  adopt(candidate: number, isForgotten: boolean): void {
     const bounds = this.trial?.best(candidate);
     this.trial = undefined;
-    if (bounds !== undefined) this.bounds.copy(bounds);
+    if (isForgotten && bounds !== undefined) this.bounds.copy(bounds);
   }
 
   /** Times are CLOCK_MONOTONIC from now on, and not the trace's any more. */

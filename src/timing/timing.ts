@@ -5,6 +5,7 @@ import type { Machine } from '../machine/machine.js';
 import { noEvent } from '../machine/state.js';
 import { Bounds } from './bounds.js';
 import { ClockMap } from './clock.js';
+import { Deferred, type Waiting } from './deferred.js';
 import { type Due, EarliestDeadlines } from './earliest.js';
 import { Evidence, evidenceNames } from './evidence.js';
 import { FrequencySearch, Trial } from './frequency.js';
@@ -54,6 +55,7 @@ export class Timing implements Constraints {
   readonly #setup: TimingSetup;
   readonly #gatherer: Gatherer;
   #search: FrequencySearch | undefined;
+  readonly #deferred = new Deferred();
   readonly #listeners: Listener[][] = evidenceNames.map(() => []);
   readonly #constraint = new Bounds();
   readonly #contests: Contests = { open: 0 };
@@ -158,6 +160,7 @@ export class Timing implements Constraints {
   /** The trace has ended. */
   end(last: TimerEvent): void {
     this.current = last;
+    this.#dismiss();
     this.#earliest.end(this.rate);
     for (const line of this.lines) line?.end();
   }
@@ -168,7 +171,9 @@ export class Timing implements Constraints {
     if (event.certainty !== Certainty.recorded) return;
     const isFirst = this.clock.expiry(event.time, event.expires);
     if (this.clock.jumped) this.doubt();
-    if (isFirst) for (const line of this.lines) line?.shift(this.clock.offset);
+    if (!isFirst) return;
+    this.#deferred.shift(this.clock.offset);
+    for (const line of this.lines) line?.shift(this.clock.offset);
   }
 
   userspaceRan(time: number): void {
@@ -181,6 +186,7 @@ export class Timing implements Constraints {
 
   doubt(): void {
     // What waits for an answer may rest on registers that were written where records are lost.
+    this.#dismiss();
     for (const line of this.lines) line?.doubt();
   }
 
@@ -206,8 +212,8 @@ export class Timing implements Constraints {
   ): void {
     const line = this.#line(event.vcpu, timer, basis);
     const constraint = this.#bounds(line, timer, basis, from, until);
-    if (this.rate === 0) return this.#tried(line, constraint, evidence, event, basis);
     const now = event.time - this.clock.offset;
+    if (this.rate === 0) return this.#tried({ line, constraint, evidence, event, basis, lenient, now, isHardware });
     if (!this.#earliest.isEmpty) this.#earliest.settle(this.rate);
     const counts = line.observe(constraint, this.rate, evidence, event, basis, lenient, now, isHardware);
     if (counts && this.#contests.open > 0 && line.isVirtual && line.settled) this.#second(line, constraint, event);
@@ -271,17 +277,59 @@ export class Timing implements Constraints {
     }
   }
 
-  #tried(line: Line, constraint: Bounds, evidence: Evidence, event: TimerEvent, basis: TimerEvent): void {
+  /** The frequency is not known: one more constraint may show it. */
+  #tried(waiting: Waiting): void {
     const search = this.#search as FrequencySearch;
+    const { line, constraint, evidence } = waiting;
     line.trial ??= new Trial();
     line.counts[evidence]!++;
+    // Who asks whether a level was expected needs the answer at once.
+    const isAsked = evidence === Evidence.foundExpired || evidence === Evidence.foundPending;
+    if (isAsked || !this.#deferred.take(waiting)) this.#unknown(waiting);
+    if (this.#deferred.isFull) this.#dismiss();
     const winner = search.observe(line.trial, constraint);
-    for (const listener of this.#listeners[evidence] as Listener[])
-      listener(event, Answer.unknown, 0, basis, because.frequency);
     if (winner < 0) return;
     this.rate = search.rate(winner);
     this.#search = undefined;
-    for (const each of this.lines) each?.adopt(winner);
+    for (const each of this.lines) each?.adopt(winner, this.#deferred.isOver);
+    this.#makeUp();
+  }
+
+  /** The frequency has become known: what was seen before is judged. */
+  #makeUp(): void {
+    for (const {
+      line,
+      constraint,
+      evidence,
+      event,
+      basis,
+      lenient,
+      now,
+      isHardware,
+      userspace,
+    } of this.#deferred.close()) {
+      const since = line.userspace;
+      line.userspace = userspace;
+      line.counts[evidence]!--;
+      line.observe(constraint, this.rate, evidence, event, basis, lenient, now, isHardware);
+      line.userspace = since;
+      event.release();
+      basis.release();
+    }
+  }
+
+  /** What waits for the frequency will not be judged. */
+  #dismiss(): void {
+    for (const waiting of this.#deferred.close()) {
+      this.#unknown(waiting);
+      waiting.event.release();
+      waiting.basis.release();
+    }
+  }
+
+  #unknown({ evidence, event, basis }: Waiting): void {
+    for (const listener of this.#listeners[evidence] as Listener[])
+      listener(event, Answer.unknown, 0, basis, because.frequency);
   }
 
   #line(vcpu: number, timer: number, basis: TimerEvent): Line {

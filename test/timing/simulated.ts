@@ -137,6 +137,6 @@ export class Solver {
     const winner = this.#search.observe(this.line.trial, constraint);
     if (winner < 0) return;
     this.rate = this.#search.rate(winner);
-    this.line.adopt(winner);
+    this.line.adopt(winner, true);
   }
 }

@@ -205,6 +205,16 @@ describe('the counter of a trace', () => {
 });
 
 describe('what contradicts the counter', () => {
+  it('is a violation although it came before the frequency was known', async () => {
+    const late = (sleep: number) => (sleep === 3 ? 10_000_000 : 0);
+    const found = await summary(trace({ start: 9n, sleeps: 60, facts: monotonic, late }));
+    expect(ofTiming(found).map(({ rule, diagnosis, count }) => ({ rule, diagnosis, count }))).toEqual([
+      { rule: 'bg-deadline-matches-cval', diagnosis: 'late', count: 1 },
+    ]);
+    expect(ofTiming(found)[0]!.position.line).toBe(2 + 3 * 24 + 13);
+    expect(found.rules['bg-deadline-matches-cval']!.held).toBeGreaterThan(55);
+  });
+
   it('is a violation where all else agrees', async () => {
     const late = (sleep: number) => (sleep === 40 ? 10_000_000 : 0);
     const found = await summary(trace({ start: 9n, sleeps: 80, facts: monotonic, late }));
