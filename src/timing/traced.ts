@@ -218,8 +218,9 @@ export class TracedEvidence implements Gatherer {
   #armed(event: TimerEvent): void {
     const vcpu = this.#vcpu(event.vcpu);
     const state = this.#machine.vcpu(event.vcpu);
-    if (vcpu.fired !== undefined) this.#rearmed(vcpu.fired, event, state, vcpu);
+    const isAgain = vcpu.fired !== undefined && this.#rearmed(vcpu.fired, event, state, vcpu);
     vcpu.armedExpires = event.expires;
+    if (isAgain) return;
     const isPut = state.last[Kind.put].serial > state.last[Kind.load].serial && event.context !== Context.hardirq;
     if (!isPut || !(event.expires > 0) || !this.#constraints.clock.known) return;
     const now = event.time - this.#constraints.clock.offset;
@@ -252,15 +253,27 @@ export class TracedEvidence implements Gatherer {
     if (canBeDue(ptimer) && canBeDue(vtimer)) this.#constraints.earliest(event, ptimer.save, vtimer.save);
   }
 
-  /** kvm_bg_timer_expire with another arming: the earliest deadline is still to come (kvm_timer_earliest_exp). */
-  #rearmed(fired: TimerEvent, event: TimerEvent, state: VcpuState, vcpu: VcpuTiming): void {
+  /**
+   * kvm_bg_timer_expire with another arming: the earliest deadline is still to come (kvm_timer_earliest_exp), and the
+   * timer goes off that much later than it would have, or than the callback has read the clock (hrtimer_forward_now).
+   *
+   * @returns whether it is the callback that arms
+   */
+  #rearmed(fired: TimerEvent, event: TimerEvent, state: VcpuState, vcpu: VcpuTiming): boolean {
     const isCallback = event.cpu === fired.cpu && event.time - fired.time < callbackSpan;
+    const { clock } = this.#constraints;
+    const late = event.time - clock.offset + clock.slack - vcpu.armedExpires;
+    const isTimed = clock.known && event.expires > vcpu.armedExpires && late >= 0;
     for (let timer = Timer.ptimer; isCallback && timer <= Timer.vtimer; timer++) {
       const context = state.contexts[timer] as TimerContext;
       if (!isDirect(state, timer) || !canBeDue(context)) continue;
       this.#constraints.rearmed(fired, event, timer, context.save);
+      if (!isTimed || !this.#isAlone(state, vcpu, timer, event.expires)) continue;
+      const until = event.expires - (event.time - fired.time) - rounding;
+      this.#constraints.constrain(Evidence.armed, event, timer, context.save, event.expires + late + rounding, until);
     }
     this.#dropFired(vcpu);
+    return isCallback;
   }
 
   /** Armed for a timer that cannot fire: bg-armed-only-when-blocked tells of it, and no other deadline is meant. */
