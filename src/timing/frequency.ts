@@ -52,6 +52,8 @@ export class Trial {
 export class FrequencySearch {
   readonly #rates: number[] = usual.map((hertz) => hertz / 1e9);
   readonly #bad: number[] = this.#rates.map(() => 0);
+  /** Candidates that the equality at hand contradicts. */
+  readonly #contradicted: number[] = [];
   #suggested = 0;
 
   /**
@@ -70,17 +72,19 @@ export class FrequencySearch {
   #observeEquality(trial: Trial, equality: Bounds): boolean {
     this.#suggest(trial, equality);
     const known = Math.min(trial.equal, compared);
-    let contradicted = false;
+    const contradicted = this.#contradicted;
+    contradicted.length = 0;
     for (let at = 0; at < this.#rates.length && known > 0; at++) {
       const rate = this.#rates[at] as number;
       let fits = false;
       for (let i = 0; i < known && !fits; i++) fits = (trial.equalities[i] as Bounds).admits(equality, rate);
-      if (fits) continue;
-      this.#bad[at]!++;
-      contradicted = true;
+      if (!fits) contradicted.push(at);
     }
+    // One that no frequency explains is wrong, or of another offset: of frequencies it tells nothing.
+    const tells = contradicted.length > 0 && contradicted.length < this.#rates.length;
+    if (tells) for (const at of contradicted) this.#bad[at]!++;
     (trial.equalities[trial.equal++ % compared] as Bounds).copy(equality);
-    return contradicted;
+    return tells;
   }
 
   #observeBound(trial: Trial, constraint: Bounds): boolean {

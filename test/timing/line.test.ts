@@ -297,4 +297,25 @@ describe('the frequency of the counter', () => {
     solver.feed(samples);
     expect(solver.rate).toBe(0.0625);
   });
+
+  it('is found although every fifth background timer is armed for half, the first among them', () => {
+    const counter = { rate: 0.0625, start: 777, skew: 0 };
+    const sleeps = Array.from({ length: 40 }, (_, at) => ({
+      sleep: 1e6 + ((at * 7) % 13) * 3e5,
+      stall: 60_000,
+      late: 50_000,
+      load: 9_900_000,
+    }));
+    const samples = samplesOf(counter, sleeps)
+      .filter(({ evidence }) => evidence === Evidence.armed)
+      .map((sample, index): Sample => {
+        const { evidence, low, high } = sample;
+        if (index % 5 !== 0) return sample;
+        const by = -sleeps[index]!.sleep / 2;
+        return { evidence, low: [low![0] + by, low![1]], high: [high![0] + by, high![1]] };
+      });
+    const solver = new Solver();
+    solver.feed(samples);
+    expect(solver.rate).toBe(0.0625);
+  });
 });
