@@ -363,13 +363,19 @@ export class Line {
 
   #settle(rate: number, event: TimerEvent): void {
     const [own, other] = [this.#for, this.#against];
-    const isPlaced = this.#equalitiesFor >= placing && own > clearly * other;
+    const isPlaced = this.#equalitiesFor >= placing && own > clearly * other && this.#isOfOneKind();
     if (isPlaced || (own >= confirming && own > 1.5 * other)) {
-      const proved = this.#supportBefore >= confirming || this.#equalitiesBefore >= placing;
+      const proved = this.#supportBefore >= confirming || (this.#equalitiesBefore >= placing && this.#isOfOneKind());
       this.#resolve(proved ? Answer.violated : Answer.unknown, because.few);
     } else if (other >= (own === 0 ? this.#enough(event) : confirming) && other > 1.5 * own) {
       this.#yield(rate, event);
     } else if (own + other > 20 * confirming) this.#resolve(Answer.unknown, because.changed);
+  }
+
+  /** A fault shows in evidence of one kind, an offset that has changed in all. */
+  #isOfOneKind(): boolean {
+    const kind = this.#suspects[0]?.evidence;
+    return this.#suspects.every(({ evidence }) => evidence === kind);
   }
 
   /** The rival is right: the offset has changed, or the line was wrong from the start. */

@@ -187,6 +187,31 @@ describe('the line of a counter', () => {
     expect(solver.line.changes).toBe(5);
   });
 
+  it('takes no offense at a counter that userspace sets forth for two sleeps of eight', () => {
+    const solver = new Solver(0.0625);
+    let [from, sleep] = [1e9, 0];
+    for (let stay = 0; stay < 50; stay++) {
+      const counter = { rate: 0.0625, start: (stay % 2) * 3e5, skew: 0 };
+      const sleeps = Array.from({ length: stay % 2 === 0 ? 6 : 2 }, () => ({
+        sleep: 3e6 + ((sleep++ * 7) % 13) * 5e5,
+        stall: 20_000,
+        late: 50_000,
+        load: 200_000,
+      }));
+      solver.line.userspace = from;
+      const samples = samplesOf(counter, sleeps, from).flatMap((sample): Sample[] => {
+        if (sample.evidence !== Evidence.raised) return [sample];
+        const time = sample.low![0] + 40_000;
+        const low = [time, Math.floor(countAt(counter, time - 50_000))] as const;
+        return [sample, { evidence: Evidence.savedExpired, low, high: undefined, isHardware: true }];
+      });
+      solver.feed(samples);
+      from = samples.at(-1)!.low![0] + 10_000;
+    }
+    solver.line.end();
+    expect(solver.violated).toEqual([]);
+  });
+
   it('finds and places a change of the offset, and is no violation', () => {
     const shift = fc.integer({ min: 2_000_000, max: 2 ** 40 }).chain((size) => fc.constantFrom(size, -size));
     fc.assert(
