@@ -36,7 +36,7 @@ const knownBugs: Readonly<Record<string, readonly string[]>> = {
   '5.0-nvhe-tickwfi.dat': ['406 dist-active-at-load/known-pending-inactive'],
   '5.0-vhe-busy.dat': ['4 dist-active-at-load/known-pending-inactive'],
   '5.10-nvhe-ptimer.dat': ['278 soft-timer-follows-emulated-context/known-armed-while-pending'],
-  '6.1-nvhe-ptimer.dat': ['275 soft-timer-follows-emulated-context/known-armed-while-pending'],
+  '6.1-nvhe-ptimer.dat': ['274 soft-timer-follows-emulated-context/known-armed-while-pending'],
 };
 
 /** Rules that these recordings cannot exercise, and why. */
