@@ -195,7 +195,7 @@ export const functionDecoders: Readonly<{ [name in FunctionName]: Decode }> = {
     event.kind = Kind.vtimer_irq;
     event.certainty = Certainty.derived;
     event.irq = record.int(2);
-    event.timer = learned.timerIrqs.get(event.irq) ?? Timer.unknown;
+    event.timer = learned.handler(event.cpu, event.irq);
     if (vcpuPointer(record, 0, event)) event.vcpuId = record.int(1);
     return true;
   },

@@ -1,4 +1,4 @@
-import { defaultPpi, type TimerEvent } from '../events/event.js';
+import { Context, defaultPpi, Timer, type TimerEvent } from '../events/event.js';
 import { U64Map } from '../events/u64.js';
 
 /** The registers of a virtual timer, and whose thread showed them. */
@@ -20,6 +20,8 @@ export class Learned {
   readonly hrtimers = new U64Map<number>();
   /** Linux irq number of the guest timers' PPIs, once their name was seen: irq to context. */
   readonly timerIrqs = new Map<number, number>();
+  /** By CPU: Linux irq number that a probe on the handler has shown last. */
+  readonly #handled: number[] = [];
   /** By CPU: the memory copy of the registers that the last probed kvm_timer_update_irq was called for. */
   readonly #registers: (Registers | undefined)[] = [];
   /** Linux irq number of the host's own timer; -1 until it was seen. */
@@ -28,6 +30,36 @@ export class Learned {
   namesCallbacks = false;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
   names = 0;
+
+  /**
+   * The timer whose interrupt a probe on the handler shows. Where names are not recorded, what the handler reports tells
+   * it, and of the other timer's irq that it is another.
+   */
+  handler(cpu: number, irq: number): number {
+    this.#handled[cpu] = irq;
+    const known = this.timerIrqs.get(irq);
+    if (known !== undefined || irq < 0) return known ?? Timer.unknown;
+    for (const timer of this.timerIrqs.values()) {
+      if (timer === Timer.vtimer) return Timer.ptimer;
+      if (timer === Timer.ptimer) return Timer.vtimer;
+    }
+    return Timer.unknown;
+  }
+
+  /** A soft timer fires: what an interrupt reports next is its callback's. */
+  callback(cpu: number): void {
+    this.#handled[cpu] = -1;
+  }
+
+  /** A level is reported: by the handler, where that is an interrupt's. */
+  reported({ cpu, context, irq, level }: TimerEvent): void {
+    const handled = this.#handled[cpu] ?? -1;
+    if (handled < 0 || context !== Context.hardirq) return;
+    this.#handled[cpu] = -1;
+    if (level !== 1 || this.timerIrqs.has(handled)) return;
+    if (irq === defaultPpi.vtimer) this.timerIrqs.set(handled, Timer.vtimer);
+    else if (irq === defaultPpi.ptimer) this.timerIrqs.set(handled, Timer.ptimer);
+  }
 
   /** Keeps the registers that the entry of kvm_timer_update_irq shows, for its tracepoint. */
   registers({ cpu, pid, vcpuId, ctl, hasCval, cvalHi, cvalLo }: TimerEvent): void {

@@ -108,6 +108,7 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   kvm_timer_update_irq(record, event, learned) {
     level(record, event);
     event.kind = Kind.update_irq;
+    learned.reported(event);
     learned.fillRegisters(event);
     return true;
   },
@@ -134,7 +135,8 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
     event.level = record.int(1);
     return true;
   },
-  kvm_timer_hrtimer_expire(record, event) {
+  kvm_timer_hrtimer_expire(record, event, learned) {
+    learned.callback(event.cpu);
     event.kind = Kind.soft_expire;
     event.timer = record.int(0, Timer.unknown);
     return true;
