@@ -164,7 +164,7 @@ export default defineRule({
       const report = waiting.take(key);
       if (report === undefined) return;
       const own = report.vcpu >= 0 && report.vcpu === event.vcpu && report.context !== Context.hardirq;
-      if (own && isPreempted(event, machine.vcpu(event.vcpu))) return interrupted.set(event.vcpu, report);
+      if (own && isPreempted(context, event)) return interrupted.set(event.vcpu, report);
       fails(report, event);
     }
 

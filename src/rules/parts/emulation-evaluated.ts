@@ -95,7 +95,7 @@ export class Evaluations {
     // 5.1 and 5.2 evaluate a vcpu that is not loaded when userspace writes its registers.
     if (state.cpu !== event.cpu) return;
     // The load has armed it in the middle of an access, which has cancelled it before.
-    if (isResumed(state)) return context.undecided(event, because.preempted);
+    if (isResumed(context, vcpu)) return context.undecided(event, because.preempted);
     if (!context.records(Kind.soft_cancel) || !context.records(Kind.soft_expire)) return;
     this.#claims.claim(vcpu * contextCount + timer, event, expires, {
       message: 'not-cancelled',

@@ -189,7 +189,7 @@ export class Outcomes {
     const key = keyOf(event);
     const left = this.#left;
     // Preempted in an access, which may be about to write what is evaluated here, or has just written it.
-    const resumed = isResumed(this.#context.machine.vcpu(event.vcpu));
+    const resumed = isResumed(this.#context, event.vcpu);
     if (resumed) {
       this.moved(key);
       this.#canFire[key] = false;
@@ -235,7 +235,7 @@ export class Outcomes {
     const key = keyOf(event);
     const emulate = this.#current.get(event.vcpu);
     if (emulate === undefined || keyOf(emulate) !== key) return;
-    if (isResumed(this.#context.machine.vcpu(event.vcpu))) return this.#context.undecided(event, because.preempted);
+    if (isResumed(this.#context, event.vcpu)) return this.#context.undecided(event, because.preempted);
     if (emulate.level === 1) {
       // The model of 5.1 to 6.3 is that of the kernels before the fix.
       const known = this.#context.candidates.includes('timer-map');
@@ -257,7 +257,7 @@ export class Outcomes {
     const emulate = event.vcpu < 0 ? undefined : this.#current.take(event.vcpu);
     if (emulate === undefined) return;
     const context = this.#context;
-    if (isPreempted(event, context.machine.vcpu(event.vcpu))) {
+    if (isPreempted(context, event)) {
       this.moved(keyOf(emulate));
       return context.undecided(emulate, because.preempted);
     }
