@@ -1,16 +1,10 @@
 import { Kind, type KindSet, kindSet } from '../events/kinds.js';
 
-/** What a vcpu's thread writes, and nobody else. */
-const ofVcpuThread = [
-  Kind.load,
-  Kind.put,
-  Kind.timer_load,
-  Kind.timer_put,
+const loading = [Kind.load, Kind.put, Kind.timer_load, Kind.timer_put, Kind.save, Kind.restore] as const;
+
+const running = [
   Kind.entry,
   Kind.exit,
-  Kind.save,
-  Kind.restore,
-  Kind.emulate,
   Kind.schedule,
   Kind.unschedule,
   Kind.flush,
@@ -20,22 +14,14 @@ const ofVcpuThread = [
   Kind.halt_end,
 ] as const;
 
+/** What a vcpu's thread writes, and nobody else. */
+const ofVcpuThread = [...loading, ...running, Kind.emulate] as const;
+
 /** What loading and putting a vcpu consists of. */
-export const loadKinds = kindSet([Kind.load, Kind.put, Kind.timer_load, Kind.timer_put, Kind.save, Kind.restore]);
+export const loadKinds = kindSet(loading);
 
 /** What only KVM_RUN does with a vcpu, and no other ioctl. */
-export const runKinds = kindSet([
-  Kind.entry,
-  Kind.exit,
-  Kind.schedule,
-  Kind.unschedule,
-  Kind.flush,
-  Kind.sync,
-  Kind.enable,
-  Kind.wfx,
-  Kind.halt_end,
-  Kind.vcpu_pointer,
-]);
+export const runKinds = kindSet([...running, Kind.vcpu_pointer]);
 
 /** Kinds that only a thread writes, never an interrupt handler. */
 export const taskKinds = kindSet([
