@@ -1,3 +1,4 @@
+import { emptyList } from '../events/list.js';
 import { nobody, type Thread, type Vcpu } from './threads.js';
 
 /** What a CPU is doing, from the brackets that records make. */
@@ -26,5 +27,20 @@ export class CpuTrack {
 
   constructor(index: number) {
     this.index = index;
+  }
+}
+
+/** The CPUs by their numbers. */
+export class CpuTracks {
+  readonly all: CpuTrack[] = emptyList();
+
+  /** The CPU of a number, made when it is first asked for. */
+  at(index: number): CpuTrack {
+    return this.all[index] ?? this.#add(index);
+  }
+
+  #add(index: number): CpuTrack {
+    for (let i = this.all.length; i <= index; i++) this.all.push(new CpuTrack(i));
+    return this.all[index] as CpuTrack;
   }
 }

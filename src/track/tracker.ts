@@ -1,51 +1,14 @@
-import { Certainty, Context, isVirtual, Timer, TimerEvent } from '../events/event.js';
+import { Certainty, Context, isVirtual, TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { emptyList } from '../events/list.js';
 import { Attribution } from './attribution.js';
-import { CpuTrack } from './cpu-track.js';
-import { notInHandler, provesThread, putKinds, taskKinds, vcpuKinds } from './kinds.js';
+import { type CpuTrack, CpuTracks } from './cpu-track.js';
+import type { Feeds } from './feeds.js';
+import { notInHandler, provesThread, taskKinds, vcpuKinds } from './kinds.js';
+import { type AttributedSink, Residency } from './residency.js';
 import { nobody, type Thread, type Threads, type Vcpu } from './threads.js';
 
 /** Exception classes after which a vcpu may wait: WFx, HVC64 and SMC64 (PSCI CPU_SUSPEND, CPU_OFF). */
 const waitingClasses: readonly number[] = [0x01, 0x12, 0x13, 0x16, 0x17];
-
-/** Bits of the virtual and the physical timer: what every vcpu has. */
-const bothTimers = (1 << Timer.vtimer) | (1 << Timer.ptimer);
-
-/** Receives the attributed events. The event object is used again: who keeps it retains it. */
-export interface AttributedSink {
-  add(event: TimerEvent): void;
-}
-
-/**
- * What a trace records, as far as derivation depends on it: absent probes are made up for, present ones are not. What
- * appears late, because its filter lets little through or the VM starts long after the recorder, counts from then on.
- */
-export interface Feeds {
-  /** kvm_arch_vcpu_load and kvm_arch_vcpu_put are probed. */
-  loadProbe: boolean;
-  putProbe: boolean;
-  /** kvm_timer_vcpu_load and kvm_timer_vcpu_put are probed. */
-  timerLoadProbe: boolean;
-  timerPutProbe: boolean;
-  /** Each CPU recorded into a buffer of its own, whose beginning may be missing; a native trace is one story. */
-  ringBuffers: boolean;
-  /** Exits are recorded. */
-  exits: boolean;
-  /** Saves are recorded, and one of the virtual timer is part of a put. */
-  saves: boolean;
-  /** Restores are recorded, each in a load. */
-  restores: boolean;
-  /** The blocking hooks are probed. */
-  scheduleProbe: boolean;
-  /** kvm_timer_vcpu_reset is probed, or a native trace would name it. */
-  resetProbe: boolean;
-  /** hrtimer_expire_entry is recorded, so that a callback probe and kvm_timer_hrtimer_expire repeat it. */
-  hrtimerExpiry: boolean;
-  /** irq_handler_exit is recorded of the interrupts of guest timers, and of others: else nobody knows when one ends. */
-  timerIrqEnds: boolean;
-  irqEnds: boolean;
-}
 
 /**
  * Gives every event its vcpu, and derives load, put, schedule and unschedule where no probe recorded them
@@ -56,13 +19,15 @@ export class Tracker {
   readonly #who = new Attribution();
   readonly #feeds: Feeds;
   readonly #sink: AttributedSink;
-  readonly #cpus: CpuTrack[] = emptyList();
+  readonly #cpus = new CpuTracks();
+  readonly #residency: Residency;
   /** Timer events without a vcpu, by kind. */
   readonly unattributed = new Map<number, { count: number; position: number }>();
 
   constructor(feeds: Feeds, sink: AttributedSink) {
     this.#feeds = feeds;
     this.#sink = sink;
+    this.#residency = new Residency(feeds, sink, this.#cpus);
   }
 
   /** All threads and vcpus seen so far. */
@@ -73,7 +38,7 @@ export class Tracker {
   /** Takes one event, attributes it, and emits it after whatever can be derived from it. */
   event(event: TimerEvent): void {
     if (event.cpu < 0) return;
-    const cpu = this.#cpu(event.cpu);
+    const cpu = this.#cpus.at(event.cpu);
     if (event.kind === Kind.lost) {
       this.#lost(cpu, event);
       return;
@@ -94,7 +59,7 @@ export class Tracker {
     if (thread.vcpu !== undefined && event.tgid >= 0) thread.vcpu.tgid = event.tgid;
 
     if (this.threads.doubted !== undefined) this.#doubted(this.threads.doubted, event);
-    this.#closePut(cpu, event, inTask, vcpu ?? thread.vcpu);
+    this.#residency.closePut(cpu, event, inTask, vcpu ?? thread.vcpu);
     this.#dispatch(cpu, event, vcpu);
   }
 
@@ -106,25 +71,23 @@ export class Tracker {
     return thread;
   }
 
-  // --- derivation ---------------------------------------------------------
-
   #dispatch(cpu: CpuTrack, event: TimerEvent, vcpu: Vcpu | undefined): void {
     const feeds = this.#feeds;
     switch (event.kind) {
       case Kind.load:
         feeds.loadProbe = true;
-        if (vcpu !== undefined) this.#left(cpu, vcpu, event);
+        if (vcpu !== undefined) this.#residency.left(cpu, vcpu, event);
         this.#send(event, vcpu);
-        if (vcpu !== undefined) this.#loaded(cpu, vcpu, event.time);
+        if (vcpu !== undefined) this.#residency.loaded(cpu, vcpu, event.time);
         return;
       case Kind.timer_load:
         feeds.timerLoadProbe = true;
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe)
-          this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+          this.#residency.deriveLoad(cpu, vcpu, event, Certainty.derived);
         break;
       case Kind.restore:
         if (vcpu !== undefined && vcpu.cpu !== cpu.index && !feeds.loadProbe && !feeds.timerLoadProbe)
-          this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
+          this.#residency.deriveLoad(cpu, vcpu, event, Certainty.derived);
         if (vcpu !== undefined) vcpu.lowered = -1;
         break;
       case Kind.reset:
@@ -133,7 +96,7 @@ export class Tracker {
       case Kind.update_irq:
         // Outside interrupts a vcpu thread reports its level in the load (5.2 and later), before the restore.
         if (vcpu !== undefined && event.pid === vcpu.pid && event.context !== Context.hardirq)
-          this.#reported(cpu, vcpu, event);
+          this.#residency.reported(cpu, vcpu, event);
         break;
       case Kind.put:
         if (!feeds.putProbe) {
@@ -142,11 +105,11 @@ export class Tracker {
           if (vcpu !== undefined && vcpu.putCpu === cpu.index) return;
         }
         this.#send(event, vcpu);
-        if (vcpu !== undefined) this.#putting(cpu, vcpu, event.time);
+        if (vcpu !== undefined) this.#residency.putting(cpu, vcpu, event.time);
         return;
       case Kind.timer_put:
         if (vcpu !== undefined && vcpu.cpu === cpu.index && vcpu.putCpu < 0 && !feeds.putProbe)
-          this.#derivePut(cpu, vcpu, event, Certainty.derived);
+          this.#residency.derivePut(cpu, vcpu, event, Certainty.derived);
         feeds.timerPutProbe = true;
         break;
       case Kind.save:
@@ -157,9 +120,9 @@ export class Tracker {
           vcpu.putCpu < 0 &&
           isVirtual(event.timer) &&
           feeds.saves &&
-          this.#derivesPut()
+          this.#residency.derivesPut()
         )
-          this.#derivePut(cpu, vcpu, event, Certainty.derived);
+          this.#residency.derivePut(cpu, vcpu, event, Certainty.derived);
         if (vcpu !== undefined) {
           vcpu.reports = 0;
           if (isVirtual(event.timer)) vcpu.savedVirtual = true;
@@ -172,9 +135,9 @@ export class Tracker {
         return;
       case Kind.userspace_exit:
         // The put of KVM_RUN's end precedes this record from 4.16 on.
-        if (vcpu !== undefined && vcpu.cpu === cpu.index && vcpu.putCpu < 0 && this.#derivesPut()) {
-          this.#derivePut(cpu, vcpu, event, feeds.saves ? Certainty.derived : Certainty.approximate);
-          this.#emitPutEnd(cpu, vcpu, event);
+        if (vcpu !== undefined && vcpu.cpu === cpu.index && vcpu.putCpu < 0 && this.#residency.derivesPut()) {
+          this.#residency.derivePut(cpu, vcpu, event, feeds.saves ? Certainty.derived : Certainty.approximate);
+          this.#residency.endPut(cpu, vcpu, event);
         }
         if (vcpu !== undefined) vcpu.waiting = false;
         break;
@@ -187,7 +150,7 @@ export class Tracker {
         if (vcpu !== undefined) {
           vcpu.inGuest = 0;
           vcpu.exitClass = event.exceptionClass;
-          if (vcpu.cpu === -2) this.#loaded(cpu, vcpu, event.time);
+          if (vcpu.cpu === -2) this.#residency.loaded(cpu, vcpu, event.time);
         }
         return;
       case Kind.wfx:
@@ -195,7 +158,7 @@ export class Tracker {
         if (vcpu !== undefined && event.level !== 1) {
           vcpu.waiting = true;
           if (!feeds.scheduleProbe)
-            this.#derive(
+            this.#residency.derive(
               Kind.schedule,
               cpu,
               vcpu,
@@ -206,7 +169,8 @@ export class Tracker {
         return;
       case Kind.halt_end:
         if (vcpu !== undefined) {
-          if (vcpu.waiting && !feeds.scheduleProbe) this.#derive(Kind.unschedule, cpu, vcpu, event, Certainty.derived);
+          if (vcpu.waiting && !feeds.scheduleProbe)
+            this.#residency.derive(Kind.unschedule, cpu, vcpu, event, Certainty.derived);
           vcpu.waiting = false;
         }
         break;
@@ -225,7 +189,7 @@ export class Tracker {
         // A probe on the handler repeats what irq_handler_entry has said, where its filter lets that through.
         if (event.certainty !== Certainty.recorded && cpu.timerIrq >= 0 && cpu.irqEntered === event.irq) return;
         cpu.irqEntered = event.certainty === Certainty.recorded ? event.irq : -1;
-        this.#interruptsPut(cpu, event);
+        this.#residency.interruptsPut(cpu, event);
         cpu.timerIrq = event.timer;
         cpu.callbackOpen = false;
         break;
@@ -261,41 +225,10 @@ export class Tracker {
     this.#send(event, vcpu);
   }
 
-  /** No probe shows the load: bursts do. */
-  #derivesLoad(): boolean {
-    return this.#feeds.restores && !this.#feeds.loadProbe && !this.#feeds.timerLoadProbe;
-  }
-
-  /**
-   * A reset (kvm_timer_vcpu_reset) reports level 0 of both timers outside of a load. Where no probe shows loads, these
-   * reports are taken for those of one, until the same timer is reported again with no restore in between, which no
-   * load does.
-   */
-  #reported(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
-    if (vcpu.cpu === -1 && this.#derivesLoad()) this.#deriveLoad(cpu, vcpu, event, Certainty.derived);
-    if (vcpu.lowered < 0 || event.timer < 0 || this.#feeds.resetProbe || !this.#feeds.restores) return;
-    const before = vcpu.lowered;
-    const timer = event.level === 0 ? 1 << event.timer : 0;
-    vcpu.lowered |= timer;
-    if (vcpu.cpu === -1) {
-      if (vcpu.lowered !== bothTimers || before === bothTimers) return;
-    } else {
-      // Where nothing tells, a raised level may be an interrupt's.
-      if (before !== bothTimers || vcpu.cpu !== cpu.index || (timer === 0 && event.context !== Context.task)) return;
-      vcpu.lowered = timer;
-    }
-    this.#derive(Kind.reset, cpu, vcpu, event, Certainty.derived);
-  }
-
-  /** No probe shows the put: bursts, switches and userspace exits do. */
-  #derivesPut(): boolean {
-    return !this.#feeds.putProbe && !this.#feeds.timerPutProbe;
-  }
-
   #entered(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
     const feeds = this.#feeds;
     const nothingShowsLoads = !feeds.restores && !feeds.loadProbe && !feeds.timerLoadProbe;
-    if (vcpu.cpu === -1 && nothingShowsLoads) this.#deriveLoad(cpu, vcpu, event, Certainty.approximate);
+    if (vcpu.cpu === -1 && nothingShowsLoads) this.#residency.deriveLoad(cpu, vcpu, event, Certainty.approximate);
     this.#send(event, vcpu);
     // Without exits nobody knows how long it stays there.
     vcpu.inGuest = feeds.exits ? 1 : -1;
@@ -303,7 +236,7 @@ export class Tracker {
     vcpu.waiting = false;
     vcpu.exitClass = -1;
     // Entered means loaded, whatever the trace has shown of the load.
-    if (vcpu.cpu !== cpu.index) this.#loaded(cpu, vcpu, event.time);
+    if (vcpu.cpu !== cpu.index) this.#residency.loaded(cpu, vcpu, event.time);
   }
 
   /** sched_switch precedes the put that it causes, always (§0.5, point 3). */
@@ -316,102 +249,10 @@ export class Tracker {
       !this.#feeds.scheduleProbe
     ) {
       vcpu.waiting = true;
-      this.#derive(Kind.schedule, cpu, vcpu, event, Certainty.approximate);
+      this.#residency.derive(Kind.schedule, cpu, vcpu, event, Certainty.approximate);
     }
-    if (this.#derivesPut())
-      this.#derivePut(cpu, vcpu, event, this.#feeds.saves ? Certainty.derived : Certainty.approximate);
-  }
-
-  #loaded(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
-    if (vcpu.cpu >= 0 && vcpu.cpu !== cpu.index) {
-      const other = this.#cpu(vcpu.cpu);
-      if (other.running === vcpu) {
-        other.running = undefined;
-        other.known = false;
-      }
-    }
-    if (cpu.running !== undefined && cpu.running !== vcpu) cpu.running.cpu = -2;
-    cpu.running = vcpu;
-    cpu.known = true;
-    vcpu.cpu = cpu.index;
-    vcpu.putCpu = -1;
-    vcpu.lowered = 0;
-    if (vcpu.knownSince < 0) vcpu.knownSince = time;
-  }
-
-  #putting(cpu: CpuTrack, vcpu: Vcpu, time: number): void {
-    vcpu.savedVirtual = false;
-    vcpu.savedPhysical = false;
-    vcpu.lowered = 0;
-    vcpu.putCpu = cpu.index;
-    cpu.putting = vcpu;
-    if (vcpu.knownSince < 0) vcpu.knownSince = time;
-  }
-
-  /**
-   * Where no record shows the puts of ioctls, which up to 4.16 load the vcpu as well, a load is all that tells of them:
-   * the vcpu has left wherever it was, and so has whoever was loaded here.
-   */
-  #left(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
-    if (this.#feeds.saves || !this.#feeds.ringBuffers || !this.#derivesPut()) return;
-    for (const gone of [vcpu, cpu.running]) {
-      if (gone === undefined || gone.cpu < 0 || gone.putCpu >= 0 || gone.inGuest === 1) continue;
-      const where = this.#cpu(gone.cpu);
-      this.#derivePut(where, gone, event, Certainty.approximate);
-      this.#emitPutEnd(where, gone, event);
-    }
-  }
-
-  #deriveLoad(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent, certainty: number): void {
-    this.#left(cpu, vcpu, event);
-    this.#derive(Kind.load, cpu, vcpu, event, certainty);
-    this.#loaded(cpu, vcpu, event.time);
-  }
-
-  #derivePut(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent, certainty: number): void {
-    this.#derive(Kind.put, cpu, vcpu, event, certainty);
-    this.#putting(cpu, vcpu, event.time);
-  }
-
-  /** A put is over with the first event of its thread, or of another thread on its CPU, that is no part of it. */
-  #closePut(cpu: CpuTrack, event: TimerEvent, inTask: boolean, own: Vcpu | undefined): void {
-    const { putting } = cpu;
-    const part = inTask && putKinds[event.kind] === 1;
-    // A native trace is one story: whatever a thread does next on any CPU comes after the put.
-    if (!this.#feeds.ringBuffers) {
-      for (const other of inTask ? this.#cpus : []) {
-        if (other.putting !== undefined && !(part && event.pid === other.putting.pid))
-          this.#emitPutEnd(other, other.putting, event);
-      }
-      return;
-    }
-    // With another thread current, even in an interrupt, the one that was put is gone.
-    const over = putting !== undefined && (event.pid !== putting.pid || (taskKinds[event.kind] === 1 && !part));
-    if (over) this.#emitPutEnd(cpu, putting, event);
-    if (inTask && own !== undefined && own.putCpu >= 0 && own.putCpu !== cpu.index && own.pid === event.pid)
-      this.#emitPutEnd(this.#cpu(own.putCpu), own, event);
-  }
-
-  /**
-   * An interrupt inside a put comes before its save, with the vcpu still running and its timer loaded; after the
-   * save (or where saves are not recorded) it is a late one.
-   */
-  #interruptsPut(cpu: CpuTrack, event: TimerEvent): void {
-    const { putting } = cpu;
-    if (putting === undefined) return;
-    const saved = putting.savedVirtual && (putting.savedPhysical || !putting.hasDirectPhysical);
-    if (this.#feeds.saves && !saved) return;
-    this.#emitPutEnd(cpu, putting, event);
-  }
-
-  #emitPutEnd(cpu: CpuTrack, vcpu: Vcpu, event: TimerEvent): void {
-    cpu.putting = undefined;
-    vcpu.reports = 0;
-    vcpu.putCpu = -1;
-    vcpu.cpu = -1;
-    if (cpu.running === vcpu) cpu.running = undefined;
-    cpu.known = true;
-    this.#derive(Kind.put_end, cpu, vcpu, event, Certainty.derived);
+    if (this.#residency.derivesPut())
+      this.#residency.derivePut(cpu, vcpu, event, this.#feeds.saves ? Certainty.derived : Certainty.approximate);
   }
 
   /** Where ends are not recorded: what the handler of a guest timer does not do, nor anything that interrupts it. */
@@ -440,23 +281,6 @@ export class Tracker {
     cpu.callbackOpen = false;
   }
 
-  #derive(kind: number, cpu: CpuTrack, vcpu: Vcpu, from: TimerEvent, certainty: number): void {
-    const event = TimerEvent.take();
-    event.kind = kind;
-    event.time = from.time;
-    event.cpu = cpu.index;
-    event.pid = vcpu.pid;
-    event.tgid = from.tgid;
-    event.context = Context.task;
-    event.certainty = certainty;
-    event.position = from.position;
-    event.vcpu = vcpu.index;
-    event.vcpuId = vcpu.id;
-    event.attribution = Certainty.derived;
-    this.#sink.add(event);
-    event.release();
-  }
-
   #send(event: TimerEvent, vcpu: Vcpu | undefined): void {
     if (vcpu !== undefined) vcpu.events++;
     else if (vcpuKinds[event.kind] === 1) {
@@ -479,7 +303,7 @@ export class Tracker {
   /** What the vcpu waits for may come in the name of another, or what it was known to be may have been another. */
   #doubted(vcpu: Vcpu, event: TimerEvent): void {
     this.threads.doubted = undefined;
-    this.#gap(this.#cpu(vcpu.cpu >= 0 ? vcpu.cpu : event.cpu), event);
+    this.#gap(this.#cpus.at(vcpu.cpu >= 0 ? vcpu.cpu : event.cpu), event);
   }
 
   /** Nothing is known any more of what the CPU, or a vcpu that is not loaded on another, has done before the event. */
@@ -501,7 +325,7 @@ export class Tracker {
     for (const vcpu of this.threads.vcpus) {
       if (vcpu.cpu === cpu.index || vcpu.cpu < 0 || vcpu.putCpu >= 0) {
         if (vcpu.putCpu >= 0) {
-          const putting = this.#cpu(vcpu.putCpu);
+          const putting = this.#cpus.at(vcpu.putCpu);
           putting.putting = undefined;
           putting.running = undefined;
           putting.known = false;
@@ -520,14 +344,5 @@ export class Tracker {
     cpu.timerIrq = -1;
     cpu.callbackOpen = false;
     cpu.updatedIrq = -1;
-  }
-
-  #cpu(index: number): CpuTrack {
-    return this.#cpus[index] ?? this.#addCpus(index);
-  }
-
-  #addCpus(index: number): CpuTrack {
-    for (let i = this.#cpus.length; i <= index; i++) this.#cpus.push(new CpuTrack(i));
-    return this.#cpus[index] as CpuTrack;
   }
 }
