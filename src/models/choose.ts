@@ -1,11 +1,12 @@
-import { defaultPpi, Timer, type TimerEvent } from '../events/event.js';
+import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
 import { oldTimerNames, TimerName } from '../events/timer-names.js';
 import type { Host } from '../machine/machine.js';
-import { models } from './index.js';
 import { type ModelId, modelIds } from './model.js';
 import { OldShape } from './old-shape.js';
 import { RfcShape } from './rfc-shape.js';
+import { SyncShape } from './sync-shape.js';
+import { ofVersion, parseVersion } from './versions.js';
 
 /** What sources of records a trace has shown; `has` takes the name of a tracepoint or function. */
 export interface SeenSources {
@@ -23,12 +24,6 @@ export interface Choice {
 
 /** Entries after which the absence of a record that comes with every entry is evidence. */
 const enoughEntries = 16;
-
-/** Levels lowered by syncs after an exit that tell. */
-const enoughLowered = 4;
-
-/** For so many of them one report may be unlike those of a sync: lost records and interrupts leave a few. */
-const syncsPerOther = 8;
 
 /** Tracepoints that came with the timer map. */
 const timerMapEvents = [
@@ -61,18 +56,7 @@ export class Evidence {
   #hostPosition = 0;
   #timerNames = 0;
   readonly #rfc = new RfcShape();
-  /** By CPU: the thread whose exit was its last event. */
-  readonly #exited: number[] = [];
-  #loweredAfterExit = 0;
-  /** Levels that are lowered elsewhere, or reported twice in a row: no sync of 4.14 or earlier does. */
-  #reportedElse = 0;
-  /** Last level of a thread's virtual and physical timer. */
-  readonly #levels: [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
-  /** Level 0 of the physical timer twice in a row, which loads since 5.1 report on VHE and none before does. */
-  #loweredAgain = 0;
-  /** A guest timer's interrupt was handled. */
-  #handled = false;
-  #entries = 0;
+  readonly #sync = new SyncShape();
   readonly #old = new OldShape();
   #chosen = false;
   #kernel: string | undefined;
@@ -100,41 +84,8 @@ export class Evidence {
       this.#old.event(event);
       this.#rfc.event(event);
     }
-    switch (event.kind) {
-      case Kind.timer_map:
-        this.#timerMap(event);
-        return;
-      case Kind.entry:
-        this.#entries++;
-        this.#exited[event.cpu] = -1;
-        return;
-      case Kind.exit:
-        this.#exited[event.cpu] = event.pid;
-        return;
-      case Kind.update_irq:
-        if (event.pid >= 0) this.#reported(event);
-        return;
-      case Kind.vtimer_irq:
-        this.#handled = true;
-        return;
-      case Kind.sync:
-      case Kind.vgic_inject:
-        return;
-      default:
-        this.#exited[event.cpu] = -1;
-    }
-  }
-
-  #reported(event: TimerEvent): void {
-    const { pid, level, irq } = event;
-    if (level === 0 && this.#exited[event.cpu] === pid) this.#loweredAfterExit++;
-    else if (level === 0) this.#reportedElse++;
-    const levels = this.#levels[irq === defaultPpi.ptimer ? 1 : 0];
-    if (levels.get(pid) === level) {
-      this.#reportedElse++;
-      if (irq === defaultPpi.ptimer && level === 0) this.#loweredAgain++;
-    }
-    levels.set(pid, level);
+    if (event.kind === Kind.timer_map) this.#timerMap(event);
+    else this.#sync.event(event);
   }
 
   /** Names of the timer's interrupt and callbacks that were seen, a set of `TimerName`. */
@@ -146,16 +97,9 @@ export class Evidence {
     return (this.#timerNames & name) !== 0;
   }
 
-  /**
-   * Syncs print after kvm_exit only up to 4.14 (specification §0.5, point 5); later ones lower no level or do it before.
-   * So would an ioctl whose way through userspace is not recorded, but then the timer's interrupt shows the generation;
-   * and a load, where nothing between it and the exit is recorded, but that also repeats a level.
-   */
+  /** An ioctl whose way through userspace is not recorded lowers levels too, but then the interrupt shows the generation. */
   #syncsAfterExit(seen: SeenSources): boolean {
-    if (this.#loweredAfterExit < Math.max(enoughLowered, syncsPerOther * this.#reportedElse)) return false;
-    // Without entries a sync before the exit looks like one after the exit before. Up to 4.14 no handler ever runs.
-    if (this.#entries < this.#loweredAfterExit || this.#handled) return false;
-    return seen.has('kvm_userspace_exit') || !this.#hasName(TimerName.guest_timer);
+    return this.#sync.followsExits && (seen.has('kvm_userspace_exit') || !this.#hasName(TimerName.guest_timer));
   }
 
   /** Up to 5.0 the virtual timer's interrupt and the callbacks had other names. */
@@ -281,8 +225,8 @@ export class Evidence {
     const others = otherKvmEvents.filter((name) => seen.has(name));
     if (
       others.length > 1 &&
-      this.#loweredAgain === 0 &&
-      this.#entries >= enoughEntries &&
+      !this.#sync.repeatsLowered &&
+      this.#sync.entries >= enoughEntries &&
       seen.has('kvm_timer_update_irq')
     ) {
       reasons.push(
@@ -320,9 +264,9 @@ export class Evidence {
       return [version < 6014 ? 'offset' : 'stateless-level'];
     }
     const other = otherKvmEvents.find((name) => seen.has(name));
-    if (other !== undefined && this.#entries >= enoughEntries) {
+    if (other !== undefined && this.#sync.entries >= enoughEntries) {
       reasons.push(
-        `${this.#entries} entries and ${other}, but no kvm_arm_setup_debug, which up to 6.13 comes with every entry: 6.14 or later`,
+        `${this.#sync.entries} entries and ${other}, but no kvm_arm_setup_debug, which up to 6.13 comes with every entry: 6.14 or later`,
       );
       return ['stateless-level'];
     }
@@ -381,7 +325,7 @@ export class Evidence {
       return ['load-put-5.0'];
     }
     // An SError prints the same on 4.19, beside traps that print as 0x2.
-    if (this.#hasName(TimerName.exit_TRAP) && !number && !work && this.#entries >= enoughEntries) {
+    if (this.#hasName(TimerName.exit_TRAP) && !number && !work && this.#sync.entries >= enoughEntries) {
       reasons.push('kvm_exit prints a trap by name, and none as 0x2: 5.0 or later');
       return ['load-put-5.0'];
     }
@@ -451,17 +395,3 @@ export class Evidence {
 
 /** The models whose put leaves CNTVOFF alone on VHE. */
 const keepingOffset: readonly ModelId[] = ['load-put-4.16', 'load-put-5.0'];
-
-/** The model of a kernel version as `parseVersion` gives it; none before 4.4. */
-function ofVersion(version: number): readonly ModelId[] {
-  return modelIds.filter((id) => {
-    const [first, last] = models[id].span;
-    return id !== 'rfc-load-put' && first <= version && version <= last;
-  });
-}
-
-/** `6.1.0-50-arm64` as 6001; undefined when the text is no release. */
-function parseVersion(release: string | undefined): number | undefined {
-  const match = release?.match(/^(\d+)\.(\d+)/);
-  return match === null || match === undefined ? undefined : Number(match[1]) * 1000 + Number(match[2]);
-}
