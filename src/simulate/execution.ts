@@ -1,39 +1,8 @@
 import { Ctl, Register, Timer } from '../events/event.js';
-import type {
-  ContextName,
-  Guard,
-  GuardName,
-  KernelFunction,
-  Operate,
-  OperationName,
-  RecordOf,
-  Role,
-  Statement,
-  Value,
-} from '../models/design.js';
+import type { KernelFunction, Operate, OperationName, RecordOf, Role, Statement } from '../models/design.js';
+import { type Frame, Operands } from './operands.js';
 import type { Simulation } from './simulation.js';
-import {
-  type HardwareTimer,
-  type Hrtimer,
-  hardTimer,
-  KernelBug,
-  type SimContext,
-  type SimCpu,
-  type SimTimer,
-  type SimVcpu,
-  simTimers,
-  tick,
-} from './state.js';
-
-/** A call under way. */
-export interface Frame {
-  readonly cpu: SimCpu;
-  readonly vcpu: SimVcpu | undefined;
-  /** The timer that the function is called for. */
-  readonly timer: SimTimer;
-  /** The argument `new`. */
-  readonly value?: number;
-}
+import { type HardwareTimer, type Hrtimer, hardTimer, KernelBug, type SimContext, type SimVcpu } from './state.js';
 
 /** Deepest nesting of calls; a design that goes deeper calls itself. */
 const deepest = 16;
@@ -49,15 +18,14 @@ const showsMemory: readonly string[] = ['timer_load', 'timer_put', 'flush', 'syn
 export class Execution {
   /** What the guest does at the statement that lets it run. */
   guest: () => void = () => {};
-  /** What the access at hand writes. */
-  written: { register: Register; value: number; write: boolean } = { register: Register.ctl, value: 0, write: true };
+  readonly operands: Operands;
   #depth = 0;
-  /** Whether the vcpu was loaded when its reset began. */
-  #wasLoaded = false;
   /** A reset whose put is still under way. */
   #unrecorded: KernelFunction | undefined;
 
-  constructor(readonly simulation: Simulation) {}
+  constructor(readonly simulation: Simulation) {
+    this.operands = new Operands(simulation);
+  }
 
   /** A function has not returned. */
   get busy(): boolean {
@@ -74,10 +42,10 @@ export class Execution {
       this.#depth = 0;
       throw new KernelBug(`${called.kernel} calls itself`);
     }
-    if (role === 'reset') this.#wasLoaded = frame.vcpu !== undefined && frame.vcpu.cpu >= 0;
+    if (role === 'reset') this.operands.wasLoaded = frame.vcpu !== undefined && frame.vcpu.cpu >= 0;
     if (called.irqsOff === true) frame.cpu.irqsOff++;
     // kvm_reset_vcpu puts a vcpu that is loaded before it calls the function that is probed.
-    if (role === 'reset' && this.#wasLoaded) this.#unrecorded = called;
+    if (role === 'reset' && this.operands.wasLoaded) this.#unrecorded = called;
     else this.#recordCall(called, frame);
     this.#execute(called, called.body, frame);
     if (called.irqsOff === true) {
@@ -100,7 +68,7 @@ export class Execution {
   /** The probe on a function; interrupts and callbacks are recorded by whoever delivers them. */
   #recordCall({ event }: KernelFunction, { cpu, vcpu, timer }: Frame): void {
     if (event === undefined || ['vtimer_irq', 'bg_expire', 'soft_expire'].includes(event)) return;
-    const { register, value, write } = this.written;
+    const { register, value, write } = this.operands.written;
     if (event === 'user_write') this.simulation.emit(event, cpu, vcpu, { timer, register, value });
     else if (event === 'trapped_access') this.simulation.emit(event, cpu, vcpu, { timer, register, value, write });
     else if (vcpu === undefined) this.simulation.emit(event, cpu, vcpu);
@@ -139,273 +107,43 @@ export class Execution {
       }
       if ('return' in statement) return true;
       if ('if' in statement) {
-        const holds = statement.if.every((guard) => this.#holds(guard, frame));
+        const holds = statement.if.every((guard) => this.operands.holds(guard, frame));
         if (this.#execute(called, holds ? statement.body : (statement.else ?? []), frame)) return true;
       } else if ('bugOn' in statement) {
-        if (this.#holds(statement.bugOn, frame)) throw new KernelBug(`${called.kernel}: BUG_ON(${statement.bugOn})`);
+        if (this.operands.holds(statement.bugOn, frame))
+          throw new KernelBug(`${called.kernel}: BUG_ON(${statement.bugOn})`);
       } else if ('record' in statement) this.#record(statement, frame);
       else if ('call' in statement) {
-        const timer = this.#timer(statement.of, frame);
+        const timer = this.operands.timer(statement.of, frame);
         if (timer === undefined) continue;
         this.simulation.sink?.effect(statement, called.role, frame.cpu, frame.vcpu);
-        const value = statement.value === undefined ? frame.value : this.#value(statement.value, { ...frame, timer });
+        const value =
+          statement.value === undefined ? frame.value : this.operands.value(statement.value, { ...frame, timer });
         this.call(statement.call, { ...frame, timer, ...(value !== undefined && { value }) });
       } else {
-        const timer = this.#timer(statement.of, frame);
+        const timer = this.operands.timer(statement.of, frame);
         if (timer !== undefined) this.#operate(statement, called, { ...frame, timer });
       }
     }
     return false;
   }
 
-  // --- names ------------------------------------------------------------------
-
-  /** The timer that a name stands for; undefined when the map has none. */
-  #timer(name: ContextName | undefined, { timer, vcpu }: Frame): SimTimer | undefined {
-    switch (name) {
-      case undefined:
-      case 'x':
-        return timer;
-      case 'vtimer':
-        return Timer.vtimer;
-      case 'ptimer':
-        return Timer.ptimer;
-      default:
-    }
-    if (vcpu === undefined) throw new KernelBug('NULL vcpu');
-    const map = this.simulation.mapOf(vcpu);
-    switch (name) {
-      case 'direct_vtimer':
-        return map.directVtimer;
-      case 'direct_ptimer':
-        return map.directPtimer;
-      case 'emul_ptimer':
-        return map.emulPtimer;
-      case 'emul_vtimer':
-        return map.emulVtimer;
-    }
-  }
-
-  #context({ vcpu, timer }: Frame): SimContext {
-    if (vcpu === undefined) throw new KernelBug('NULL vcpu');
-    return vcpu.contexts[timer];
-  }
-
-  #expired(frame: Frame, timer: SimTimer): boolean {
-    const { vcpu } = frame;
-    if (vcpu === undefined) throw new KernelBug('NULL vcpu');
-    this.simulation.sink?.read?.('cntpct', frame.cpu);
-    return this.simulation.contextCount(vcpu, timer) >= vcpu.contexts[timer].cval;
-  }
-
-  #shouldFire(frame: Frame, timer: SimTimer): boolean {
-    const { simulation } = this;
-    const context = this.#context({ ...frame, timer });
-    if (context.loaded && simulation.design.shouldFire === 'hardware') return this.#firing(frame.cpu, timer);
-    return context.canFire && this.#expired(frame, timer);
-  }
-
-  /** Whether CTL says that a timer fires. */
-  #firing(cpu: SimCpu, timer: SimTimer): boolean {
-    this.simulation.sink?.read?.('ctl', cpu);
-    return this.simulation.line(cpu, timer);
-  }
-
-  /** Timers of the guest that count: the physical one where it is there. */
-  get #timers(): readonly SimTimer[] {
-    return this.simulation.host.hasPtimer ? simTimers : [Timer.vtimer];
-  }
-
-  /** Time of the earliest deadline of a vcpu, nanoseconds; now when one has passed or none can fire. */
-  #earliest(frame: Frame): number {
-    const deadlines = this.#timers
-      .filter((timer) => this.#context({ ...frame, timer }).canFire)
-      .map((timer) => this.#deadline(frame, timer));
-    return deadlines.length === 0 ? this.simulation.now : Math.min(...deadlines);
-  }
-
-  #deadline(frame: Frame, timer: SimTimer): number {
-    const { simulation } = this;
-    const { vcpu } = frame;
-    if (vcpu === undefined) throw new KernelBug('NULL vcpu');
-    simulation.sink?.read?.('cntpct', frame.cpu);
-    const delta = vcpu.contexts[timer].cval - simulation.contextCount(vcpu, timer);
-    return simulation.now + Math.max(0, delta) * tick;
-  }
-
-  // --- guards -----------------------------------------------------------------
-
-  #holds(guard: Guard, frame: Frame): boolean {
-    return guard.startsWith('!')
-      ? !this.#guard(guard.slice(1) as GuardName, frame)
-      : this.#guard(guard as GuardName, frame);
-  }
-
-  #guard(guard: GuardName, frame: Frame): boolean {
-    const { simulation } = this;
-    const { cpu, vcpu, timer } = frame;
-    const { host } = simulation;
-    switch (guard) {
-      case 'vhe':
-        return host.host === 'vhe';
-      case 'in_kernel_irqchip':
-        return host.inKernelIrqchip;
-      case 'active_state':
-        return host.activeState;
-      case 'has_ptimer':
-        return host.hasPtimer;
-      case 'running':
-        return cpu.running !== undefined;
-      case 'nested':
-        return host.nested === true;
-      case 'gicv5':
-        return host.gicv5 === true;
-      case 'cntpoff':
-        return host.cntpoff === true;
-      case 'physical_offset':
-        return simulation.trapsPhysical;
-      case 'virtual':
-        return hardTimer(timer) === Timer.vtimer;
-      case 'direct':
-        return vcpu !== undefined && simulation.isDirect(vcpu, timer);
-      case 'hw_firing':
-        return this.#firing(cpu, timer);
-      case 'writes_register':
-        return this.written.write;
-      default:
-    }
-    const context = this.#context(frame);
-    switch (guard) {
-      case 'enabled':
-        return vcpu?.enabled === true;
-      case 'loaded':
-        return context.loaded;
-      case 'level':
-        return context.level;
-      case 'can_fire':
-        return context.canFire;
-      case 'any_can_fire':
-        return this.#timers.some((each) => this.#context({ ...frame, timer: each }).canFire);
-      case 'should_fire':
-        return this.#shouldFire(frame, timer);
-      case 'any_should_fire':
-        return this.#timers.some((each) => this.#shouldFire(frame, each));
-      case 'output_changed':
-        return this.#shouldFire(frame, timer) !== this.#level(context);
-      case 'deadline_ahead':
-        return this.#ahead(frame);
-      case 'vgic_active':
-        return this.#inVgic(context, 'active');
-      case 'want_active':
-        return context.level || this.#inVgic(context, 'active');
-      case 'lr_pending':
-        return this.#inVgic(context, 'pending');
-      case 'active_cleared_last':
-        return vcpu?.activeClearedLast === true;
-      case 'bg_armed':
-        return vcpu?.bg.armed === true;
-      case 'blocking':
-        return vcpu?.waiting === true;
-      case 'was_loaded':
-        return this.#wasLoaded;
-      default:
-        throw new Error(`guard '${guard}' is not simulated`);
-    }
-  }
-
-  /** What a list register holds; a guest whose interrupt controller is in userspace has none. */
-  #inVgic({ listRegister }: SimContext, held: SimContext['listRegister']): boolean {
-    return this.simulation.host.inKernelIrqchip && listRegister === held;
-  }
-
-  #level(context: SimContext): boolean {
-    return context.level;
-  }
-
-  /** Inside a callback: whether the deadline that it stands for is still ahead. */
-  #ahead(frame: Frame): boolean {
-    const { vcpu, timer } = frame;
-    if (vcpu === undefined) throw new KernelBug('NULL vcpu');
-    const timers = this.#inBackground ? this.#timers : [timer];
-    const able = timers.filter((each) => vcpu.contexts[each].canFire);
-    return able.length > 0 && able.every((each) => !this.#expired(frame, each));
-  }
-
-  #inBackground = false;
-
-  /** Whether the callback at hand is the background timer's. */
-  background(yes: boolean): void {
-    this.#inBackground = yes;
-  }
-
-  // --- operands and records -----------------------------------------------------
-
-  /** An operand; booleans as 0 and 1. */
-  #value(value: Value, frame: Frame): number | undefined {
-    const { simulation } = this;
-    const { vcpu, timer } = frame;
-    const flag = (yes: boolean) => (yes ? 1 : 0);
-    switch (value) {
-      case true:
-      case false:
-        return flag(value);
-      case 'new':
-        return frame.value;
-      case '0':
-      case 'NULL':
-      case 'host':
-        return 0;
-      case 'vcpu':
-      case 'guest':
-        return 1;
-      case 'vm_offset':
-        return vcpu?.vm.offset ?? 0;
-      case 'offset':
-        return hardTimer(timer) === Timer.vtimer ? (vcpu?.vm.offset ?? 0) : simulation.physicalOffset;
-      case 'line':
-        return flag(this.#firing(frame.cpu, timer));
-      case 'earliest':
-        return this.#earliest(frame);
-      case 'deadline':
-        return this.#deadline(frame, timer);
-      case 'should_fire':
-        return flag(this.#shouldFire(frame, timer));
-      default:
-    }
-    const context = this.#context(frame);
-    const active = this.#inVgic(context, 'active');
-    switch (value) {
-      case 'level':
-        return flag(context.level);
-      case '!level':
-        return flag(!context.level);
-      case 'vgic_active':
-        return flag(active);
-      case 'level || vgic_active':
-        return flag(context.level || active);
-      case '!(level || vgic_active)':
-        return flag(!(context.level || active));
-      case 'should_fire || vgic_active':
-        return flag(this.#shouldFire(frame, timer) || active);
-    }
-  }
-
   #record({ record, of }: RecordOf, frame: Frame): void {
     const { simulation } = this;
     const { cpu, vcpu } = frame;
-    const timer = this.#timer(of, frame) ?? frame.timer;
+    const timer = this.operands.timer(of, frame) ?? frame.timer;
     switch (record) {
       case 'save':
       case 'restore': {
-        const { ctl, cval } = this.#context({ ...frame, timer });
+        const { ctl, cval } = this.operands.context({ ...frame, timer });
         return simulation.emit(record, cpu, vcpu, { timer, ctl, cval });
       }
       case 'update_irq':
         // Without a vgic userspace drives the line of the guest, by the level that it is told.
-        if (!simulation.host.inKernelIrqchip) this.#context({ ...frame, timer }).line = frame.value === 1;
+        if (!simulation.host.inKernelIrqchip) this.operands.context({ ...frame, timer }).line = frame.value === 1;
         return simulation.emit(record, cpu, vcpu, { timer, level: frame.value === 1 });
       case 'emulate':
-        return simulation.emit(record, cpu, vcpu, { timer, level: this.#shouldFire(frame, timer) });
+        return simulation.emit(record, cpu, vcpu, { timer, level: this.operands.shouldFire(frame, timer) });
       case 'exit': {
         const { code, exceptionClass } = simulation.exitReason;
         return simulation.emit(record, cpu, vcpu, { exitCode: code, exceptionClass });
@@ -418,7 +156,7 @@ export class Execution {
   // --- operations ---------------------------------------------------------------
 
   #operate(operation: Operate, called: KernelFunction, frame: Frame): void {
-    const value = operation.value === undefined ? undefined : this.#value(operation.value, frame);
+    const value = operation.value === undefined ? undefined : this.operands.value(operation.value, frame);
     this.#perform(operation.do, value, frame);
     this.simulation.operated(operation, called.role, frame.cpu, frame.vcpu);
   }
@@ -547,13 +285,13 @@ export class Execution {
         this.#write(context, frame);
         return;
       case 'write_offset':
-        vcpu.vm.offset = simulation.counter - this.written.value;
+        vcpu.vm.offset = simulation.counter - this.operands.written.value;
         return;
     }
   }
 
   #write(context: SimContext, frame: Frame): void {
-    const { register, value } = this.written;
+    const { register, value } = this.operands.written;
     if (register === Register.ctl) context.ctl = value & (Ctl.enable | Ctl.imask);
     else if (register === Register.cval) context.cval = value;
     else if (register === Register.tval && frame.vcpu !== undefined)

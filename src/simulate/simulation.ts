@@ -1,15 +1,18 @@
-import { Context, Ctl, defaultPpi, Register, Timer, TimerEvent } from '../events/event.js';
+import { Context, Ctl, Register, Timer, TimerEvent } from '../events/event.js';
 import { Kind, type KindName } from '../events/kinds.js';
 import type { Call, Design, KernelFunction, Operate, Role } from '../models/design.js';
 import { Execution } from './execution.js';
+import { type Fields, writeFields } from './fields.js';
 import { type ExitReason, type Guest, GuestView } from './guest.js';
 import {
   type HardTimer,
   hardTimer,
   hardTimers,
+  maps,
   SimCpu,
   type SimHost,
   type SimMap,
+  type SimPace,
   type SimTimer,
   SimVcpu,
   type SimVm,
@@ -27,23 +30,11 @@ export interface EffectSink {
   read?(register: 'ctl' | 'cntpct', cpu: SimCpu): void;
 }
 
-/** How a host is simulated whose stimuli come with their times. */
-export interface SimPace {
-  /** Duration of a record, nanoseconds, a multiple of the counter's period; default 1008. */
-  readonly recordTime?: number;
-  /** A storm that has been cut is not taken up again before the interrupt controller has signalled nothing. */
-  readonly cutStorms?: boolean;
-  /** A work item waits until the kernel function at hand has returned: worker threads preempt none of them. */
-  readonly deferWork?: boolean;
-}
-
 /** Duration of a record, nanoseconds. What leaves no record takes no time, so that it leaves none in the clock either. */
 const defaultRecordTime = 1008;
 
 /** Most interrupts in a row that a storm is let go on for. */
 export const longestStorm = 6;
-
-const halfRange = 0x100000000;
 
 /**
  * A host with concrete values, whose kernel is a design: CPUs with a counter and level-sensitive timer lines, an interrupt
@@ -255,7 +246,7 @@ export class Simulation {
     hrtimer.expires = Number.NaN;
     const hrtimerAt = { timer, pointer: hrtimer.pointer };
     this.emit(role, cpu, vcpu, { ...hrtimerAt, expires: this.now });
-    this.#execution.background(role === 'bg_expire');
+    this.#execution.operands.inBackground = role === 'bg_expire';
     this.#execution.call(role, { cpu, vcpu, timer: timer === Timer.unknown ? Timer.vtimer : (timer as SimTimer) });
     this.emit('timer_callback_end', cpu, vcpu, hrtimerAt);
     cpu.inInterrupt = false;
@@ -289,38 +280,7 @@ export class Simulation {
       event.vm = vcpu.vm.index;
       event.vcpuId = vcpu.id;
     }
-    if (fields.timer !== undefined) event.timer = fields.timer;
-    if (fields.timer !== undefined && fields.timer >= 0) {
-      const timer = fields.timer as SimTimer;
-      event.irq = ppis[hostLines.has(kind) ? hardTimer(timer) : timer];
-      if (kind === 'update_irq' && this.host.gicv5 === true) event.irq |= gicv5Ppi;
-    }
-    if (fields.level !== undefined) event.level = fields.level ? 1 : 0;
-    if (fields.ctl !== undefined) event.ctl = fields.ctl;
-    if (fields.loaded !== undefined) event.loaded = fields.loaded ? 1 : 0;
-    if (fields.activeCleared !== undefined) event.activeCleared = fields.activeCleared ? 1 : 0;
-    if (fields.armed !== undefined) event.armed = fields.armed ? 1 : 0;
-    if (fields.cval !== undefined) {
-      event.hasCval = true;
-      event.cvalHi = Math.floor(fields.cval / halfRange) | 0;
-      event.cvalLo = fields.cval | 0;
-    }
-    if (fields.value !== undefined) {
-      event.hasValue = true;
-      event.valueHi = Math.floor(fields.value / halfRange) | 0;
-      event.valueLo = fields.value | 0;
-    }
-    if (fields.register !== undefined) event.register = fields.register;
-    if (fields.write !== undefined) event.write = fields.write ? 1 : 0;
-    if (fields.pointer !== undefined) {
-      event.hasTimerPointer = true;
-      event.timerPointerLo = fields.pointer;
-    }
-    if (fields.expires !== undefined) event.expires = Math.round(fields.expires);
-    if (fields.otherPid !== undefined) event.otherPid = fields.otherPid;
-    if (fields.sleeping !== undefined) event.sleeping = fields.sleeping ? 1 : 0;
-    if (fields.exitCode !== undefined) event.exitCode = fields.exitCode;
-    if (fields.exceptionClass !== undefined) event.exceptionClass = fields.exceptionClass;
+    writeFields(event, kind, fields, this.host.gicv5 === true);
     if (kind === 'timer_map' && vcpu !== undefined) {
       const map = this.mapOf(vcpu);
       event.directVtimer = map.directVtimer;
@@ -477,7 +437,7 @@ export class Simulation {
 
   /** The write itself, by an ioctl that has done whatever comes before it. */
   write(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number): void {
-    this.#execution.written = { register, value, write: true };
+    this.#execution.operands.written = { register, value, write: true };
     this.call(register === Register.cnt ? 'user_offset' : 'user_write', cpu, vcpu, timer);
   }
 
@@ -487,54 +447,7 @@ export class Simulation {
 
   /** A trapped access to a timer register, between exit and the next entry. */
   trappedAccess(vcpu: SimVcpu, cpu: SimCpu, timer: SimTimer, register: Register, value: number, write = true): void {
-    this.#execution.written = { register, value, write };
+    this.#execution.operands.written = { register, value, write };
     this.call('trapped_access', cpu, vcpu, timer);
   }
-}
-
-const ppis: Readonly<Record<SimTimer, number>> = {
-  [Timer.vtimer]: defaultPpi.vtimer,
-  [Timer.ptimer]: defaultPpi.ptimer,
-  [Timer.hvtimer]: defaultPpi.hvtimer,
-  [Timer.hptimer]: defaultPpi.hptimer,
-};
-
-/** Records that show the host's interrupt; others show the guest's. */
-const hostLines: ReadonlySet<KindName> = new Set([
-  'vtimer_irq',
-  'vtimer_irq_end',
-  'set_active',
-  'mask_irq',
-  'set_affinity',
-]);
-
-/** The type bits of a GICv5 guest's interrupt numbers, see `isGicv5Ppi`. */
-const gicv5Ppi = 1 << 29;
-
-const { vtimer, ptimer, hvtimer, hptimer } = Timer;
-
-const maps: Readonly<Record<'nvhe' | 'vhe' | 'hypervisor' | 'nestedGuest', SimMap>> = {
-  nvhe: { directVtimer: vtimer, emulPtimer: ptimer },
-  vhe: { directVtimer: vtimer, directPtimer: ptimer },
-  hypervisor: { directVtimer: hvtimer, directPtimer: hptimer, emulVtimer: vtimer, emulPtimer: ptimer },
-  nestedGuest: { directVtimer: vtimer, directPtimer: ptimer, emulVtimer: hvtimer, emulPtimer: hptimer },
-};
-
-interface Fields {
-  readonly timer?: Timer;
-  readonly level?: boolean;
-  readonly ctl?: number;
-  readonly loaded?: boolean;
-  readonly activeCleared?: boolean;
-  readonly armed?: boolean;
-  readonly cval?: number;
-  readonly value?: number;
-  readonly register?: Register;
-  readonly write?: boolean;
-  readonly pointer?: number;
-  readonly expires?: number;
-  readonly otherPid?: number;
-  readonly sleeping?: boolean;
-  readonly exitCode?: number;
-  readonly exceptionClass?: number;
 }

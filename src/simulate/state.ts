@@ -17,6 +17,16 @@ export function hardTimer(timer: SimTimer): HardTimer {
   return timer === Timer.vtimer || timer === Timer.hvtimer ? Timer.vtimer : Timer.ptimer;
 }
 
+/** How a host is simulated whose stimuli come with their times. */
+export interface SimPace {
+  /** Duration of a record, nanoseconds, a multiple of the counter's period; default 1008. */
+  readonly recordTime?: number;
+  /** A storm that has been cut is not taken up again before the interrupt controller has signalled nothing. */
+  readonly cutStorms?: boolean;
+  /** A work item waits until the kernel function at hand has returned: worker threads preempt none of them. */
+  readonly deferWork?: boolean;
+}
+
 /** kvm_get_timer_map: which contexts the hardware holds, and which are emulated. */
 export interface SimMap {
   readonly directVtimer: SimTimer;
@@ -153,3 +163,13 @@ export class SimCpu {
 export class KernelBug extends Error {
   override name = 'KernelBug';
 }
+
+const { vtimer, ptimer, hvtimer, hptimer } = Timer;
+
+/** What kvm_get_timer_map gives: of a plain guest by host, of a nested one by what its vcpu runs. */
+export const maps: Readonly<Record<'nvhe' | 'vhe' | 'hypervisor' | 'nestedGuest', SimMap>> = {
+  nvhe: { directVtimer: vtimer, emulPtimer: ptimer },
+  vhe: { directVtimer: vtimer, directPtimer: ptimer },
+  hypervisor: { directVtimer: hvtimer, directPtimer: hptimer, emulVtimer: vtimer, emulPtimer: ptimer },
+  nestedGuest: { directVtimer: vtimer, directPtimer: ptimer, emulVtimer: hvtimer, emulPtimer: hptimer },
+};
