@@ -28,7 +28,8 @@ export class TextEvents {
   private readonly scanner: Scanner;
   private readonly sink: RecordSink;
   private readonly catalogue: Catalogue;
-  private readonly readers: readonly ArgumentReader[];
+  /** By event; made at its first record, since most traces have few of the events. */
+  private readonly readers: (ArgumentReader | undefined)[];
   /** By event: 1 where a name that a thread has chosen may begin the arguments, so that they cannot betray a probe. */
   private readonly beginsWithComm: Uint8Array;
   /** By event: number of records, of those that are delivered once; -1 for the others. */
@@ -48,7 +49,7 @@ export class TextEvents {
     this.record = new TextRecord(scanner);
     this.sink = sink;
     this.catalogue = catalogue;
-    this.readers = catalogue.events.map((spec) => this.argumentReader(spec));
+    this.readers = catalogue.events.map(() => undefined);
     this.seen = Float64Array.from(catalogue.events, ({ once }) => (once === true ? 0 : -1));
     this.beginsWithComm = Uint8Array.from(catalogue.events, ({ shape }) => (shape === 'sched_switch' ? 1 : 0));
     this.names = new NameTable((name) => {
@@ -101,7 +102,7 @@ export class TextEvents {
   /** What the scanner may do with further lines of a wanted event, probes apart. */
   private treatment(event: number): Treatment {
     if (this.seen[event]! > 0) return Treatment.passOver;
-    const { plan } = this.readers[event]!;
+    const { plan } = this.reader(event);
     return plan < 0 ? Treatment.read : plan + 1;
   }
 
@@ -109,7 +110,7 @@ export class TextEvents {
   planned(name: number, index: number): void {
     this.record.choose(index);
     const event = this.names.values[name]!;
-    const reader = this.readers[event]!;
+    const reader = this.reader(event);
     reader.planned(this.record);
     this.hand(event, reader);
   }
@@ -173,6 +174,16 @@ export class TextEvents {
     }
   }
 
+  private reader(event: number): ArgumentReader {
+    return this.readers[event] ?? this.newReader(event);
+  }
+
+  private newReader(event: number): ArgumentReader {
+    const reader = this.argumentReader(this.catalogue.events[event]!);
+    this.readers[event] = reader;
+    return reader;
+  }
+
   private argumentReader(spec: EventSpec): ArgumentReader {
     return spec.shape === 'sched_switch'
       ? new SchedSwitchReader(spec, this.scanner)
@@ -181,7 +192,7 @@ export class TextEvents {
 
   private deliver(event: number, bytes: Uint8Array, args: number, end: number): void {
     if (this.seen[event]! >= 0 && this.seen[event]!++ > 0) return;
-    const reader = this.readers[event]!;
+    const reader = this.reader(event);
     reader.read(bytes, args, end, this.record);
     if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = this.record.position;
     this.hand(event, reader);
@@ -213,7 +224,7 @@ export class TextEvents {
     end: number,
   ): void {
     const record = this.record;
-    this.readers[event]!.read(bytes, args, end, record);
+    this.reader(event).read(bytes, args, end, record);
     if (this.pointers.hashedPointers > 0 && this.firstHashed === 0) this.firstHashed = record.position;
     record.event = event;
     record.name = name;
