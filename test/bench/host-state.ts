@@ -203,6 +203,22 @@ export class Cpu {
     this.tickAt = nextTick(time);
     this.virtioAt = time + id * 3 * ms;
   }
+
+  /** When the host is interrupted next by what is not the guest's. */
+  get hostDue(): number {
+    let at = Math.min(this.tickAt, this.ipiAt, this.virtioAt);
+    for (const vcpu of this.armed) at = Math.min(at, vcpu.bgExpires);
+    for (const timer of this.vmmTimers) at = Math.min(at, timer.at);
+    return at;
+  }
+
+  /** Whether a timer of the host has expired by the CPU's time. */
+  get timersDue(): boolean {
+    if (this.tickAt <= this.time) return true;
+    for (const vcpu of this.armed) if (vcpu.bgExpires <= this.time) return true;
+    for (const timer of this.vmmTimers) if (timer.at <= this.time) return true;
+    return false;
+  }
 }
 
 /** The host's tick is at whole multiples of 4 ms of CLOCK_MONOTONIC. */

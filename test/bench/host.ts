@@ -5,6 +5,7 @@
  * cannot make is not made. A CPU acts in bursts: all records from one interruption of what it runs to the next. The CPU
  * whose next burst is earliest acts next, so memory does not grow with the trace.
  */
+import { Burst } from './burst.js';
 import type { DatWriter } from './dat-writer.js';
 import {
   Cpu,
@@ -13,14 +14,10 @@ import {
   ctlImask,
   dabtClass,
   hvcClass,
-  mdcrName,
-  mdscrName,
-  monotonicLag,
   ms,
   never,
   nextTick,
   nsPerCount,
-  ptimerIrq,
   redistributor,
   sgiName,
   start,
@@ -30,9 +27,9 @@ import {
   type Vcpu,
   Vm,
   vcpusPerVm,
-  vtimerIrq,
   wfxClass,
 } from './host-state.js';
+import { Kvm } from './kvm.js';
 import type { Metadata } from './metadata.js';
 import {
   exitIrq,
@@ -49,19 +46,19 @@ import {
 } from './tracepoints.js';
 
 export class Host {
-  readonly #trace: Tracepoints;
   readonly #writer: DatWriter;
   readonly #cpus: readonly Cpu[];
   readonly #vms: readonly Vm[];
-  #random = 0x2545f491;
-  #cpu!: Cpu;
+  readonly #burst: Burst;
+  readonly #kvm: Kvm;
   /** The VMs whose main thread became runnable in the current burst. */
   #vmmDue: Vm[] = [];
 
   constructor(writer: DatWriter, metadata: Metadata, events: number) {
     this.#writer = writer;
-    this.#trace = new Tracepoints(metadata, events);
+    this.#burst = new Burst(new Tracepoints(metadata, events));
     this.#cpus = Array.from({ length: cpuCount }, (_, id) => new Cpu(id, start + id * 1_600));
+    this.#kvm = new Kvm(this.#burst, this.#cpus);
     this.#vms = [new Vm(0, start), new Vm(1, start)];
     for (const vm of this.#vms) {
       this.#cpus[vm.number * 3]!.vmmTimers.push({ vm, at: start + 20 * ms });
@@ -77,20 +74,20 @@ export class Host {
 
   /** Writes the events, and tells how many of each there are. */
   run(): ReadonlyMap<string, number> {
-    while (this.#trace.left > 0) {
+    while (this.#burst.trace.left > 0) {
       let next = this.#cpus[0]!;
       for (const cpu of this.#cpus) if (cpu.nextAt < next.nextAt) next = cpu;
       this.#act(next);
     }
-    this.#trace.finish();
-    return this.#trace.counts;
+    this.#burst.trace.finish();
+    return this.#burst.trace.counts;
   }
 
   #act(cpu: Cpu): void {
-    this.#cpu = cpu;
-    this.#trace.stream = this.#writer.cpus[cpu.id]!;
+    this.#burst.cpu = cpu;
+    this.#burst.trace.stream = this.#writer.cpus[cpu.id]!;
     cpu.time = Math.max(cpu.time + nsPerCount, cpu.nextAt);
-    this.#trace.time = cpu.time;
+    this.#burst.trace.time = cpu.time;
     if (cpu.mode === 'guest') this.#leaveGuest(cpu.vcpu!);
     else if (cpu.mode === 'user') this.#inUserspace(cpu.vcpu!);
     else this.#inIdle();
@@ -98,127 +95,61 @@ export class Host {
   }
 
   #nextBurst(cpu: Cpu): number {
-    let at = this.#hostDue(cpu);
+    let at = cpu.hostDue;
     const { vcpu } = cpu;
     if (cpu.mode === 'idle') for (const waiting of cpu.queue) at = Math.min(at, waiting.readyAt);
     else if (cpu.mode === 'user') at = Math.min(at, vcpu!.userUntil);
-    else at = Math.min(at, vcpu!.actsAt, this.#vtimerAt(vcpu!));
+    else at = Math.min(at, vcpu!.actsAt, this.#kvm.vtimerAt(vcpu!));
     return at;
-  }
-
-  /** When the host is interrupted next by what is not the guest's. */
-  #hostDue(cpu: Cpu): number {
-    let at = Math.min(cpu.tickAt, cpu.ipiAt, cpu.virtioAt);
-    for (const vcpu of cpu.armed) at = Math.min(at, vcpu.bgExpires);
-    for (const timer of cpu.vmmTimers) at = Math.min(at, timer.at);
-    return at;
-  }
-
-  /** When the guest's timer interrupts the CPU, as the guest will have programmed it. */
-  #vtimerAt(vcpu: Vcpu): number {
-    if (vcpu.handlesAt !== never) {
-      const fires = (vcpu.handledCtl & (ctlEnable | ctlImask)) === ctlEnable;
-      return fires ? Math.max(vcpu.vm.time(vcpu.handledCval), vcpu.handlesAt) : never;
-    }
-    return vcpu.canFire && !vcpu.pending ? vcpu.deadline : never;
-  }
-
-  // Chance and time
-
-  #chance(share: number): boolean {
-    return this.#uniform() < share;
-  }
-
-  /** Uniform in [0, 1), by xorshift. */
-  #uniform(): number {
-    let x = this.#random;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#random = x;
-    return (x >>> 0) / 2 ** 32;
-  }
-
-  /** A time in ns between two, in whole counts. */
-  #between(from: number, to: number): number {
-    return Math.round((from + (to - from) * this.#uniform()) / nsPerCount) * nsPerCount;
-  }
-
-  /** Time passes on the CPU until the next record, which is by `pid`. */
-  #after(from: number, to: number, pid: number, flags: number): Tracepoints {
-    const trace = this.#trace;
-    this.#cpu.time += this.#between(from, to);
-    trace.time = this.#cpu.time;
-    trace.pid = pid;
-    trace.flags = flags;
-    return trace;
-  }
-
-  #monotonic(time: number): number {
-    return time - monotonicLag;
   }
 
   // Interrupts of the host
 
   /** Handles what is due; `pid` is the interrupted thread. */
   #interrupts(pid: number): { tick: boolean } {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     let tick = false;
     if (cpu.ipiAt <= cpu.time) {
       cpu.ipiAt = never;
-      const ipi = this.#chance(0.5) ? irqs.reschedule : irqs.call;
-      this.#after(4 * us, 12 * us, pid, irqsOff | hardirq).irqEntry(ipi);
-      this.#after(4 * us, 30 * us, pid, irqsOff | hardirq).irqExit(ipi);
+      const ipi = this.#burst.chance(0.5) ? irqs.reschedule : irqs.call;
+      this.#burst.after(4 * us, 12 * us, pid, irqsOff | hardirq).irqEntry(ipi);
+      this.#burst.after(4 * us, 30 * us, pid, irqsOff | hardirq).irqExit(ipi);
     }
     if (cpu.virtioAt <= cpu.time) {
-      cpu.virtioAt = cpu.time + this.#between(10 * ms, 60 * ms);
-      this.#after(2 * us, 8 * us, pid, irqsOff | hardirq).irqEntry(irqs.virtio);
-      this.#after(10 * us, 40 * us, pid, irqsOff | hardirq).irqExit(irqs.virtio);
+      cpu.virtioAt = cpu.time + this.#burst.between(10 * ms, 60 * ms);
+      this.#burst.after(2 * us, 8 * us, pid, irqsOff | hardirq).irqEntry(irqs.virtio);
+      this.#burst.after(10 * us, 40 * us, pid, irqsOff | hardirq).irqExit(irqs.virtio);
     }
-    if (this.#timersDue(cpu)) {
-      this.#after(3 * us, 10 * us, pid, irqsOff | hardirq).irqEntry(irqs.archTimer);
-      const now = this.#monotonic(cpu.time) + 2 * us;
+    if (cpu.timersDue) {
+      this.#burst.after(3 * us, 10 * us, pid, irqsOff | hardirq).irqEntry(irqs.archTimer);
+      const now = this.#burst.monotonic(cpu.time) + 2 * us;
       if (cpu.tickAt <= cpu.time) {
         tick = true;
-        this.#after(3 * us, 15 * us, pid, irqsOff | hardirq).hrtimerExpire(cpu.tickTimer, 'tick', now);
+        this.#burst.after(3 * us, 15 * us, pid, irqsOff | hardirq).hrtimerExpire(cpu.tickTimer, 'tick', now);
         cpu.tickAt = nextTick(cpu.time);
         cpu.tickStopped = false;
-        const expires = this.#monotonic(cpu.tickAt);
-        this.#after(15 * us, 60 * us, pid, irqsOff | hardirq).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0, 0);
+        const expires = this.#burst.monotonic(cpu.tickAt);
+        this.#burst
+          .after(15 * us, 60 * us, pid, irqsOff | hardirq)
+          .hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0, 0);
       }
       for (let i = cpu.armed.length - 1; i >= 0; i--) {
         const vcpu = cpu.armed[i]!;
         if (vcpu.bgExpires > cpu.time) continue;
-        this.#disarm(vcpu);
-        this.#after(3 * us, 20 * us, pid, irqsOff | hardirq).hrtimerExpire(vcpu.bgTimer, 'background', now);
+        this.#kvm.disarm(vcpu);
+        this.#burst.after(3 * us, 20 * us, pid, irqsOff | hardirq).hrtimerExpire(vcpu.bgTimer, 'background', now);
         vcpu.bgFiredAt = cpu.time;
         this.#wake(vcpu, pid);
       }
       for (const timer of cpu.vmmTimers) {
         if (timer.at > cpu.time) continue;
         timer.at = never;
-        this.#after(3 * us, 20 * us, pid, irqsOff | hardirq).hrtimerExpire(timer.vm.vmmTimer, 'wakeup', now);
+        this.#burst.after(3 * us, 20 * us, pid, irqsOff | hardirq).hrtimerExpire(timer.vm.vmmTimer, 'wakeup', now);
         this.#vmmDue.push(timer.vm);
       }
-      this.#after(4 * us, 30 * us, pid, irqsOff | hardirq).irqExit(irqs.archTimer);
+      this.#burst.after(4 * us, 30 * us, pid, irqsOff | hardirq).irqExit(irqs.archTimer);
     }
     return { tick };
-  }
-
-  #timersDue(cpu: Cpu): boolean {
-    if (cpu.tickAt <= cpu.time) return true;
-    for (const vcpu of cpu.armed) if (vcpu.bgExpires <= cpu.time) return true;
-    for (const timer of cpu.vmmTimers) if (timer.at <= cpu.time) return true;
-    return false;
-  }
-
-  /** `kvm_arch_timer_handler` */
-  #vtimerInterrupt(vcpu: Vcpu): void {
-    this.#after(2 * us, 8 * us, vcpu.pid, irqsOff | hardirq).irqEntry(irqs.vtimer);
-    this.#after(us, 3 * us, vcpu.pid, irqsOff | hardirq).timerMap(vcpu.id);
-    this.#updateIrq(vcpu, vtimerIrq, 1, irqsOff | hardirq);
-    this.#after(2 * us, 6 * us, vcpu.pid, irqsOff | hardirq).irqExit(irqs.vtimer);
-    vcpu.pending = true;
   }
 
   // Threads
@@ -228,47 +159,47 @@ export class Host {
     if (!vcpu.blocked) return;
     vcpu.blocked = false;
     let target = this.#cpus[vcpu.cpu]!;
-    if (target.mode !== 'idle' || target.queue.length > 0 || this.#chance(0.05)) {
-      const first = Math.floor(this.#uniform() * cpuCount);
+    if (target.mode !== 'idle' || target.queue.length > 0 || this.#burst.chance(0.05)) {
+      const first = Math.floor(this.#burst.uniform() * cpuCount);
       for (let i = 0; i < cpuCount; i++) {
         const cpu = this.#cpus[(first + i) % cpuCount]!;
         if (cpu.mode !== 'idle' || cpu.queue.length > 0) continue;
-        if (this.#chance(0.3)) target = cpu;
+        if (this.#burst.chance(0.3)) target = cpu;
         break;
       }
     }
     if (target.id !== vcpu.cpu) {
-      this.#after(2 * us, 10 * us, by, this.#trace.flags).migrate(vcpu, vcpu.cpu, target.id);
+      this.#burst.after(2 * us, 10 * us, by, this.#burst.trace.flags).migrate(vcpu, vcpu.cpu, target.id);
     }
-    this.#place(vcpu, target, this.#cpu.time);
+    this.#place(vcpu, target, this.#burst.cpu.time);
   }
 
   #place(vcpu: Vcpu, target: Cpu, time: number): void {
     vcpu.readyAt = Math.max(vcpu.readyAt, time);
     vcpu.cpu = target.id;
     target.queue.push(vcpu);
-    if (target !== this.#cpu) this.#interrupt(target, vcpu.readyAt);
+    if (target !== this.#burst.cpu) this.#interrupt(target, vcpu.readyAt);
   }
 
   /** Sends an interprocessor interrupt. */
   #interrupt(target: Cpu, time: number): void {
-    const at = Math.max(time, target.time) + this.#between(4 * us, 20 * us);
+    const at = Math.max(time, target.time) + this.#burst.between(4 * us, 20 * us);
     target.ipiAt = Math.min(target.ipiAt, at);
     target.nextAt = Math.min(target.nextAt, target.ipiAt);
   }
 
   /** The first thread of the queue that is allowed to run, taken out; now and then another CPU's that waits there. */
   #pick(): Vcpu | undefined {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     const own = cpu.queue.findIndex((vcpu) => vcpu.readyAt <= cpu.time);
     if (own >= 0) return cpu.queue.splice(own, 1)[0];
-    if (!this.#chance(0.15)) return undefined;
+    if (!this.#burst.chance(0.15)) return undefined;
     for (const other of this.#cpus) {
       if (other === cpu || other.mode === 'idle') continue;
       const index = other.queue.findIndex((vcpu) => vcpu.readyAt <= cpu.time);
       if (index < 0) continue;
       const vcpu = other.queue.splice(index, 1)[0]!;
-      this.#after(5 * us, 15 * us, this.#trace.pid, irqsOff).migrate(vcpu, other.id, cpu.id);
+      this.#burst.after(5 * us, 15 * us, this.#burst.trace.pid, irqsOff).migrate(vcpu, other.id, cpu.id);
       vcpu.cpu = cpu.id;
       return vcpu;
     }
@@ -277,12 +208,12 @@ export class Host {
 
   /** The CPU leaves `prev` for the next runnable thread. `put` writes what follows the switch of a loaded vcpu. */
   #schedule(prev: Thread, state: number, put?: () => void): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     let current = prev;
     let currentState = state;
     let leave = put;
     const switchTo = (next: Thread) => {
-      this.#after(10 * us, 40 * us, current.pid, irqsOff).schedSwitch(current, currentState, next);
+      this.#burst.after(10 * us, 40 * us, current.pid, irqsOff).schedSwitch(current, currentState, next);
       leave?.();
       leave = undefined;
       current = next;
@@ -292,10 +223,10 @@ export class Host {
       this.#runVmm(vm);
       currentState = sleeping;
     }
-    if (this.#chance(0.12)) {
-      const helper = cpu.helpers[Math.floor(this.#uniform() * cpu.helpers.length)]!;
+    if (this.#burst.chance(0.12)) {
+      const helper = cpu.helpers[Math.floor(this.#burst.uniform() * cpu.helpers.length)]!;
       switchTo(helper);
-      this.#after(10 * us, 60 * us, helper.pid, irqsOff);
+      this.#burst.after(10 * us, 60 * us, helper.pid, irqsOff);
       currentState = helper.comm.startsWith('ksoftirqd') ? sleeping : idleState;
     }
     const next = this.#pick();
@@ -312,227 +243,116 @@ export class Host {
 
   /** The VM's main thread emulates its devices, and sleeps again. */
   #runVmm(vm: Vm): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     for (const vcpu of vm.vcpus) {
       if (!vcpu.blocked || vcpu.canFire) continue;
       vcpu.notified = true;
-      this.#after(20 * us, 60 * us, vm.vmm.pid, irqsOff);
+      this.#burst.after(20 * us, 60 * us, vm.vmm.pid, irqsOff);
       this.#wake(vcpu, vm.vmm.pid);
     }
     const timer = cpu.vmmTimers.find((each) => each.vm === vm)!;
-    this.#after(30 * us, 100 * us, vm.vmm.pid, irqsOff);
-    timer.at = cpu.time + 50 * ms + this.#between(20 * us, 80 * us);
-    const expires = this.#monotonic(timer.at);
-    this.#trace.hrtimerStart(vm.vmmTimer, 'wakeup', expires, 50 * us, 1, 0);
+    this.#burst.after(30 * us, 100 * us, vm.vmm.pid, irqsOff);
+    timer.at = cpu.time + 50 * ms + this.#burst.between(20 * us, 80 * us);
+    const expires = this.#burst.monotonic(timer.at);
+    this.#burst.trace.hrtimerStart(vm.vmmTimer, 'wakeup', expires, 50 * us, 1, 0);
   }
 
   /** The thread goes on where it was switched out. */
   #runVcpu(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     cpu.vcpu = vcpu;
     vcpu.cpu = cpu.id;
     vcpu.scheduledAt = cpu.time;
     if (vcpu.resume === 'user') {
       cpu.mode = 'user';
-      vcpu.userUntil = Math.max(vcpu.userUntil, cpu.time + this.#between(10 * us, 60 * us));
+      vcpu.userUntil = Math.max(vcpu.userUntil, cpu.time + this.#burst.between(10 * us, 60 * us));
       return;
     }
-    this.#load(vcpu);
+    this.#kvm.load(vcpu);
     if (vcpu.resume === 'wake') {
-      if (this.#chance(0.15)) {
-        this.#after(8 * us, 30 * us, vcpu.pid, 0).haltPoll(vcpu.id, this.#chance(0.5));
+      if (this.#burst.chance(0.15)) {
+        this.#burst.after(8 * us, 30 * us, vcpu.pid, 0).haltPoll(vcpu.id, this.#burst.chance(0.5));
       }
-      this.#after(3 * us, 30 * us, vcpu.pid, 0).wakeup(this.#cpu.time - vcpu.blockedAt);
+      this.#burst.after(3 * us, 30 * us, vcpu.pid, 0).wakeup(this.#burst.cpu.time - vcpu.blockedAt);
     }
     const waits = cpu.queue.some((each) => each.readyAt <= cpu.time);
-    if (waits ? this.#chance(0.3) : this.#chance(0.02)) {
-      this.#interruptBeforePut(vcpu);
-      this.#requeue(vcpu, 'enter', () => this.#put(vcpu, false));
+    if (waits ? this.#burst.chance(0.3) : this.#burst.chance(0.02)) {
+      this.#kvm.interruptBeforePut(vcpu);
+      this.#requeue(vcpu, 'enter', () => this.#kvm.put(vcpu, false));
       return;
     }
-    this.#enter(vcpu);
+    this.#kvm.enter(vcpu);
   }
 
   // Idle
 
   #inIdle(): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     this.#interrupts(0);
     const runnable = cpu.queue.some((vcpu) => vcpu.readyAt <= cpu.time) || this.#vmmDue.length > 0;
-    if (!runnable && !this.#chance(0.03)) {
+    if (!runnable && !this.#burst.chance(0.03)) {
       this.#stopTick();
       return;
     }
     if (cpu.tickStopped) {
       cpu.tickStopped = false;
-      this.#after(8 * us, 25 * us, 0, irqsOff).hrtimerCancel(cpu.tickTimer);
+      this.#burst.after(8 * us, 25 * us, 0, irqsOff).hrtimerCancel(cpu.tickTimer);
       cpu.tickAt = nextTick(cpu.time);
-      const expires = this.#monotonic(cpu.tickAt);
-      this.#after(2 * us, 8 * us, 0, irqsOff).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0xa, 0);
+      const expires = this.#burst.monotonic(cpu.tickAt);
+      this.#burst.after(2 * us, 8 * us, 0, irqsOff).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0xa, 0);
     }
     this.#schedule(cpu.idle, running);
   }
 
   /** An idle CPU needs no tick until its next timer. */
   #stopTick(): void {
-    const cpu = this.#cpu;
-    if (cpu.tickStopped || !this.#chance(0.2)) return;
+    const cpu = this.#burst.cpu;
+    if (cpu.tickStopped || !this.#burst.chance(0.2)) return;
     cpu.tickStopped = true;
-    cpu.tickAt = nextTick(cpu.time + this.#between(250 * ms, 1_000 * ms));
-    const expires = this.#monotonic(cpu.tickAt);
-    this.#after(25 * us, 70 * us, 0, irqsOff).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0xa, 1);
+    cpu.tickAt = nextTick(cpu.time + this.#burst.between(250 * ms, 1_000 * ms));
+    const expires = this.#burst.monotonic(cpu.tickAt);
+    this.#burst.after(25 * us, 70 * us, 0, irqsOff).hrtimerStart(cpu.tickTimer, 'tick', expires, 0, 0xa, 1);
   }
 
   // KVM
 
-  /** `kvm_timer_update_irq` */
-  #updateIrq(vcpu: Vcpu, irq: number, level: number, flags: number): void {
-    this.#after(us, 4 * us, vcpu.pid, flags).updateIrq(vcpu.id, irq, level);
-    this.#after(us, 3 * us, vcpu.pid, flags).vgicPending(vcpu.id, irq, level);
-  }
-
-  /** `kvm_timer_vcpu_load` */
-  #load(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
-    this.#after(10 * us, 30 * us, vcpu.pid, 0).timerMap(vcpu.id);
-    const level = vcpu.fires(cpu.time) ? 1 : 0;
-    // Cancelling waits for a callback that runs, and then has nothing to cancel.
-    cpu.time = Math.max(cpu.time, vcpu.bgFiredAt);
-    this.#updateIrq(vcpu, vtimerIrq, level, 0);
-    this.#after(5 * us, 20 * us, vcpu.pid, 0);
-    this.#updateIrq(vcpu, ptimerIrq, 0, 0);
-    if (vcpu.bgCpu >= 0) {
-      this.#disarm(vcpu);
-      this.#after(3 * us, 9 * us, vcpu.pid, irqsOff).hrtimerCancel(vcpu.bgTimer);
-    }
-    this.#after(3 * us, 10 * us, vcpu.pid, irqsOff).restore(1, vcpu.ctl, vcpu.cval);
-    this.#after(us, 5 * us, vcpu.pid, irqsOff).restore(0, 0, 0);
-    vcpu.ctl &= ctlEnable | ctlImask;
-    vcpu.pending = level === 1;
-  }
-
-  /** `kvm_timer_vcpu_put` */
-  #put(vcpu: Vcpu, blocking: boolean): void {
-    const cpu = this.#cpu;
-    this.#after(3 * us, 8 * us, vcpu.pid, irqsOff).timerMap(vcpu.id);
-    this.#after(2 * us, 5 * us, vcpu.pid, irqsOff);
-    vcpu.ctl = vcpu.ctlAt(cpu.time);
-    this.#trace.save(1, vcpu.ctl, vcpu.cval);
-    this.#after(us, 5 * us, vcpu.pid, irqsOff).save(0, 0, 0);
-    if (blocking) {
-      this.#after(us, 3 * us, vcpu.pid, irqsOff).timerMap(vcpu.id);
-      if (vcpu.canFire) {
-        vcpu.bgCpu = cpu.id;
-        vcpu.bgExpires = vcpu.deadline;
-        cpu.armed.push(vcpu);
-        const expires = this.#monotonic(vcpu.bgExpires);
-        this.#after(5 * us, 12 * us, vcpu.pid, irqsOff).hrtimerStart(vcpu.bgTimer, 'background', expires, 0, 8, 0);
-      }
-    }
-    vcpu.readyAt = cpu.time;
-  }
-
-  #disarm(vcpu: Vcpu): void {
-    const { armed } = this.#cpus[vcpu.bgCpu]!;
-    armed.splice(armed.indexOf(vcpu), 1);
-    vcpu.bgCpu = -1;
-  }
-
-  /** The timer of a loaded vcpu interrupts the host like any other. */
-  #interruptBeforePut(vcpu: Vcpu): void {
-    if (vcpu.fires(this.#cpu.time) && !vcpu.pending) this.#vtimerInterrupt(vcpu);
-  }
-
-  #enter(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
-    this.#after(4 * us, 20 * us, vcpu.pid, irqsOff).setupDebug(vcpu.pointer);
-    this.#after(us, 2 * us, vcpu.pid, irqsOff).setDreg32(mdcrName, 0x84e66);
-    this.#after(us, 3 * us, vcpu.pid, irqsOff).setDreg32(mdscrName, 0);
-    this.#after(us, 3 * us, vcpu.pid, irqsOff).entry(vcpu.pc);
-    cpu.mode = 'guest';
-    vcpu.resume = 'enter';
-    vcpu.enteredAt = cpu.time;
-    this.#plan(vcpu);
-  }
-
-  /** What the guest will do if nothing interrupts it. */
-  #plan(vcpu: Vcpu): void {
-    const { period, masks, shares } = vcpu.behaviour;
-    let from = this.#cpu.time;
-    vcpu.handlesAt = never;
-    if (vcpu.pending || (vcpu.notified && vcpu.ctl === 0)) {
-      vcpu.handlesAt = from + this.#between(3 * us, 15 * us);
-      from = vcpu.handlesAt;
-      vcpu.handledCtl = masks && vcpu.pending ? ctlEnable | ctlImask : ctlEnable;
-      vcpu.handledCval = vcpu.handledCtl & ctlImask ? vcpu.cval : vcpu.vm.count(from) + period / nsPerCount;
-    }
-    let draw = this.#uniform();
-    vcpu.action = 'none';
-    vcpu.actsAt = never;
-    for (const [action, share] of shares) {
-      draw -= share;
-      if (draw >= 0) continue;
-      vcpu.action = action;
-      vcpu.actsAt = from + this.#between(15 * us, 120 * us);
-      break;
-    }
-    // A guest that has masked its timer programs it again before it computes for long.
-    const masked = vcpu.handlesAt === never ? vcpu.ctl : vcpu.handledCtl;
-    if (vcpu.action === 'none' && (masked & (ctlEnable | ctlImask)) !== ctlEnable) {
-      vcpu.action = 'wfi';
-      vcpu.actsAt = from + this.#between(30 * us, 400 * us);
-    }
-  }
-
-  /** What the guest did until now. */
-  #guestRan(vcpu: Vcpu): void {
-    const { time } = this.#cpu;
-    vcpu.pc = 0x40001c00 + 4 * Math.floor(this.#uniform() * 0x240);
-    if (vcpu.handlesAt > time) return;
-    vcpu.handlesAt = never;
-    vcpu.pending = false;
-    vcpu.notified = false;
-    vcpu.ctl = vcpu.handledCtl;
-    vcpu.cval = vcpu.handledCval;
-  }
-
   #leaveGuest(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
-    const vtimer = this.#vtimerAt(vcpu) <= cpu.time;
-    const host = this.#hostDue(cpu) <= cpu.time;
+    const cpu = this.#burst.cpu;
+    const vtimer = this.#kvm.vtimerAt(vcpu) <= cpu.time;
+    const host = cpu.hostDue <= cpu.time;
     const acts = vcpu.actsAt <= cpu.time;
-    this.#guestRan(vcpu);
+    this.#kvm.guestRan(vcpu);
     if (acts && !vtimer && !host) {
       this.#guestActs(vcpu);
       return;
     }
-    this.#after(10 * us, 30 * us, vcpu.pid, irqsOff).clearDebug();
+    this.#burst.after(10 * us, 30 * us, vcpu.pid, irqsOff).clearDebug();
     const { tick } = host ? this.#interrupts(vcpu.pid) : { tick: false };
-    if (vtimer) this.#vtimerInterrupt(vcpu);
-    this.#after(3 * us, 9 * us, vcpu.pid, 0).exit(exitIrq, 0, vcpu.pc);
+    if (vtimer) this.#kvm.vtimerInterrupt(vcpu);
+    this.#burst.after(3 * us, 9 * us, vcpu.pid, 0).exit(exitIrq, 0, vcpu.pc);
     if (this.#reschedules(vcpu, tick)) {
-      this.#interruptBeforePut(vcpu);
-      this.#requeue(vcpu, 'enter', () => this.#put(vcpu, false));
+      this.#kvm.interruptBeforePut(vcpu);
+      this.#requeue(vcpu, 'enter', () => this.#kvm.put(vcpu, false));
     } else {
-      this.#enter(vcpu);
+      this.#kvm.enter(vcpu);
     }
   }
 
   /** Whether another thread takes the CPU: one that was woken, or one whose turn the tick finds. */
   #reschedules(vcpu: Vcpu, tick: boolean): boolean {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     if (this.#vmmDue.length > 0) return true;
     const waits = cpu.queue.some((each) => each.readyAt <= cpu.time);
-    if (!waits) return tick && this.#chance(0.04);
+    if (!waits) return tick && this.#burst.chance(0.04);
     return tick || cpu.time - vcpu.scheduledAt > ms;
   }
 
   /** The thread stays runnable, and has to wait. */
   #requeue(vcpu: Vcpu, resume: 'enter' | 'user', put?: () => void): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     vcpu.resume = resume;
     vcpu.readyAt = never;
-    const state = this.#chance(0.3) ? preempted : running;
+    const state = this.#burst.chance(0.3) ? preempted : running;
     this.#schedule(vcpu, state, () => {
       put?.();
       vcpu.readyAt = cpu.time;
@@ -542,7 +362,7 @@ export class Host {
 
   /** The guest exits by an action of its own. */
   #guestActs(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     const { action } = vcpu;
     const { period, masks } = vcpu.behaviour;
     if ((vcpu.ctl & ctlImask || vcpu.ctl === 0) && !vcpu.pending && (action === 'wfi' || action === 'hvc')) {
@@ -550,7 +370,7 @@ export class Host {
       vcpu.cval = vcpu.vm.count(cpu.time) + period / nsPerCount;
     }
     // An idle guest with nothing to wait for may stop its tick.
-    if (action === 'wfi' && !vcpu.pending && this.#chance(masks ? 0.06 : 0.02)) vcpu.ctl = 0;
+    if (action === 'wfi' && !vcpu.pending && this.#burst.chance(masks ? 0.06 : 0.02)) vcpu.ctl = 0;
     // It does not sleep for less than it takes to sleep.
     if (action === 'wfi' && vcpu.canFire && vcpu.deadline < cpu.time + 400 * us) {
       vcpu.action = 'none';
@@ -559,8 +379,8 @@ export class Host {
     }
 
     const { pid, pc } = vcpu;
-    this.#after(10 * us, 35 * us, pid, irqsOff).clearDebug();
-    const after = () => this.#after(2 * us, 8 * us, pid, 0);
+    this.#burst.after(10 * us, 35 * us, pid, irqsOff).clearDebug();
+    const after = () => this.#burst.after(2 * us, 8 * us, pid, 0);
     switch (action) {
       case 'wfi':
         after().exit(exitTrap, wfxClass, pc);
@@ -569,25 +389,25 @@ export class Host {
         vcpu.blockedAt = cpu.time;
         vcpu.notified = false;
         this.#schedule(vcpu, sleeping, () => {
-          this.#put(vcpu, true);
+          this.#kvm.put(vcpu, true);
           vcpu.blocked = true;
         });
         return;
       case 'uart':
         after().exit(exitTrap, dabtClass, pc);
         after().guestFault(pc, 0x93820045, uart);
-        this.#after(5 * us, 15 * us, pid, 0).mmioWrite(uart, Math.floor(this.#uniform() * 0x140));
-        this.#interruptBeforePut(vcpu);
-        this.#put(vcpu, false);
-        this.#after(3 * us, 9 * us, pid, 0).userspaceExit();
+        this.#burst.after(5 * us, 15 * us, pid, 0).mmioWrite(uart, Math.floor(this.#burst.uniform() * 0x140));
+        this.#kvm.interruptBeforePut(vcpu);
+        this.#kvm.put(vcpu, false);
+        this.#burst.after(3 * us, 9 * us, pid, 0).userspaceExit();
         cpu.mode = 'user';
         vcpu.resume = 'user';
-        vcpu.userUntil = cpu.time + this.#between(30 * us, 120 * us);
+        vcpu.userUntil = cpu.time + this.#burst.between(30 * us, 120 * us);
         return;
       case 'gic':
         after().exit(exitTrap, dabtClass, pc);
         after().guestFault(pc, 0x93820045, redistributor);
-        after().mmioWrite(redistributor, 1 << Math.floor(this.#uniform() * 16));
+        after().mmioWrite(redistributor, 1 << Math.floor(this.#burst.uniform() * 16));
         break;
       case 'sgi':
         after().exit(exitTrap, sys64Class, pc);
@@ -599,14 +419,14 @@ export class Host {
         after().exit(exitTrap, hvcClass, pc);
         after().hvc(pc);
     }
-    this.#enter(vcpu);
+    this.#kvm.enter(vcpu);
   }
 
   /** The guest interrupts another of its vcpus. */
   #notify(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
+    const cpu = this.#burst.cpu;
     const others = vcpu.vm.vcpus.filter((each) => each !== vcpu);
-    const target = others[Math.floor(this.#uniform() * others.length)]!;
+    const target = others[Math.floor(this.#burst.uniform() * others.length)]!;
     target.notified = true;
     const running = this.#cpus[target.cpu]!;
     if (target.blocked) this.#wake(target, vcpu.pid);
@@ -614,8 +434,8 @@ export class Host {
   }
 
   #inUserspace(vcpu: Vcpu): void {
-    const cpu = this.#cpu;
-    if (this.#hostDue(cpu) <= cpu.time) {
+    const cpu = this.#burst.cpu;
+    if (cpu.hostDue <= cpu.time) {
       const { tick } = this.#interrupts(vcpu.pid);
       if (this.#reschedules(vcpu, tick)) {
         this.#requeue(vcpu, 'user');
@@ -623,7 +443,7 @@ export class Host {
       }
     }
     if (vcpu.userUntil > cpu.time) return;
-    this.#load(vcpu);
-    this.#enter(vcpu);
+    this.#kvm.load(vcpu);
+    this.#kvm.enter(vcpu);
   }
 }
