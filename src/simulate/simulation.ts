@@ -1,9 +1,10 @@
 import { Context, Ctl, Register, Timer, TimerEvent } from '../events/event.js';
 import { Kind, type KindName } from '../events/kinds.js';
-import type { Call, Design, KernelFunction, Operate, Role } from '../models/design.js';
+import type { Design, KernelFunction, Operate, Role } from '../models/design.js';
 import { Execution } from './execution.js';
 import { type Fields, writeFields } from './fields.js';
 import { type ExitReason, type Guest, GuestView } from './guest.js';
+import type { EffectSink, Recorder } from './sink.js';
 import {
   type HardTimer,
   hardTimer,
@@ -19,16 +20,6 @@ import {
   simTimers,
   tick,
 } from './state.js';
-
-/** Takes the events of a simulation; the event is reused. */
-export type Recorder = (event: TimerEvent) => void;
-
-/** Is told each effect that a design has, as it happens: to count them as §2f of the specification does, or to list them. */
-export interface EffectSink {
-  effect(effect: Operate | Call, role: Role, cpu: SimCpu, vcpu: SimVcpu | undefined): void;
-  /** A condition has read a register: CTL of a timer that is loaded, or the counter to compare CVAL with. */
-  read?(register: 'ctl' | 'cntpct', cpu: SimCpu): void;
-}
 
 /** Duration of a record, nanoseconds. What leaves no record takes no time, so that it leaves none in the clock either. */
 const defaultRecordTime = 1008;

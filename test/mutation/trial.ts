@@ -3,7 +3,7 @@ import { TraceRun } from '../../src/check/trace-run.js';
 import { TimerEvent } from '../../src/events/event.js';
 import type { Design } from '../../src/models/design.js';
 import { rules } from '../../src/rules/index.js';
-import type { EffectSink } from '../../src/simulate/simulation.js';
+import type { EffectSink } from '../../src/simulate/sink.js';
 import { KernelBug, type SimHost } from '../../src/simulate/state.js';
 import { type Episode, Stage } from './driver/stage.js';
 

@@ -4,7 +4,7 @@ import { Timer, type TimerEvent } from '../../events/event.js';
 import { Kind } from '../../events/kinds.js';
 import type { Host } from '../../machine/machine.js';
 import type { Call, Operate, Role } from '../../models/design.js';
-import type { EffectSink } from '../../simulate/simulation.js';
+import type { EffectSink } from '../../simulate/sink.js';
 import type { SimCpu } from '../../simulate/state.js';
 
 /** What one design made of the timer's interrupts and levels. */

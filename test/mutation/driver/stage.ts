@@ -1,7 +1,8 @@
 import { Timer } from '../../../src/events/event.js';
 import type { Design } from '../../../src/models/design.js';
 import { exits, type Guest, type GuestView } from '../../../src/simulate/guest.js';
-import { type EffectSink, type Recorder, Simulation } from '../../../src/simulate/simulation.js';
+import { Simulation } from '../../../src/simulate/simulation.js';
+import type { EffectSink, Recorder } from '../../../src/simulate/sink.js';
 import { type SimCpu, type SimHost, type SimTimer, type SimVcpu, simTimers } from '../../../src/simulate/state.js';
 
 /** Nanoseconds. */
