@@ -202,9 +202,11 @@ export const tracepointDecoders: Readonly<Partial<{ [name in TracepointName]: De
   sched_switch(record, event) {
     event.kind = Kind.sched_switch;
     event.otherPid = record.int(1);
-    // Asleep for something else than a vcpu waits for: as good as not told.
     const state = record.int(2);
-    event.sleeping = state > 1 ? -1 : state;
+    // No CPU idles while a thread that it leaves is runnable: this one slept, and was woken before its state was read
+    // (up to fa2c3254d7cf). Asleep for something else than a vcpu waits for is as good as not told, too.
+    const isWoken = state === 0 && event.otherPid === 0 && record.int(0) !== 0;
+    event.sleeping = state > 1 || isWoken ? -1 : state;
     return true;
   },
   sched_waking: wakeup,

@@ -89,6 +89,12 @@ export default defineRule({
         trace:
           'event,vcpu,cpu,timer,ctl,cval,level,next,state\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nwfx,0,0\nschedule,0,0\nsched_switch,0,0,,,,,1,S\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\n',
       },
+      {
+        title: 'preempted while it is paused, after it slept',
+        model: 'timer-map',
+        trace:
+          'event,vcpu,cpu,timer,ctl,cval,level,next,state\nload,0,0\nrestore,0,0,vtimer,1,0x1000\nentry,0,0\nexit,0,0\nwfx,0,0\nhalt_end,0,0\nentry,0,0\nexit,0,0\nsched_switch,0,0,,,,,1,S\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\nload,0,0\nbg_cancel,0,0\nrestore,0,0,vtimer,1,0x1000\nsched_switch,0,0,,,,,1,R\nput,0,0\nsave,0,0,vtimer,1,0x1000\nbg_arm,0,0\n',
+      },
     ],
     violating: [
       {
@@ -144,6 +150,8 @@ export default defineRule({
     /** The blocking hooks are probed: what they do not show did not happen. */
     let hooks = false;
     const claims = new ArmedClaims(context);
+    /** By vcpu: serial number of the last record that shows its thread not running: it slept, or it is woken. */
+    const asleep: number[] = [];
     /** Since 4.15 the timer is started whether it is armed or not. */
     const restarts = loadPutModels.some((id) => id === model.id);
 
@@ -245,11 +253,21 @@ export default defineRule({
       if (psciClasses.includes(vcpu.exitClass)) return yes;
       const switched = vcpu.last[Kind.sched_switch];
       const exit = vcpu.last[Kind.exit];
-      // A powered-off or paused vcpu sleeps in the run loop with its wait queue active.
+      // A powered-off or paused vcpu sleeps in the run loop with its wait queue active (kvm_vcpu_sleep), and may be
+      // preempted there once it is woken.
       if (switched.serial > exit.serial && switched.sleeping === 1) return yes;
+      if (mayBePaused(vcpu)) return unknown;
       if (vcpu.blocked === unknown || exit.serial === 0) return unknown;
       return context.records(Kind.wfx) || context.records(Kind.schedule) ? no : unknown;
     }
+
+    const mayBePaused = ({ index, last }: VcpuState) => (asleep[index] ?? 0) > last[Kind.exit].serial;
+    /** Why nobody knows whether the vcpu waits. */
+    const reason = (vcpu: VcpuState) => (mayBePaused(vcpu) ? because.paused : because.initial);
+
+    const sleeps = (event: TimerEvent) => {
+      if (event.vcpu >= 0) asleep[event.vcpu] = event.serial;
+    };
 
     /** The callback has found the deadline in the future and starts the timer again: unschedule waits for that. */
     function rearms(event: TimerEvent, vcpu: VcpuState): boolean {
@@ -268,7 +286,7 @@ export default defineRule({
           if (!model.recordsSaveRestore) {
             if (model.id === 'world-switch') return ofWorldSwitch(event, vcpu);
             const waiting = hooks ? vcpu.blocked : waits(vcpu);
-            if (waiting === unknown) return context.undecided(event, because.initial);
+            if (waiting === unknown) return context.undecided(event, reason(vcpu));
             if (waiting === no && !rearms(event, vcpu)) return violate(event, vcpu, 'not-waiting');
             return vcpu.bgArmed === yes && !restarts ? twice(event, vcpu) : context.hold(event);
           }
@@ -281,7 +299,7 @@ export default defineRule({
           if (masked !== undefined) return violateMasked(event, masked);
           const waiting = waits(vcpu);
           if (waiting === yes) context.hold(event);
-          else if (waiting === unknown) context.undecided(event, because.initial);
+          else if (waiting === unknown) context.undecided(event, reason(vcpu));
           else violate(event, vcpu, 'not-waiting');
         },
         entry: when(emulating.occasion, entered),
@@ -293,6 +311,12 @@ export default defineRule({
             context.undecided(arm, because.initial);
             emulating.clear(vcpu);
           });
+        },
+      },
+      after: {
+        wakeup: sleeps,
+        sched_switch(event) {
+          if (event.sleeping !== 0) sleeps(event);
         },
       },
       end() {

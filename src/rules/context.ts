@@ -139,6 +139,7 @@ export const because = {
   blind: 'the vcpu may have been loaded on a CPU that has recorded nothing so far',
   irqchip: 'no injection of this vcpu was seen: it may have a userspace irqchip',
   hidden: 'a record that would show it was not made: the trace leaves out a thread, a CPU or a context',
+  paused: 'the vcpu may be paused or powered off: it slept since its exit, and such a wait ends without a record',
   preempted: 'the thread was preempted before the end of a trapped access',
   order: 'two CPUs recorded it closer in time than their clocks are certain',
 } as const;
