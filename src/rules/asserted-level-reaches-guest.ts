@@ -1,8 +1,9 @@
 import { Timer, type TimerEvent } from '../events/event.js';
 import { Kind } from '../events/kinds.js';
-import { noEvent, replaceEvent } from '../machine/state.js';
+import { noEvent, replaceEvent, yes } from '../machine/state.js';
 import { because, type Ongoing } from './context.js';
 import { Marks } from './occasion.js';
+import { livelock, slowLoads } from './parts/asserted-examples.js';
 import { defineRule } from './rule.js';
 import { everyModel, timerText, vcpuName } from './support.js';
 import { Place, Whereabouts } from './whereabouts.js';
@@ -14,32 +15,6 @@ const fewSleeps = 3;
 const manyLoads = 20;
 
 const userspace = 'the vcpu left for userspace before it was entered';
-
-/** A vcpu whose level rose before the guest enabled its distributor: eight rounds, 20 ms apart. */
-const livelock = [
-  'time,event,vcpu,cpu,level,timer,ctl,next,state,ec',
-  '0,load,1,1',
-  ',restore,1,1,,vtimer,1',
-  ',entry,1,1',
-  ',exit,1,1,,,,,,WFx',
-  ',wfx,1,1',
-  ',sched_switch,1,1,,,,0,S',
-  ',put,1,1',
-  ',save,1,1,,vtimer,1',
-  ',bg_arm,1,1',
-  ...[1, 2, 3, 4, 5, 6, 7, 8].flatMap((round) => [
-    `${round / 50},bg_expire,1,1`,
-    ',sched_switch,,1,,,,1001,S',
-    ',load,1,1',
-    ',update_irq,1,1,1,vtimer',
-    ',vgic_inject,1,1,1,vtimer',
-    ',restore,1,1,,vtimer,5',
-    ',sched_switch,1,1,,,,0,S',
-    ',put,1,1',
-    ',save,1,1,,vtimer,5',
-    ',bg_arm,1,1',
-  ]),
-].join('\n');
 
 /** A level that was asserted and has not reached the guest so far. */
 class Asserted {
@@ -136,6 +111,7 @@ export default defineRule({
         trace:
           'time,event,vcpu,cpu,level,timer,next,state\n0,load,0,0\n,restore,0,0\n,entry,0,0\n,exit,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.1,sched_switch,,0,,,1000,R\n,load,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n0.16,restore,0,0\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.3,sched_switch,,0,,,1000,R\n,load,0,0\n,update_irq,0,0,1,vtimer\n,vgic_inject,0,0,1,vtimer\n0.36,restore,0,0\n,sched_switch,0,0,,,77,R\n,put,0,0\n,save,0,0\n0.6,sched_switch,,0,,,1000,R\n,load,0,0\n,restore,0,0\n,entry,0,0\n',
       },
+      { title: 'a slower one: preempted after each of 25 loads that took 9 ms', model: 'timer-map', trace: slowLoads },
       {
         title: 'a powered-off vcpu sleeps, whatever its timer says',
         model: 'timer-map',
@@ -302,6 +278,11 @@ export default defineRule({
       });
     }
 
+    /** Its load has not got as far as the timer. */
+    function isLoading(vcpu: number): boolean {
+      return context.records(Kind.restore) && !machine.vcpu(vcpu).contexts.some(({ loaded }) => loaded === yes);
+    }
+
     function judgeOne(own: Asserted, vcpu: number, now: TimerEvent, final: boolean): void {
       // At the end of the trace what has been counted since every CPU had recorded does not count.
       // Neither runs nor waits: it is judged again when it does.
@@ -327,7 +308,11 @@ export default defineRule({
       if (threads.of(vcpu) === Place.waiting) {
         if (machine.vcpu(vcpu).unseen) return drop(vcpu, because.blind, 'lost');
         if (!threads.isCertain(threads.since(vcpu), now.time)) return;
-      } else if (machine.vcpu(vcpu).cpu < 0 || (spent - own.spentBefore <= maxLatency && own.loads < manyLoads)) {
+      } else if (
+        machine.vcpu(vcpu).cpu < 0 ||
+        isLoading(vcpu) ||
+        (spent - own.spentBefore <= maxLatency && own.loads < manyLoads)
+      ) {
         // A host that stands still in every load for a while, and has others run in between, is only slow; and a thread
         // that was switched in may find interrupts that have waited for it, long before its load.
         return;
@@ -379,6 +364,11 @@ export default defineRule({
           judge(event);
         },
         exit: (event) => threads.seen(event),
+        // What a load takes is not the vcpu's: a slow host may spend its whole time slice there, again and again.
+        restore(event) {
+          const own = vcpus[event.vcpu];
+          if (own !== undefined && own.levels !== 0 && !Number.isNaN(own.since)) own.since = event.time;
+        },
         put(event) {
           threads.put(event);
           if (event.vcpu >= 0) moved(event.vcpu, event);
