@@ -115,8 +115,10 @@ export class Attribution {
       case Kind.mask_irq:
       case Kind.set_affinity:
         if (event.timer === Timer.unknown) event.timer = this.#timerIrqs.get(event.irq) ?? Timer.unknown;
-        if (event.kind === Kind.set_affinity && event.timer === Timer.unknown && inTask)
-          this.#clearedInPut(thread, event);
+        if (event.timer === Timer.unknown && inTask) {
+          if (event.kind === Kind.set_affinity) this.#clearedInPut(thread, event);
+          else if (event.kind === Kind.set_active) this.#setInLoad(cpu, thread, event);
+        }
         event.timer = direct(event.timer, inTask ? thread.vcpu : cpu.running);
         return this.attribute(event, inTask ? thread.vcpu : cpu.running, Certainty.derived);
       case Kind.set_cntpoff:
@@ -266,6 +268,15 @@ export class Attribution {
     if (this.#timerIrqs.size > 0) return;
     this.#timerIrqs.set(event.irq, Timer.vtimer);
     event.timer = Timer.vtimer;
+  }
+
+  /** From 5.1 on a load reports the level of a timer and sets the active state of its interrupt, before the restore. */
+  #setInLoad(cpu: CpuTrack, { vcpu }: Thread, event: TimerEvent): void {
+    if (event.irq < 0 || vcpu === undefined || vcpu.reports === 0 || vcpu.lowered < 0 || cpu.updated !== vcpu) return;
+    const ppi = ppiOf(cpu.updatedIrq);
+    if (ppi !== defaultPpi.vtimer && ppi !== defaultPpi.ptimer) return;
+    event.timer = ppi === defaultPpi.vtimer ? Timer.vtimer : Timer.ptimer;
+    this.#timerIrqs.set(event.irq, event.timer);
   }
 
   /** In interrupt context an id means the vcpu that is loaded on the CPU, if it has that id. */
