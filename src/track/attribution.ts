@@ -66,8 +66,12 @@ export class Attribution {
         if (event.kind === Kind.emulate) thread.emulated = event.timer;
         return this.attribute(event, vcpu, event.kind === Kind.entry ? Certainty.recorded : Certainty.derived);
       }
-      case Kind.userspace_exit:
       case Kind.trapped_access:
+        // In a hypervisor with E2H the names of EL0 mean its own timers (access_arch_timer), and no record shows E2H.
+        if (isHardware(event.timer) && thread.vcpu !== undefined && isHypervisors(thread.vcpu))
+          event.timer = Timer.unknown;
+        return this.attribute(event, thread.vcpu, Certainty.derived);
+      case Kind.userspace_exit:
       case Kind.sched_switch:
         return this.attribute(event, thread.vcpu, Certainty.derived);
       case Kind.load:
@@ -342,6 +346,16 @@ function learnMap(vcpu: Vcpu, event: TimerEvent): void {
 function direct(timer: number, vcpu: Vcpu | undefined): number {
   if (vcpu?.isNested !== true || timer < 0) return timer;
   return isVirtual(timer) ? vcpu.directVtimer : vcpu.directPtimer;
+}
+
+/** Whether a timer is one that every guest has. */
+function isHardware(timer: number): boolean {
+  return timer === Timer.vtimer || timer === Timer.ptimer;
+}
+
+/** Whether the vcpu runs a hypervisor of its own, as its last map tells. */
+function isHypervisors({ directVtimer }: Vcpu): boolean {
+  return directVtimer === Timer.hvtimer;
 }
 
 /** The number of a per-CPU interrupt, without the type that a GICv5 guest's has. */
