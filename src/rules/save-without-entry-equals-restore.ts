@@ -2,8 +2,14 @@ import { Context, Ctl, canFire, Timer, type TimerEvent, writableCtl } from '../e
 import { Kind } from '../events/kinds.js';
 import { no, type TimerContext, unknown, yes } from '../machine/state.js';
 import { because } from './context.js';
+import { Marks, when } from './occasion.js';
 import { defineRule } from './rule.js';
 import { ctlText, cvalText, everyModelSinceRfc, timerText, vcpuName } from './support.js';
+
+/** The models whose restore and save of a physical timer shift CVAL by the offset of the counter. */
+const shiftingModels = ['offset', 'stateless-level'] as const;
+
+const isPhysical = (timer: number) => timer === Timer.ptimer || timer === Timer.hptimer;
 
 export default defineRule({
   id: 'save-without-entry-equals-restore',
@@ -97,8 +103,37 @@ export default defineRule({
       });
     }
 
+    /**
+     * From 6.4 on restore and save of a physical timer add and subtract the VM's offset of the physical counter, which an
+     * ioctl of any vcpu that is not in KVM_RUN may change in between.
+     */
+    function mayHaveMoved(restore: TimerEvent): boolean {
+      if (!shiftingModels.some((id) => id === context.model.id)) return false;
+      return !context.records(Kind.userspace_exit) || away > 0 || returned > restore.serial;
+    }
+
+    /** Vcpus that have left for userspace, and the serial number of the record that last showed one back. */
+    const outside = new Marks();
+    let away = 0;
+    let returned = 0;
+    const back = when(outside.occasion, (event) => {
+      if (event.vcpu < 0 || !outside.delete(event.vcpu)) return;
+      away--;
+      returned = event.serial;
+    });
+
     return {
       before: {
+        userspace_exit(event) {
+          if (event.vcpu < 0 || outside.has(event.vcpu)) return;
+          outside.add(event.vcpu);
+          away++;
+        },
+        lost(event) {
+          returned = event.serial;
+        },
+        load: back,
+        entry: back,
         save(event) {
           if (event.vcpu < 0 || event.timer < Timer.ptimer) return context.undecided(event, because.unattributed);
           const state = machine.vcpu(event.vcpu).contexts[event.timer] as TimerContext;
@@ -125,6 +160,8 @@ export default defineRule({
           // The RFC loads a vcpu before it is enabled: its save shows what userspace has written to memory since.
           const written = Math.max(state.userCtl.serial, state.userCval.serial) > state.restore.serial;
           if (written && machine.vcpu(event.vcpu).enabled !== yes) return context.undecided(event, because.userspace);
+          if (!ctlDiffers && isPhysical(event.timer) && mayHaveMoved(state.restore))
+            return context.undecided(event, 'userspace may have moved the physical counter of the VM');
           context.violate(event, {
             message: cvalDiffers ? 'cval-changed' : 'ctl-changed',
             data: {
