@@ -195,10 +195,10 @@ export default defineRule({
     }
 
     /** Somebody's soft timer, and it is not known whose. */
-    function anybodys(): void {
+    function anybodys(event: TimerEvent): void {
       armed.fill(unknown);
       claims.forget(because.unattributed);
-      outcomes.doubt();
+      outcomes.doubt(event);
     }
 
     /** A trapped access of which no record says what it was. */
@@ -252,7 +252,7 @@ export default defineRule({
           emulation.set(true);
           const { vcpu } = event;
           if (vcpu < 0) {
-            anybodys();
+            anybodys(event);
             return context.undecided(event, because.unattributed);
           }
           const key = keyOf(event);
@@ -280,7 +280,7 @@ export default defineRule({
           outcomes.armed(event);
         },
         soft_cancel(event) {
-          if (event.vcpu < 0) return anybodys();
+          if (event.vcpu < 0) return anybodys(event);
           claims.ended(keyOf(event), event);
           armed[keyOf(event)] = no;
         },
@@ -289,7 +289,7 @@ export default defineRule({
           returned(event);
           if (event.expires >= 0) clockOffset = event.expires - event.time;
           if (event.vcpu < 0) {
-            anybodys();
+            anybodys(event);
             return context.undecided(event, because.unattributed);
           }
           claims.ended(keyOf(event), event);

@@ -146,6 +146,8 @@ export class Outcomes {
   readonly #leftBefore: Left[] = [];
   /** By vcpu and context: the soft timer may have fired without a record, and raised the level, which no report has told since. */
   readonly #unseen: boolean[] = [];
+  /** Serial number of the last record that may have told a level of anybody's. */
+  #anybodys = 0;
   /** By vcpu and context: an evaluation has shown that it is enabled and not masked, and CTL was not written since. */
   readonly #canFire: boolean[] = [];
 
@@ -179,9 +181,10 @@ export class Outcomes {
     this.#canFire[key] = canFire;
   }
 
-  /** Whose soft timers are armed is not known. */
-  doubt(): void {
+  /** Whose soft timers are armed is not known, nor whose level a callback has raised. */
+  doubt(event: TimerEvent): void {
     this.#left.fill(Left.nothing);
+    this.#anybodys = event.serial;
   }
 
   /** timer_emulate begins. @param armed whether the soft timer is; undefined where nothing has told */
@@ -216,7 +219,10 @@ export class Outcomes {
 
   /** A level is reported. */
   reported(event: TimerEvent): void {
-    if (event.vcpu < 0) return;
+    if (event.vcpu < 0) {
+      this.#anybodys = event.serial;
+      return;
+    }
     if (event.timer >= 0) this.#unseen[keyOf(event)] = false;
     const emulate = this.#current.get(event.vcpu);
     if (emulate === undefined || emulate.timer !== event.timer) return;
@@ -264,7 +270,7 @@ export class Outcomes {
     if (this.#repeating[event.vcpu] === true) this.#silences++;
     this.#repeating[event.vcpu] = false;
     if (this.#reporting[event.vcpu]) {
-      if (!this.#isLevelKnown(keyOf(emulate))) context.undecided(emulate, because.hidden);
+      if (!this.#isLevelKnown(emulate)) context.undecided(emulate, because.hidden);
       else
         context.violate(event, {
           message: 'not-reported',
@@ -319,8 +325,11 @@ export class Outcomes {
   }
 
   /** Whether no callback of the soft timer can have changed the level that the next report is compared with. */
-  #isLevelKnown(key: number): boolean {
-    return this.#reportsAlways || (this.#context.records(Kind.soft_expire) && this.#unseen[key] !== true);
+  #isLevelKnown(emulate: TimerEvent): boolean {
+    if (this.#reportsAlways) return true;
+    if (!this.#context.records(Kind.soft_expire) || this.#unseen[keyOf(emulate)] === true) return false;
+    const update = this.#context.machine.vcpu(emulate.vcpu).contexts[emulate.timer]?.update;
+    return update !== undefined && update.serial > this.#anybodys;
   }
 
   #data(event: TimerEvent): Record<string, string | number> {
