@@ -27,13 +27,16 @@ const irqNames = {
   'kvm guest ptimer': IrqName.guestPtimer,
 } as const;
 
-/** hrtimer callbacks of the timer code by generation (specification §3.4). */
-export const Callback = { background: 1, soft: 2, worldSwitch: 3, physical: 4 } as const;
+/** hrtimer callbacks of the timer code by generation (specification §3.4), and one that runs by CLOCK_MONOTONIC too. */
+export const Callback = { background: 1, soft: 2, worldSwitch: 3, physical: 4, tick: 5 } as const;
 const callbacks = {
   kvm_bg_timer_expire: Callback.background,
   kvm_hrtimer_expire: Callback.soft,
   kvm_timer_expire: Callback.worldSwitch,
   kvm_phys_timer_expire: Callback.physical,
+  // The host's tick: its name before 6.8, and since.
+  tick_sched_timer: Callback.tick,
+  tick_nohz_handler: Callback.tick,
 } as const;
 
 /** Timer registers as kvm_sys_access names them: context in the upper, register in the lower byte. */

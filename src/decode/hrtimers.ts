@@ -23,7 +23,13 @@ export function hrtimerStart(record: Record, event: TimerEvent, learned: Learned
 
 /** hrtimer_expire_entry. */
 export function hrtimerExpireEntry(record: Record, event: TimerEvent, learned: Learned): boolean {
-  return named(record, event, learned, Kind.bg_expire, Kind.soft_expire);
+  if (named(record, event, learned, Kind.bg_expire, Kind.soft_expire)) {
+    event.monotonic = learned.monotonic(event.time);
+    return true;
+  }
+  if (record.low(functionField) === Callback.tick && record.has(functionField) && record.high(functionField) === 0)
+    learned.ticked(record.time, record.number(timeField));
+  return false;
 }
 
 /** hrtimer_cancel. */

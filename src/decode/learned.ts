@@ -26,10 +26,28 @@ export class Learned {
   readonly #registers: (Registers | undefined)[] = [];
   /** Linux irq number of the host's own timer; -1 until it was seen. */
   hostTimerIrq = -1;
+  /** Least difference of the trace's clock and CLOCK_MONOTONIC, nanoseconds, among the ticks since it was last asked for. */
+  #ahead = Number.POSITIVE_INFINITY;
   /** A callback of an hrtimer was printed by its name, not by an address without a symbol. */
   namesCallbacks = false;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
   names = 0;
+
+  /** A tick was recorded at `time` of the trace, in an interrupt that began at `now` of CLOCK_MONOTONIC. */
+  ticked(time: number, now: number): void {
+    if (now > 0) this.#ahead = Math.min(this.#ahead, time - now);
+  }
+
+  /**
+   * CLOCK_MONOTONIC at `time` of the trace, at the earliest, as the ticks since the last call tell it; -1 without any.
+   * In a guest whose deadlines are the host's ticks, KVM's own timers expire behind them in the same interrupt, with the
+   * same `now`, and are recorded late by as much as a tick takes.
+   */
+  monotonic(time: number): number {
+    const ahead = this.#ahead;
+    this.#ahead = Number.POSITIVE_INFINITY;
+    return time - ahead > 0 ? time - ahead : -1;
+  }
 
   /**
    * The timer whose interrupt a probe on the handler shows. Where names are not recorded, what the handler reports tells

@@ -130,6 +130,8 @@ export class TimerEvent {
   hasTimerPointer = false;
   /** CLOCK_MONOTONIC nanoseconds: `expires` of an arm, `now` of an expiry; -1 unknown. */
   expires = Number.NaN;
+  /** Of an expiry: CLOCK_MONOTONIC nanoseconds when it was recorded, at the earliest, as others tell; -1 unknown. */
+  monotonic = Number.NaN;
 
   /** Exit code of `exit`: 0 IRQ, 1 SERROR, 2 TRAP, 3 IL; -1 unknown. */
   exitCode = -1;
@@ -175,6 +177,7 @@ export class TimerEvent {
   constructor() {
     this.time = 0;
     this.expires = -1;
+    this.monotonic = -1;
   }
 
   /** How many keep this object: it is filled anew only when the last of them has released it. */
@@ -237,6 +240,7 @@ export class TimerEvent {
     if (this.hasCval) this.#clearCval();
     if (this.hasTimerPointer) this.#clearTimerPointer();
     this.expires = -1;
+    this.monotonic = -1;
     this.exitCode = -1;
     this.exceptionClass = -1;
     this.otherPid = -1;
@@ -316,6 +320,7 @@ export class TimerEvent {
     this.timerPointerHi = other.timerPointerHi;
     this.timerPointerLo = other.timerPointerLo;
     this.expires = other.expires;
+    this.monotonic = other.monotonic;
     this.directVtimer = other.directVtimer;
     this.directPtimer = other.directPtimer;
     this.emulVtimer = other.emulVtimer;

@@ -244,6 +244,11 @@ const definitions = {
     values.time('ns', 'nanoseconds, or a whole number of them with a suffix such as 3.5us'),
     'CLOCK_MONOTONIC time in ns: the deadline of an armed hrtimer, the current time of an expiry.',
   ),
+  monotonic: number(
+    'monotonic',
+    values.time('ns', 'nanoseconds, or a whole number of them with a suffix such as 3.5us'),
+    "CLOCK_MONOTONIC time in ns at which an expiry was recorded, at the earliest: the host's own ticks tell it. Default: not known.",
+  ),
   dv: mapColumn('directVtimer', 'Timer map: direct vtimer. Default: 1.'),
   dp: mapColumn(
     'directPtimer',
@@ -329,6 +334,7 @@ const common: readonly ColumnName[] = [
 
 const line = ['irq', 'timer', 'level'] as const;
 const hrtimer = ['timer', 'hrtimer', 'expires'] as const;
+const expiry = [...hrtimer, 'monotonic'] as const;
 
 /**
  * What matters of what a probe on a function of a vcpu may have fetched beside the vcpu: its counter offset, and the
@@ -367,10 +373,10 @@ const columnsByKind: Partial<Record<KindName, readonly ColumnName[]>> = {
   set_affinity: line,
   bg_arm: hrtimer,
   bg_cancel: hrtimer,
-  bg_expire: hrtimer,
+  bg_expire: expiry,
   soft_arm: hrtimer,
   soft_cancel: hrtimer,
-  soft_expire: hrtimer,
+  soft_expire: expiry,
   timer_callback_end: hrtimer,
   expiry_work: hrtimer,
   wfx: ['wfe'],

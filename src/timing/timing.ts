@@ -169,7 +169,7 @@ export class Timing implements Constraints {
 
   expiry(event: TimerEvent): void {
     if (event.certainty !== Certainty.recorded) return;
-    const isFirst = this.clock.expiry(event.time, event.expires);
+    const isFirst = this.clock.expiry(event.time, Math.max(event.expires, event.monotonic));
     if (this.clock.jumped) this.doubt();
     if (!isFirst) return;
     this.#deferred.shift(this.clock.offset);

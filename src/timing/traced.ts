@@ -232,7 +232,9 @@ export class TracedEvidence implements Gatherer {
       const context = state.contexts[timer] as TimerContext;
       if (!isDirect(state, timer) || !canBeDue(context)) continue;
       const alone = this.#isAlone(state, vcpu, timer, event.expires);
-      if (!alone && !future) continue;
+      // What the hardware said had expired is armed for at once, however far the clock seems to be off.
+      const isAhead = future && (context.save.ctl & Ctl.istatus) === 0;
+      if (!alone && !isAhead) continue;
       this.#constraints.constrain(
         Evidence.armed,
         event,
@@ -240,7 +242,7 @@ export class TracedEvidence implements Gatherer {
         context.save,
         alone ? event.expires + rounding : Number.NaN,
         // A deadline that has passed is armed for at once; one to come never later than it is.
-        future ? event.expires - stall - rounding : Number.NaN,
+        isAhead ? event.expires - stall - rounding : Number.NaN,
       );
     }
   }

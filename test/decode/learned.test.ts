@@ -42,3 +42,18 @@ describe('the timer of an interrupt that only a probe on the handler shows', () 
     expect(learned.handler(0, 12)).toBe(Timer.unknown);
   });
 });
+
+describe('CLOCK_MONOTONIC at an expiry', () => {
+  it('is not known without a tick', () => {
+    expect(new Learned().monotonic(1_000)).toBe(-1);
+  });
+
+  it('is told by the tick that was recorded soonest, since the last expiry', () => {
+    const learned = new Learned();
+    learned.ticked(5_000_300_000, 3_000_000_000);
+    learned.ticked(5_004_010_000, 3_004_000_000);
+    learned.ticked(5_008_250_000, 3_008_000_000);
+    expect(learned.monotonic(5_008_400_000)).toBe(3_008_390_000);
+    expect(learned.monotonic(5_009_000_000)).toBe(-1);
+  });
+});

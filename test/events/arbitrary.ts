@@ -38,6 +38,7 @@ const fields: Record<Exclude<ColumnName, 'event' | 'comm' | 'note'>, fc.Arbitrar
   wfe: number('level', range(-1, 1)),
   hrtimer: wide('timerPointerHi', 'timerPointerLo', 'hasTimerPointer'),
   expires: number('expires', orUnknown(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }))),
+  monotonic: number('expires', orUnknown(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }))),
   dv: number('directVtimer', mapped),
   dp: number('directPtimer', mapped),
   ev: number('emulVtimer', mapped),
