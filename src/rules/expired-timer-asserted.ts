@@ -145,6 +145,12 @@ export default defineRule({
         host: 'vhe',
         trace: `${givenCounter}${columns}${sleeps}0.01,bg_expire,0,0,,,,,,,,10ms,\n${loads(1)}`,
       },
+      {
+        title: 'an emulator stands still: no tick ends the stay in the guest, and ISTATUS is not set either',
+        model: 'timer-map',
+        host: 'vhe',
+        trace: `${givenCounter}${columns}${first}${put}${first.replace('0.001', '0.002')},entry,0,0,,,,,,,,,\n0.2,exit,0,0,,,,,,,,,\n${put}`,
+      },
     ],
     violating: [
       {

@@ -18,6 +18,12 @@ enum Emulated {
 
 /** ISTATUS may lag the counter in an emulator (specification §4.8, point 7), nanoseconds. */
 const lag = 10_000_000;
+/**
+ * Longest stay in the guest that the host's tick leaves uninterrupted, nanoseconds: every 10 ms one is due. Where none
+ * comes, an emulator is starved of processor time: it raises no interrupt and sets no ISTATUS, before it has recovered.
+ */
+const longestStay = 50_000_000;
+const recovery = 1_000_000_000;
 /** Longest time between a timer map and the arming that it belongs to, nanoseconds. */
 const longestPut = 1_000_000_000;
 
@@ -67,6 +73,8 @@ export class TracedEvidence implements Gatherer {
   readonly #constraints: Constraints;
   readonly #emulatesAlways: boolean;
   readonly #vcpus: VcpuTiming[] = [];
+  /** When a stay in the guest ended that was longer than a tick lets one be, NaN before. */
+  #starved = Number.NaN;
 
   /** @param emulatesAlways see `TimingSetup` */
   constructor(machine: Machine, constraints: Constraints, emulatesAlways: boolean) {
@@ -92,8 +100,12 @@ export class TracedEvidence implements Gatherer {
         if (event.vcpu >= 0) this.#reported(event);
         return;
       case Kind.entry:
+        if (event.vcpu < 0) return;
+        this.#stayed(event.vcpu);
+        this.#drop(this.#vcpu(event.vcpu), true);
+        return;
       case Kind.put:
-        if (event.vcpu >= 0) this.#drop(this.#vcpu(event.vcpu), event.kind === Kind.entry);
+        if (event.vcpu >= 0) this.#drop(this.#vcpu(event.vcpu), false);
         return;
       case Kind.emulate:
         if (event.vcpu < 0) return;
@@ -154,8 +166,17 @@ export class TracedEvidence implements Gatherer {
       raised.release();
     }
     if ((ctl & Ctl.enable) === 0) return;
+    this.#stayed(event.vcpu);
     if ((ctl & Ctl.istatus) !== 0) this.#constraints.notBefore(Evidence.savedExpired, event, timer, event, true);
-    else this.#constraints.notAfter(Evidence.savedPending, event, timer, event, event.time - lag);
+    else if (!(event.time - this.#starved < recovery))
+      this.#constraints.notAfter(Evidence.savedPending, event, timer, event, event.time - lag);
+  }
+
+  /** Looks at the last stay in the guest, before an entry or at a save. */
+  #stayed(vcpu: number): void {
+    const { last } = this.#machine.vcpu(vcpu);
+    const [entry, exit] = [last[Kind.entry], last[Kind.exit]];
+    if (exit.time - entry.time > longestStay && exit.serial > entry.serial) this.#starved = exit.time;
   }
 
   /** timer_restore_state: the deadline for which the load has reported its level. */
