@@ -11,6 +11,9 @@ interface Registers {
   cvalLo: number;
 }
 
+/** Nanoseconds for which what a tick has shown holds: the clocks drift apart by half a millisecond a second at most. */
+const lately = 100_000_000;
+
 /**
  * What earlier records of a recording tell of later ones: an hrtimer is known by its callback only at its start, and an
  * interrupt by its name only at its entry.
@@ -26,8 +29,9 @@ export class Learned {
   readonly #registers: (Registers | undefined)[] = [];
   /** Linux irq number of the host's own timer; -1 until it was seen. */
   hostTimerIrq = -1;
-  /** Least difference of the trace's clock and CLOCK_MONOTONIC, nanoseconds, among the ticks since it was last asked for. */
+  /** Least difference of the trace's clock and CLOCK_MONOTONIC that ticks have shown lately, and when; nanoseconds. */
   #ahead = Number.POSITIVE_INFINITY;
+  #aheadAt = 0;
   /** A callback of an hrtimer was printed by its name, not by an address without a symbol. */
   namesCallbacks = false;
   /** Names that tell the kernel's generation, a set of `TimerName`. */
@@ -35,18 +39,18 @@ export class Learned {
 
   /** A tick was recorded at `time` of the trace, in an interrupt that began at `now` of CLOCK_MONOTONIC. */
   ticked(time: number, now: number): void {
-    if (now > 0) this.#ahead = Math.min(this.#ahead, time - now);
+    if (now <= 0 || (time - now > this.#ahead && time - this.#aheadAt < lately)) return;
+    this.#ahead = time - now;
+    this.#aheadAt = time;
   }
 
   /**
-   * CLOCK_MONOTONIC at `time` of the trace, at the earliest, as the ticks since the last call tell it; -1 without any.
+   * CLOCK_MONOTONIC at `time` of the trace, at the earliest, as the ticks before it tell; -1 without any.
    * In a guest whose deadlines are the host's ticks, KVM's own timers expire behind them in the same interrupt, with the
    * same `now`, and are recorded late by as much as a tick takes.
    */
   monotonic(time: number): number {
-    const ahead = this.#ahead;
-    this.#ahead = Number.POSITIVE_INFINITY;
-    return time - ahead > 0 ? time - ahead : -1;
+    return time - this.#aheadAt < lately ? Math.max(-1, time - this.#ahead) : -1;
   }
 
   /**
