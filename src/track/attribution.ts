@@ -279,8 +279,10 @@ export class Attribution {
     if (event.irq < 0 || vcpu === undefined || vcpu.reports === 0 || vcpu.lowered < 0 || cpu.updated !== vcpu) return;
     const ppi = ppiOf(cpu.updatedIrq);
     if (ppi !== defaultPpi.vtimer && ppi !== defaultPpi.ptimer) return;
-    event.timer = ppi === defaultPpi.vtimer ? Timer.vtimer : Timer.ptimer;
-    this.#timerIrqs.set(event.irq, event.timer);
+    const timer = ppi === defaultPpi.vtimer ? Timer.vtimer : Timer.ptimer;
+    for (const known of this.#timerIrqs.values()) if (known === timer) return;
+    event.timer = timer;
+    this.#timerIrqs.set(event.irq, timer);
   }
 
   /** In interrupt context an id means the vcpu that is loaded on the CPU, if it has that id. */
