@@ -18,7 +18,7 @@ export default defineRule({
   models: everyModel('error'),
   needs: ['bg_arm', ['wfx', 'schedule', 'sched_switch'], 'entry'],
   source:
-    'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; specification §4.4, §4.8 points 1 and 8',
+    'kvm_timer_schedule and BUG_ON(timer_is_armed); kvm_timer_blocking since accb99bcd0ca; kvm_vcpu_sleep; specification §4.4, §4.8 points 1 and 8',
   messages: {
     'not-waiting': {
       headline: 'the background timer of {vcpu} is armed on CPU {cpu} although the vcpu does not wait',

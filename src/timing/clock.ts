@@ -6,7 +6,12 @@ const period = 16;
 const latency = 200_000;
 /** An expiry so much later than all before shows that the trace's clock has been set, nanoseconds. */
 const jump = 10_000_000_000;
-/** The same where the trace's clock is CLOCK_MONOTONIC itself: only the reading takes time. */
+/**
+ * Longest that the host's tick keeps an expiry behind it in the same interrupt waiting, nanoseconds: where ticks tell more,
+ * the trace's clock stood still.
+ */
+const longestTick = 1_000_000;
+/** The same as `latency` where the trace's clock is CLOCK_MONOTONIC itself: only the reading takes time. */
 const reading = 5_000;
 
 /**
@@ -40,9 +45,15 @@ export class ClockMap {
     return this.#known;
   }
 
-  /** An expiry that was recorded at `time` and happened at `now`. @returns whether the offset has become known */
-  expiry(time: number, now: number): boolean {
+  /**
+   * An expiry that was recorded at `time`, in an interrupt that began at `began`.
+   *
+   * @param ticked CLOCK_MONOTONIC at `time`, at the earliest, as the host's ticks tell; -1 where they do not
+   * @returns whether the offset has become known
+   */
+  expiry(time: number, began: number, ticked: number): boolean {
     if (this.#fixed) return false;
+    const now = ticked > began && ticked - began < longestTick ? ticked : began;
     this.jumped = this.#known && Math.abs(time - now - this.offset) > jump;
     if (this.jumped) this.#least = this.#before = Number.POSITIVE_INFINITY;
     this.#least = Math.min(this.#least, time - now);

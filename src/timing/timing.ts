@@ -14,9 +14,6 @@ import { Answer, because, type Contests, Line, type Listener } from './line.js';
 import { ProbedEvidence } from './probed.js';
 import { TracedEvidence } from './traced.js';
 
-/** An expiry is not later behind the host's tick, nanoseconds: a trace's clock that stood still would have it so. */
-const longestTick = 1_000_000;
-
 /** What the user, or the trace itself, says of the counter. */
 export interface TimingSetup {
   /** Hz, instead of the one that the trace shows. */
@@ -172,11 +169,7 @@ export class Timing implements Constraints {
 
   expiry(event: TimerEvent): void {
     if (event.certainty !== Certainty.recorded) return;
-    const { expires, monotonic } = event;
-    const isFirst = this.clock.expiry(
-      event.time,
-      monotonic - expires > 0 && monotonic - expires < longestTick ? monotonic : expires,
-    );
+    const isFirst = this.clock.expiry(event.time, event.expires, event.monotonic);
     if (this.clock.jumped) this.doubt();
     if (!isFirst) return;
     this.#deferred.shift(this.clock.offset);

@@ -20,9 +20,10 @@ enum Emulated {
 const lag = 10_000_000;
 /**
  * Longest stay in the guest that the host's tick leaves uninterrupted, nanoseconds: every 10 ms one is due. Where none
- * comes, an emulator is starved of processor time: it raises no interrupt and sets no ISTATUS, before it has recovered.
+ * comes, an emulator is starved of processor time: it raises no interrupt and sets no ISTATUS.
  */
 const longestStay = 50_000_000;
+/** How long after such a stay its timers are not trusted, nanoseconds. */
 const recovery = 1_000_000_000;
 /** Longest time between a timer map and the arming that it belongs to, nanoseconds. */
 const longestPut = 1_000_000_000;

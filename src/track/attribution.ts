@@ -68,7 +68,7 @@ export class Attribution {
       }
       case Kind.trapped_access:
         // In a hypervisor with E2H the names of EL0 mean its own timers (access_arch_timer), and no record shows E2H.
-        if (isHardware(event.timer) && thread.vcpu !== undefined && isHypervisors(thread.vcpu))
+        if (isEl1Timer(event.timer) && thread.vcpu !== undefined && inHypervisor(thread.vcpu))
           event.timer = Timer.unknown;
         return this.attribute(event, thread.vcpu, Certainty.derived);
       case Kind.userspace_exit:
@@ -350,13 +350,13 @@ function direct(timer: number, vcpu: Vcpu | undefined): number {
   return isVirtual(timer) ? vcpu.directVtimer : vcpu.directPtimer;
 }
 
-/** Whether a timer is one that every guest has. */
-function isHardware(timer: number): boolean {
+/** Whether a timer is one of EL1, which every guest has. */
+function isEl1Timer(timer: number): boolean {
   return timer === Timer.vtimer || timer === Timer.ptimer;
 }
 
-/** Whether the vcpu runs a hypervisor of its own, as its last map tells. */
-function isHypervisors({ directVtimer }: Vcpu): boolean {
+/** Whether the vcpu runs a hypervisor of its own (is_hyp_ctxt), as its last map tells. */
+function inHypervisor({ directVtimer }: Vcpu): boolean {
   return directVtimer === Timer.hvtimer;
 }
 
