@@ -4,6 +4,7 @@ import type { ConditionKind } from '../events/conditions.js';
 import { TimerEvent } from '../events/event.js';
 import { Kind, type KindName, kindNames } from '../events/kinds.js';
 import { formatOrigin } from '../events/native-values.js';
+import { InputError } from '../input/errors.js';
 import type { RecordingFacts } from '../input/record.js';
 import type { Host } from '../machine/machine.js';
 import { type Choice, Evidence } from '../models/choose.js';
@@ -98,9 +99,19 @@ export class TraceRun extends Intake {
   override fact(facts: RecordingFacts): void {
     this.judgeBatch();
     super.fact(facts);
+    if (facts.clock !== undefined) this.#named(facts.clock);
     if (facts.kernel !== undefined) this.#evidence.kernel(facts.kernel);
     if (facts.cpus !== undefined) this.#judge?.hasCpus(facts.cpus);
     if (facts.model !== undefined || facts.host !== undefined) this.#evidence.named(facts.model, facts.host);
+  }
+
+  /** @throws InputError for a clock that leaves most records without an order (trace_clock_jiffies) */
+  #named(clock: string): void {
+    if (clock === 'uptime')
+      throw new InputError(
+        'clock: expected one that orders the records of all CPUs (mono, boot, local, global), found uptime, which counts ticks of 10 ms: nothing tells which of the records of two CPUs within one came first; record with trace-cmd record -C mono',
+      );
+    if (clock === 'counter') this.condition('timeless-clock', 1, 0);
   }
 
   condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
@@ -334,6 +345,7 @@ export class TraceRun extends Intake {
       cntvoff,
       count: this.recording.count,
       // Of a recording the hrtimers tell as much, and a text that does not name its clock must say the same.
+      timeless: this.recording.clock === 'counter',
       monotonic: this.isStory && this.recording.clock === 'mono' ? Number(this.recording.origin ?? 0n) : undefined,
     };
   }

@@ -38,6 +38,11 @@ export const conditions = {
     sentence:
       'threads have run without a record: the recording or its report is filtered by thread, and what interrupts and timers did meanwhile is not known; leave the filter by pid out',
   },
+  'timeless-clock': {
+    severity: 'warning',
+    sentence:
+      "the trace's clock counts records: their order is right, but what is shown in seconds is no time, and no deadline is judged; record with -C mono",
+  },
   'time-backwards': {
     severity: 'warning',
     sentence: 'the clock of a CPU stepped back between two records; record order is kept',

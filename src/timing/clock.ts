@@ -31,9 +31,12 @@ export class ClockMap {
   /** The last expiry showed that the trace's clock has been set, as where a machine slept or two traces are one. */
   jumped = false;
 
-  /** @param origin CLOCK_MONOTONIC at trace time 0, where the trace's clock is that one */
-  constructor(origin: number | undefined) {
-    this.#fixed = origin !== undefined;
+  /**
+   * @param origin   CLOCK_MONOTONIC at trace time 0, where the trace's clock is that one
+   * @param timeless the trace's clock counts records: it is never known against another
+   */
+  constructor(origin: number | undefined, timeless = false) {
+    this.#fixed = timeless || origin !== undefined;
     if (origin === undefined) return;
     this.offset = -origin;
     this.slack = reading;

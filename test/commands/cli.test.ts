@@ -116,6 +116,26 @@ describe('the check of a file', () => {
     });
   });
 
+  test('judges no deadline by a clock that counts records, and refuses one that counts ticks', () => {
+    const line = gunzipSync(readFileSync(recording))
+      .toString()
+      .match(/^.* ([0-9.]+): kvm_entry: .*\n/m) ?? [''];
+    const at = (count: number) => line[0].replace(line[1] ?? '', String(count));
+    const counted = join(folder, 'counted.txt');
+    writeFileSync(counted, at(7) + at(8) + at(8));
+    expect(timervet('check', counted).stdout).toMatch(/clock counter,(?:.*\n)*? +warning +1 +timeless-clock /);
+    const ticking = join(folder, 'ticking.txt');
+    writeFileSync(ticking, at(7) + at(7) + at(8));
+    expect(timervet('check', '-q', ticking)).toMatchObject({
+      status: 3,
+      stdout: expect.stringMatching(/found uptime, which counts ticks of 10 ms: .*record -C mono/),
+    });
+    expect(timervet('convert', '--to', 'csv', ticking)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^# clock: uptime$/m),
+    });
+  });
+
   test.each(['ftrace', 'perf-script', 'console', 'native-csv', 'native-jsonl', 'trace-dat', undefined])(
     'calls an empty input empty, format %s',
     (format) => {

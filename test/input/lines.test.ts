@@ -67,6 +67,11 @@ describe('columns before the event', () => {
       clock: 'counter',
       origin: 191n,
     });
+    const line = `             vmm-685     [000] d....          191: ${rest}\n`;
+    expect(readText('ftrace', line + line).facts.clock).toBe('uptime');
+    expect(readText('ftrace', line + line.replace('191', '192') + line.replace('191', '192')).facts.clock).toBe(
+      'counter',
+    );
   });
 });
 

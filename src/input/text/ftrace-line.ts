@@ -22,6 +22,8 @@ export class FtraceLine {
   private readonly sink: RecordSink;
   private readonly announced = new Set<number>();
   private clockIsNamed = false;
+  /** Time of the first event, where it has no unit; else not a number. */
+  private firstCount = Number.NaN;
   /** No event has been delivered since the recording began. */
   isFirst = true;
   private name = -1;
@@ -53,11 +55,8 @@ export class FtraceLine {
    */
   deliver(bytes: Uint8Array, end: number, position: number, isOverwritten: boolean): void {
     const prefix = this.prefix;
-    if (!this.clockIsNamed && prefix.time.form === TimeForm.counter) {
-      this.clockIsNamed = true;
-      this.sink.fact({ clock: 'counter' });
-    }
     const time = this.clock.relative(prefix.time);
+    if (!this.clockIsNamed && prefix.time.form === TimeForm.counter) this.nameClock(time);
     const cpu = prefix.cpu;
     if (isOverwritten) this.checkGap(cpu, time, position);
     if (this.times.record(cpu, time, position)) {
@@ -93,6 +92,15 @@ export class FtraceLine {
       record.position = position + heads[head + Head.line]!;
       events.planned(heads[head + Head.name]!, index);
     }
+  }
+
+  /** Plain numbers are those of the clock `counter`, in which no two records are the same, or of `uptime`. */
+  private nameClock(time: number): void {
+    const isFirst = Number.isNaN(this.firstCount);
+    this.clockIsNamed = !isFirst;
+    if (isFirst) this.sink.fact({ clock: 'counter' });
+    else if (time === this.firstCount) this.sink.fact({ clock: 'uptime' });
+    this.firstCount = time;
   }
 
   /**
