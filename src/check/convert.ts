@@ -72,9 +72,9 @@ class ConversionRun extends Intake implements Conversion {
   end(): void {
     if (!this.isStory) {
       const times = this.lastTimes;
-      this.recordingCpus.forEach(({ isIdle }, cpu) => {
+      this.recordingCpus.forEach((_, cpu) => {
         const time = times[cpu] as number;
-        if (!Number.isNaN(time)) this.#sink.cpuEnd({ cpu, time, idle: isIdle });
+        if (!Number.isNaN(time)) this.#sink.cpuEnd({ cpu, time, idle: this.rests(cpu) });
       });
     }
     this.#sink.end(this.isStory ? undefined : this.records);

@@ -27,8 +27,8 @@ export class RecordingCpu {
   /** The thread of the latest one, and whether it has recorded no entry since it came. */
   pid = none;
   isEntering = false;
-  /** Whether the CPU was idle then. */
-  isIdle = false;
+  /** The thread that ran then, 0 idle; `none` unknown. */
+  current: number = none;
   /** Whether it has events. */
   hasEvents = false;
 
@@ -140,7 +140,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     if (cpu.records === 0) cpu.firstTime = record.time;
     cpu.pid = pid;
     cpu.isEntering = true;
-    cpu.isIdle = pid === 0;
+    cpu.current = pid;
     this.#leftOut.wrote(pid, record.event);
     if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);
   }
@@ -189,7 +189,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     const cpu = this.#cpu(index);
     if (Number.isNaN(cpu.firstTime)) cpu.firstTime = time;
     cpu.lastTime = time;
-    cpu.isIdle = idle;
+    cpu.current = idle ? 0 : none;
   }
 
   fact(facts: RecordingFacts): void {
@@ -210,9 +210,10 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
       cpu.hasEvents = true;
       if (this.#native && kind !== Kind.lost) this.#rowOf(event, cpu);
       if (kind === Kind.sched_switch) {
-        cpu.isIdle = event.otherPid === 0;
+        cpu.current = event.otherPid;
         // The notation keeps only what concerns vcpus: of its switches many are left out.
-        if (!this.#native && this.#leftOut.switched(event)) this.leftOut(this.#leftOut.ran, event);
+        if (!this.#native && this.#leftOut.switched(event) && !this.#stops(index, this.#leftOut.ran))
+          this.leftOut(this.#leftOut.ran, event);
       } else if (kind === Kind.lost) this.#leftOut.lost(index);
     }
     this.take(event);
@@ -222,7 +223,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     if (Number.isNaN(cpu.lastTime)) cpu.firstTime = time;
     cpu.records++;
     cpu.lastTime = time;
-    cpu.isIdle = pid === 0;
+    cpu.current = pid;
   }
 
   /** Number of CPUs that have events. */
@@ -249,6 +250,17 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
       if (last > (times[cpu] ?? Number.NaN)) times[cpu] = last;
     }
     return times;
+  }
+
+  /** Whether nothing ran on a CPU after its last record: it was idle, or went offline. */
+  protected rests(cpu: number): boolean {
+    const current = this.recordingCpus[cpu]?.current ?? none;
+    return current === 0 || this.#stops(cpu, current);
+  }
+
+  /** Whether a thread is the CPU's stopper, which takes it offline: from then on it records nothing (take_cpu_down). */
+  #stops(cpu: number, pid: number): boolean {
+    return this.comm(pid) === `migration/${cpu}`;
   }
 
   /** Name of a thread, empty when no record named it. */

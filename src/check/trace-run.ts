@@ -205,7 +205,7 @@ export class TraceRun extends Intake {
     this.judgeBatch();
     const times = this.isStory ? [] : this.lastTimes;
     times.forEach((time, cpu) => {
-      if (this.lastTime - time > earlyEnd && this.recordingCpus[cpu]?.isIdle === false)
+      if (this.lastTime - time > earlyEnd && this.recordingCpus[cpu] !== undefined && !this.rests(cpu))
         this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
     });
     const last = new TimerEvent();

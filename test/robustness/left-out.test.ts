@@ -119,3 +119,22 @@ describe('an entry with the background timer armed by all that was recorded', ()
     expect(armed.map(({ diagnosis, position }) => `${diagnosis} at line ${position.line}`)).toEqual(expected);
   });
 });
+
+describe('a CPU that goes offline', () => {
+  const change = (at: string, prev: string, pid: number, next: string, nextPid: number) =>
+    `${`${pid === 0 ? '<idle>' : prev}-${pid}`.padStart(16)} [001] ${at}: sched_switch: prev_comm=${prev} prev_pid=${pid} prev_prio=120 prev_state=S ==> next_comm=${next} next_pid=${nextPid} next_prio=0\n`;
+  const goes = (last: string, returns: boolean) => `cpus=2
+${thread} 1.000000000: kvm_entry: PC: 0x0000000040002000
+${change('1.100000000', 'swapper/1', 0, last, 21)}${change('1.100100000', last, 21, 'swapper/1', 0)}${change('1.200000000', 'swapper/1', 0, last, 21)}${returns ? change('1.500000000', 'swapper/1', 0, 'cpuhp/1', 20) + change('1.600000000', 'cpuhp/1', 20, 'swapper/1', 0) : ''}${thread} 2.000000000: kvm_exit: IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0x0000000040002000
+`;
+  test.each([
+    ['comes back', 'migration/1', true, []],
+    ['stays away', 'migration/1', false, []],
+    ["comes back, after another CPU's stopper", 'migration/0', true, ['filtered-by-thread']],
+    ['stays away, after another thread', 'worker/1', false, ['missing-cpu-end']],
+  ])('%s', async (_, last, returns, expected) => {
+    const { conditions } = await checkText(goes(last, returns));
+    const told = conditions.map(({ kind }) => kind).filter((kind) => /filtered|missing/.test(kind));
+    expect(told).toEqual(expected);
+  });
+});
