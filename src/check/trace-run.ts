@@ -35,6 +35,8 @@ const patience = 1_000_000_000;
 
 /** A CPU that was running a thread and has recorded nothing for so long has lost its end; nanoseconds, five ticks. */
 const earlyEnd = 20_000_000;
+/** What a vcpu writes between its load and its put: of those every recording of vcpus has some. */
+const whileLoaded = [Kind.entry, Kind.exit, Kind.restore, Kind.save, Kind.update_irq];
 
 /**
  * The run of one trace: takes records or canonical events, holds the first ones back until the evidence has
@@ -208,6 +210,8 @@ export class TraceRun extends Intake {
       if (this.lastTime - time > earlyEnd && this.recordingCpus[cpu] !== undefined && !this.rests(cpu))
         this.condition('missing-cpu-end', 1, this.#lastPosition, `CPU ${cpu}`);
     });
+    if (this.format === 'perf-script' && this.kindCounts[Kind.userspace_exit]! > 0 && this.#showsNoRun())
+      this.condition('dropped-guest-samples', 1, this.#lastPosition);
     const last = new TimerEvent();
     last.time = times.reduce((least, time) => (time < least ? time : least), this.lastTime);
     last.position = this.#lastPosition;
@@ -225,6 +229,11 @@ export class TraceRun extends Intake {
     if (this.#grouping?.assumed) this.condition('vm-grouping-assumed', 1, 0);
     this.#observer?.end(this.lastTime);
     return summarise(this, this.#options);
+  }
+
+  /** Whether no record is of a kind that a loaded vcpu always writes, if it is recorded at all. */
+  #showsNoRun(): boolean {
+    return whileLoaded.every((kind) => this.kindCounts[kind] === 0);
   }
 
   // --- what the summary asks ----------------------------------------------

@@ -20,6 +20,11 @@ export const conditions = {
     severity: 'loss',
     sentence: "the recorder's statistics count more records of a CPU than the file holds; no place in it shows where",
   },
+  'dropped-guest-samples': {
+    severity: 'loss',
+    sentence:
+      'vcpus have run, and nothing between their loads and puts is here: up to Linux 6.12 perf script drops those records unless it is called with --guestkallsyms=/proc/kallsyms (a copy from the recorded machine)',
+  },
   'missing-cpu-start': {
     severity: 'info',
     sentence: "a CPU's buffer begins later than the trace: overwritten before; unknown until then",

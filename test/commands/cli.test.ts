@@ -105,6 +105,22 @@ describe('the check of a file', () => {
     });
   });
 
+  test.each([
+    ['all but what is written between load and put', /(?!kvm:)\S*|kvm:kvm_userspace_exit/, true],
+    ['the same and the entries', /(?!kvm:)\S*|kvm:kvm_(userspace_exit|entry)/, false],
+    ['nothing of a vcpu', /(?!kvm:)\S*/, false],
+  ])('tells of what perf script drops: %s', (_, kept, expected) => {
+    const perf = join(folder, 'perf.txt');
+    const lines = gunzipSync(readFileSync(recording.replace('kp-mixed', 'perf-script-mixed')))
+      .toString()
+      .split('\n');
+    const isKept = new RegExp(`\\[\\d+\\] +[\\d.]+: +(${kept.source}):`);
+    writeFileSync(perf, lines.filter((line) => isKept.test(line)).join('\n'));
+    const { status, stdout } = timervet('check', perf);
+    expect(/loss +1 +dropped-guest-samples/.test(stdout)).toBe(expected);
+    if (expected) expect(status).toBe(4);
+  });
+
   test('reads gzip with zeros behind it like the same without, and goes on', () => {
     const padded = join(folder, 'padded.gz');
     writeFileSync(padded, Buffer.concat([readFileSync(recording), Buffer.alloc(512)]));

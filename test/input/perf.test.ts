@@ -18,6 +18,8 @@ describe('perf script', () => {
       ':744-744 [1]',
     ],
     ['no thread', '             :-1    -1 [001]   237.218101664:                irq:irq_handler_exit: ', ':-1--1 [1]'],
+    ['no thread, of a process', '  :-1   149/-1 [001]   237.218101664: irq:irq_handler_exit: ', ':-1--1 (149) [1]'],
+    ['no thread, no process', '    :-1    -1/-1 [001]   237.218101664: irq:irq_handler_exit: ', ':-1--1 [1]'],
     ['modifier', '            perf   760 [000]   220.986223:               irq:irq_handler_exit:H: ', 'perf-760 [0]'],
     [
       'name of brackets',

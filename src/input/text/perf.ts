@@ -74,15 +74,19 @@ export class PerfPrefix {
     if (digits === at || at === open) return false;
     this.pid = decimal(bytes, digits, at);
     this.tgid = -1;
+    // A thread that has exited is `:-1 -1/-1`.
     if (digits > start && bytes[digits - 1] === Byte.minus) {
       this.pid = -1;
       digits--;
-    } else if (digits > start && bytes[digits - 1] === Byte.slash) {
+    }
+    if (digits > start && bytes[digits - 1] === Byte.slash) {
       const separator = digits - 1;
       digits = separator;
       while (digits > start && isDigit(bytes[digits - 1]!)) digits--;
       if (digits === separator) return false;
-      this.tgid = decimal(bytes, digits, separator);
+      const isExited = digits > start && bytes[digits - 1] === Byte.minus;
+      if (!isExited) this.tgid = decimal(bytes, digits, separator);
+      else digits--;
     }
     if (digits > start && bytes[digits - 1] !== Byte.blank) return false;
     this.commStart = start;
