@@ -115,6 +115,8 @@ export default defineRule({
     const interrupted = new Slots(waiting.occasion);
     /** By CPU: whether a report was seen since the start or the last gap. */
     const reported: boolean[] = [];
+    /** Private interrupts that were ever reported, a set of bits: a recording may be filtered by them. */
+    let everReported = 0;
 
     /** Later kernels print the index of the vcpu here, which need not be its id (specification §3.1). */
     const printsIndex = model.id === 'offset' || model.id === 'stateless-level';
@@ -213,6 +215,7 @@ export default defineRule({
           missing(key, event);
           waiting.set(key, event);
           reported[event.cpu] = true;
+          everReported |= 1 << event.irq;
         },
         vgic_inject(event) {
           const key = match(event);
@@ -242,6 +245,7 @@ export default defineRule({
             return context.hold(late);
           }
           if (reported[event.cpu] !== true) return context.undecided(event, because.initial);
+          if ((everReported & (1 << event.irq)) === 0) return context.undecided(event, because.hidden);
           // KVM_IRQ_LINE of userspace prints its own record first; the vgic's owner check then rejects the injection.
           const last = machine.cpu(event.cpu).last;
           if ((last[Kind.irq_line] as TimerEvent).serial > (last[Kind.update_irq] as TimerEvent).serial) return;

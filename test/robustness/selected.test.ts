@@ -60,6 +60,26 @@ describe.skipIf(missing !== undefined)(`a selection of the events is no violatio
     expect(told(summary)).toEqual([]);
   });
 
+  // `-f` of trace-cmd: of the lines of some events only those that match.
+  test.each([
+    ['the interrupts of the virtual timer', /kvm_timer_update_irq/, /IRQ 27,/],
+    ['the hrtimers of KVM', /hrtimer_(start|expire_entry)/, /function=kvm_/],
+    ['the armings of KVM', /hrtimer_start/, /function=kvm_/],
+    ['the switches of vcpus', /sched_switch/, /KVM|vmm/],
+    ['the switches to vcpus', /sched_switch/, /==>.*(KVM|vmm)/],
+    ['the maps of one vcpu', /kvm_get_timer_map/, /VCPU: 0,/],
+    ['the host interrupts of the virtual timer', /irq_handler_e/, /name=kvm|irq=11\b/],
+  ])('only %s', async (_, event, kept) => {
+    let dropped = 0;
+    for (const name of ['5.10-vhe-tickwfi', '6.1-vhe-mixed', '6.1-nvhe-overcommit', '7.2-vhe-tickwfi']) {
+      const all = lines(report(name, '-N', '-t'));
+      const some = all.filter((line) => !new RegExp(`^${event.source}`).test(line.event) || kept.test(line.text));
+      dropped += all.length - some.length;
+      expect([name, ...told(await checkText(textOf(some)))]).toEqual([name]);
+    }
+    expect(dropped).toBeGreaterThan(500);
+  });
+
   // A vcpu goes on where nothing is recorded.
   test.each([
     ['4.14-nvhe-tickwfi', 1],
