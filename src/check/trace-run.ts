@@ -113,7 +113,9 @@ export class TraceRun extends Intake {
       throw new InputError(
         'clock: expected one that orders the records of all CPUs (mono, boot, local, global), found uptime, which counts ticks of 10 ms: nothing tells which of the records of two CPUs within one came first; record with trace-cmd record -C mono',
       );
-    if (clock === 'counter') this.condition('timeless-clock', 1, 0);
+    if (clock !== 'counter') return;
+    this.condition('timeless-clock', 1, 0);
+    this.#judge?.timing.clock.isTimeless();
   }
 
   condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
@@ -320,6 +322,7 @@ export class TraceRun extends Intake {
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
       ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
+    if (this.recording.clock === 'counter') this.#judge.timing.clock.isTimeless();
     this.#observer?.begin?.({
       candidates: choice.candidates,
       host: choice.host,
@@ -354,7 +357,6 @@ export class TraceRun extends Intake {
       cntvoff,
       count: this.recording.count,
       // Of a recording the hrtimers tell as much, and a text that does not name its clock must say the same.
-      timeless: this.recording.clock === 'counter',
       monotonic: this.isStory && this.recording.clock === 'mono' ? Number(this.recording.origin ?? 0n) : undefined,
     };
   }

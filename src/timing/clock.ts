@@ -27,16 +27,13 @@ export class ClockMap {
   #samples = 0;
   #least = Number.POSITIVE_INFINITY;
   #before = Number.POSITIVE_INFINITY;
-  readonly #fixed: boolean;
+  #fixed: boolean;
   /** The last expiry showed that the trace's clock has been set, as where a machine slept or two traces are one. */
   jumped = false;
 
-  /**
-   * @param origin   CLOCK_MONOTONIC at trace time 0, where the trace's clock is that one
-   * @param timeless the trace's clock counts records: it is never known against another
-   */
-  constructor(origin: number | undefined, timeless = false) {
-    this.#fixed = timeless || origin !== undefined;
+  /** @param origin CLOCK_MONOTONIC at trace time 0, where the trace's clock is that one */
+  constructor(origin: number | undefined) {
+    this.#fixed = origin !== undefined;
     if (origin === undefined) return;
     this.offset = -origin;
     this.slack = reading;
@@ -46,6 +43,12 @@ export class ClockMap {
   /** Whether times of the two clocks can be compared. */
   get known(): boolean {
     return this.#known;
+  }
+
+  /** The trace's clock counts records instead of time: it is never known against another. */
+  isTimeless(): void {
+    this.#fixed = true;
+    this.#known = false;
   }
 
   /**

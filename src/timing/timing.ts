@@ -24,8 +24,6 @@ export interface TimingSetup {
   readonly count?: bigint | undefined;
   /** CLOCK_MONOTONIC at time 0 of the trace in nanoseconds, where the trace's clock is that one. */
   readonly monotonic?: number | undefined;
-  /** The trace's clock counts records instead of time (the trace clock `counter`). */
-  readonly timeless?: boolean;
   /**
    * kvm_timer_emulate goes on after it has reported a level, and arms what can fire (b450dcce93bc, 6.14); before, it
    * returns, and nothing is known of an emulated timer whose level has just changed.
@@ -70,7 +68,7 @@ export class Timing implements Constraints {
     this.#setup = setup;
     this.#cntvoff = setup.cntvoff === undefined ? undefined : Number(BigInt.asIntN(64, setup.cntvoff));
     this.#maxLatency = setup.maxLatency;
-    this.clock = new ClockMap(setup.monotonic, setup.timeless);
+    this.clock = new ClockMap(setup.monotonic);
     this.#gatherer = setup.recordsSaveRestore
       ? new TracedEvidence(machine, this, setup.emulatesAlways)
       : new ProbedEvidence(machine, this, setup.records);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { createTextReader } from '../../src/input/index.js';
 import { Collector, catalogue, feed, readText } from './support.js';
 
@@ -62,16 +62,21 @@ describe('columns before the event', () => {
     expect(times('5.000000', '4.000000')).toEqual([0, -1_000_000_000]);
   });
 
-  it('names the counter clock', () => {
-    expect(readText('ftrace', `             vmm-685     [000] d....          191: ${rest}\n`).facts).toEqual({
-      clock: 'counter',
-      origin: 191n,
-    });
-    const line = `             vmm-685     [000] d....          191: ${rest}\n`;
-    expect(readText('ftrace', line + line).facts.clock).toBe('uptime');
-    expect(readText('ftrace', line + line.replace('191', '192') + line.replace('191', '192')).facts.clock).toBe(
-      'counter',
-    );
+  test.each([
+    ['counts', [1, 2, 3], 'counter'],
+    ['counts, of many events that no rule uses', [30, 2, 90], 'counter'],
+    ['ticks', [0, 0, 0, 0, 0, 1], 'uptime'],
+    ['nanoseconds', [300, 12_000, 180, 4_000], undefined],
+  ])('plain numbers that are %s', (_, steps, clock) => {
+    let time = 191;
+    let text = '';
+    for (let line = 0; line < 20; line++) {
+      text += `             vmm-685     [000] d....          ${time}: ${rest}\n`;
+      time += steps[line % steps.length] as number;
+    }
+    const { facts } = readText('ftrace', text);
+    expect(facts).toMatchObject({ origin: 191n });
+    expect(facts.clock).toBe(clock);
   });
 });
 

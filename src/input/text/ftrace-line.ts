@@ -11,6 +11,10 @@ import { Head, type Scanner } from './scanner.js';
 /** Nanoseconds without a record after which a CPU of an overwritten ring may have lost some. */
 export const longSilence = 50_000_000;
 
+/** So many plain numbers tell which clock they are of; a count goes on by so much from one event to the next, at most. */
+const fewTimes = 16;
+const longestStep = 50;
+
 /** One line of ftrace's text as a record: the columns, the clock, the event. Shared by traces and kernel logs. */
 export class FtraceLine {
   private readonly prefix = new Prefix();
@@ -22,8 +26,8 @@ export class FtraceLine {
   private readonly sink: RecordSink;
   private readonly announced = new Set<number>();
   private clockIsNamed = false;
-  /** Time of the first event, where it has no unit; else not a number. */
-  private firstCount = Number.NaN;
+  /** Events so far whose times are plain numbers, until they tell the clock. */
+  private plainTimes = 0;
   /** No event has been delivered since the recording began. */
   isFirst = true;
   private name = -1;
@@ -94,13 +98,15 @@ export class FtraceLine {
     }
   }
 
-  /** Plain numbers are those of the clock `counter`, in which no two records are the same, or of `uptime`. */
+  /**
+   * Plain numbers can be nanoseconds, those of the clock `counter`, which goes on by one at a record, or of `uptime`,
+   * which has one number for all records of 10 ms.
+   */
   private nameClock(time: number): void {
-    const isFirst = Number.isNaN(this.firstCount);
-    this.clockIsNamed = !isFirst;
-    if (isFirst) this.sink.fact({ clock: 'counter' });
-    else if (time === this.firstCount) this.sink.fact({ clock: 'uptime' });
-    this.firstCount = time;
+    if (++this.plainTimes < fewTimes) return;
+    this.clockIsNamed = true;
+    const step = time / (fewTimes - 1);
+    if (step < longestStep) this.sink.fact({ clock: step < 1 / 2 ? 'uptime' : 'counter' });
   }
 
   /**
