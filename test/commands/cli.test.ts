@@ -138,10 +138,10 @@ describe('the check of a file', () => {
       .match(/^.* ([0-9.]+): kvm_entry: .*\n/m) ?? [''];
     const at = (count: number) => line[0].replace(line[1] ?? '', String(count));
     const counted = join(folder, 'counted.txt');
-    writeFileSync(counted, Array.from({ length: 20 }, (_, index) => at(index)).join(''));
+    writeFileSync(counted, Array.from({ length: 40 }, (_, index) => at(index)).join(''));
     expect(timervet('check', counted).stdout).toMatch(/clock counter,(?:.*\n)*? +warning +1 +timeless-clock /);
     const ticking = join(folder, 'ticking.txt');
-    writeFileSync(ticking, Array.from({ length: 20 }, (_, index) => at(index >> 3)).join(''));
+    writeFileSync(ticking, Array.from({ length: 40 }, (_, index) => at(index >> 3)).join(''));
     expect(timervet('check', '-q', ticking)).toMatchObject({
       status: 3,
       stdout: expect.stringMatching(/found uptime, which counts ticks of 10 ms: .*record -C mono/),

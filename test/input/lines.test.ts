@@ -70,13 +70,22 @@ describe('columns before the event', () => {
   ])('plain numbers that are %s', (_, steps, clock) => {
     let time = 191;
     let text = '';
-    for (let line = 0; line < 20; line++) {
+    for (let line = 0; line < 40; line++) {
       text += `             vmm-685     [000] d....          ${time}: ${rest}\n`;
       time += steps[line % steps.length] as number;
     }
     const { facts } = readText('ftrace', text);
     expect(facts).toMatchObject({ origin: 191n });
     expect(facts.clock).toBe(clock);
+  });
+
+  test.each([
+    ['for ten milliseconds', 40, 'uptime'],
+    ['for a moment', 8, undefined],
+  ])('times that stand still %s', (_, each, clock) => {
+    const line = (_: unknown, index: number) =>
+      `             vmm-685     [000] d....     0.${String(12 + Math.floor(index / each)).padStart(6, '0')}: kvm_entry: PC: 0x40001514\n`;
+    expect(readText('ftrace', Array.from({ length: 80 }, line).join('')).facts.clock).toBe(clock);
   });
 });
 

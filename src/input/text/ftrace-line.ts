@@ -11,8 +11,8 @@ import { Head, type Scanner } from './scanner.js';
 /** Nanoseconds without a record after which a CPU of an overwritten ring may have lost some. */
 export const longSilence = 50_000_000;
 
-/** So many plain numbers tell which clock they are of; a count goes on by so much from one event to the next, at most. */
-const fewTimes = 16;
+/** The times of so many events tell the clock; a count goes on by so much from one event to the next, at most. */
+const fewTimes = 32;
 const longestStep = 50;
 
 /** One line of ftrace's text as a record: the columns, the clock, the event. Shared by traces and kernel logs. */
@@ -26,8 +26,8 @@ export class FtraceLine {
   private readonly sink: RecordSink;
   private readonly announced = new Set<number>();
   private clockIsNamed = false;
-  /** Events so far whose times are plain numbers, until they tell the clock. */
-  private plainTimes = 0;
+  /** Events so far, until their times tell the clock. */
+  private timed = 0;
   /** No event has been delivered since the recording began. */
   isFirst = true;
   private name = -1;
@@ -60,7 +60,7 @@ export class FtraceLine {
   deliver(bytes: Uint8Array, end: number, position: number, isOverwritten: boolean): void {
     const prefix = this.prefix;
     const time = this.clock.relative(prefix.time);
-    if (!this.clockIsNamed && prefix.time.form === TimeForm.counter) this.nameClock(time);
+    if (!this.clockIsNamed) this.nameClock(time);
     const cpu = prefix.cpu;
     if (isOverwritten) this.checkGap(cpu, time, position);
     if (this.times.record(cpu, time, position)) {
@@ -83,6 +83,7 @@ export class FtraceLine {
     const { heads, times } = this.scanner;
     const { prefix, columns, events } = this;
     const { record } = events;
+    for (let index = 0; index < count && !this.clockIsNamed; index++) this.nameClock(times[index]!);
     for (let index = 0; index < count; index++) {
       const head = index * Head.size;
       const thread = columns.at(heads[head + Head.columns]!);
@@ -99,14 +100,15 @@ export class FtraceLine {
   }
 
   /**
-   * Plain numbers can be nanoseconds, those of the clock `counter`, which goes on by one at a record, or of `uptime`,
-   * which has one number for all records of 10 ms.
+   * The clock `uptime` has one number for all records of 10 ms. Plain numbers are those of the clock `counter`, which
+   * goes on by one at a record, or nanoseconds.
    */
   private nameClock(time: number): void {
-    if (++this.plainTimes < fewTimes) return;
+    if (++this.timed < fewTimes) return;
     this.clockIsNamed = true;
     const step = time / (fewTimes - 1);
-    if (step < longestStep) this.sink.fact({ clock: step < 1 / 2 ? 'uptime' : 'counter' });
+    if (step < 1 / 2) this.sink.fact({ clock: 'uptime' });
+    else if (this.prefix.time.form === TimeForm.counter && step < longestStep) this.sink.fact({ clock: 'counter' });
   }
 
   /**
