@@ -115,7 +115,7 @@ export class TraceRun extends Intake {
       );
     if (clock !== 'counter') return;
     this.condition('timeless-clock', 1, 0);
-    this.#judge?.timing.clock.isTimeless();
+    this.#judge?.timing.clock.giveUp();
   }
 
   condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
@@ -322,7 +322,7 @@ export class TraceRun extends Intake {
       found: (finding) => this.facts.push({ type: 'finding', path: this.path, finding }),
       ended: (finding) => this.facts.push({ type: 'finding-end', path: this.path, finding }),
     });
-    if (this.recording.clock === 'counter') this.#judge.timing.clock.isTimeless();
+    if (this.recording.clock === 'counter') this.#judge.timing.clock.giveUp();
     this.#observer?.begin?.({
       candidates: choice.candidates,
       host: choice.host,

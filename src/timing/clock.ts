@@ -46,7 +46,7 @@ export class ClockMap {
   }
 
   /** The trace's clock counts records instead of time: it is never known against another. */
-  isTimeless(): void {
+  giveUp(): void {
     this.#fixed = true;
     this.#known = false;
   }

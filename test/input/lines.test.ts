@@ -67,15 +67,16 @@ describe('columns before the event', () => {
     ['counts, of many events that no rule uses', [30, 2, 90], 'counter'],
     ['ticks', [0, 0, 0, 0, 0, 1], 'uptime'],
     ['nanoseconds', [300, 12_000, 180, 4_000], undefined],
+    ['nanoseconds, and step back', [300, 12_000, -60_000, 4_000], undefined],
   ])('plain numbers that are %s', (_, steps, clock) => {
-    let time = 191;
+    let time = 9_000_000;
     let text = '';
     for (let line = 0; line < 40; line++) {
       text += `             vmm-685     [000] d....          ${time}: ${rest}\n`;
       time += steps[line % steps.length] as number;
     }
     const { facts } = readText('ftrace', text);
-    expect(facts).toMatchObject({ origin: 191n });
+    expect(facts).toMatchObject({ origin: 9_000_000n });
     expect(facts.clock).toBe(clock);
   });
 

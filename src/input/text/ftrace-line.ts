@@ -106,7 +106,7 @@ export class FtraceLine {
   private nameClock(time: number): void {
     if (++this.timed < fewTimes) return;
     this.clockIsNamed = true;
-    const step = time / (fewTimes - 1);
+    const step = Math.abs(time) / (fewTimes - 1);
     if (step < 1 / 2) this.sink.fact({ clock: 'uptime' });
     else if (this.prefix.time.form === TimeForm.counter && step < longestStep) this.sink.fact({ clock: 'counter' });
   }
