@@ -43,8 +43,9 @@ export const conditions = {
     sentence:
       'threads have run without a record: the recording or its report is filtered by thread, and what interrupts and timers did meanwhile is not known; leave the filter by pid out',
   },
+  // What such a trace holds is understood whole: it holds no times.
   'timeless-clock': {
-    severity: 'warning',
+    severity: 'info',
     sentence:
       "the trace's clock counts records: their order is right, but what is shown in seconds is no time, and no deadline is judged; record with -C mono",
   },
