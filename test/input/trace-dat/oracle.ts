@@ -20,7 +20,7 @@ interface Line {
  * A point parts the seconds from the nanoseconds, or nothing does: so trace-cmd prints clocks whose name it does not take
  * for one of nanoseconds, and now and then a file of version 6 that names no clock, where it has not set what it asks.
  */
-const eventLine = /^(?:\S+: )? *(.*)-(\d+) +\[(\d+)\] +(?:(\d+)\.)?(\d{9,}): +([^:\s]+): *(.*)$/;
+const eventLine = /^(?:\S+: )? *(.*)-(\d+) +\[(\d+)\] +(?:(\d+)\.)?(\d+): +([^:\s]+): *(.*)$/;
 const lossLine = /CPU:(\d+) \[(?:(\d+) )?EVENTS DROPPED\]$/;
 
 /** The lines of a report that are records or losses; anything else but its head is an error of the caller's. */
