@@ -1,4 +1,4 @@
-import { Source, type SourceName } from '../decode/catalogue.js';
+import { catalogue, Source, type SourceName } from '../decode/catalogue.js';
 import { Decoder, type EventSink } from '../decode/decoder.js';
 import type { ConditionKind } from '../events/conditions.js';
 import type { TimerEvent } from '../events/event.js';
@@ -8,6 +8,7 @@ import { InputError } from '../input/errors.js';
 import type { NativeSink } from '../input/native/rows.js';
 import type { CpuRecords, Record as InputRecord, RecordingFacts, RecordSink } from '../input/record.js';
 import { modelIds } from '../models/model.js';
+import { LateEvents } from './late-events.js';
 import { LeftOutThreads } from './left-out.js';
 
 /** Most threads whose names are kept. */
@@ -59,6 +60,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   readonly #comms = new Map<number, string>();
   readonly #entered = new Set<number>();
   readonly #leftOut = new LeftOutThreads();
+  readonly #late = new LateEvents();
   #counted = 0;
 
   constructor(format: string) {
@@ -109,6 +111,7 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
     const cpu = this.#cpu(record.cpu);
     // A CPU writes many records of one thread in a row: only a change is worth a look.
     if (pid !== cpu.pid) this.#switched(record, cpu);
+    if (this.#late.looks[event] !== 0 && this.#late.record(event, record.cpu, pid)) this.#switchedOn(record);
     if (event === Source.kvm_entry && cpu.isEntering) {
       cpu.isEntering = false;
       if (!this.#entered.has(pid)) this.thread(pid, record.comm(), true);
@@ -138,11 +141,18 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   #switched(record: InputRecord, cpu: RecordingCpu): void {
     const { pid } = record;
     if (cpu.records === 0) cpu.firstTime = record.time;
+    else if (cpu.pid >= 0 && pid >= 0) this.#late.switched();
     cpu.pid = pid;
     cpu.isEntering = true;
     cpu.current = pid;
     this.#leftOut.wrote(pid, record.event);
     if (!this.#comms.has(pid)) this.thread(pid, record.comm(), false);
+  }
+
+  /** An event was switched on while the trace was running: before, all that it would have shown is missing. */
+  #switchedOn({ event, position }: InputRecord): void {
+    this.condition('event-switched-on-late', 1, position, catalogue.events[event]!.name);
+    this.discontinuity(position);
   }
 
   /** A thread's name as its first record shows it, and again at its first entry: a VMM renames its vcpu threads. */
@@ -161,6 +171,9 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   }
 
   lost(cpu: number, count: number, position: number): void {
+    this.#late.lost();
+    // The thread may have changed meanwhile.
+    if (this.recordingCpus[cpu] !== undefined) this.recordingCpus[cpu].pid = none;
     // A CPU that the trace does not name (a console that dropped lines) may be any of them.
     if (cpu >= 0) this.decoder.lost(cpu, count, this.lastTime, position);
     else this.#forEachCpu((each) => this.decoder.lost(each, count, this.lastTime, position));

@@ -120,6 +120,7 @@ export class TraceRun extends Intake {
 
   condition(kind: ConditionKind, count: number, position: number, detail?: string): void {
     this.conditions.add(kind, count, position, detail);
+    if (kind === 'event-switched-on-late') this.#forget();
     if (kind !== 'filtered-by-thread' || this.shown.leavesOutThreads) return;
     this.judgeBatch();
     this.shown.leavesOutThreads = true;
@@ -201,6 +202,13 @@ export class TraceRun extends Intake {
       (waited && this.#evidence.decisive(this.#sources, this.#options.model as ModelId | undefined))
     )
       this.#release();
+  }
+
+  /** What is held back is not judged. */
+  #forget(): void {
+    this.judgeBatch();
+    for (const event of this.#pending) event.release();
+    this.#pending = [];
   }
 
   /** End of input: what is held back is judged, puts and pending rules are concluded. */

@@ -43,6 +43,11 @@ export const conditions = {
     sentence:
       'threads have run without a record: the recording or its report is filtered by thread, and what interrupts and timers did meanwhile is not known; leave the filter by pid out',
   },
+  'event-switched-on-late': {
+    severity: 'info',
+    sentence:
+      'events were switched on one after another while the trace was running; what came before is not judged; write 0 to tracing_on first, and 1 when all of them are on',
+  },
   // What such a trace holds is understood whole: it holds no times.
   'timeless-clock': {
     severity: 'info',
