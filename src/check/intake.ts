@@ -28,6 +28,8 @@ export class RecordingCpu {
   /** The thread of the latest one, and whether it has recorded no entry since it came. */
   pid = none;
   isEntering = false;
+  /** It came after another one's records, none lost since: its switch must be on record. */
+  hasCome = false;
   /** The thread that ran then, 0 idle; `none` unknown. */
   current: number = none;
   /** Whether it has events. */
@@ -141,7 +143,11 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   #switched(record: InputRecord, cpu: RecordingCpu): void {
     const { pid } = record;
     if (cpu.records === 0) cpu.firstTime = record.time;
-    else if (cpu.pid >= 0 && pid >= 0) this.#late.switched();
+    else if (cpu.pid >= 0 && pid >= 0) {
+      // What a thread records last comes after its switch (kvm_sched_out), and the switch may be from before the trace.
+      if (cpu.hasCome) this.#late.switched();
+      cpu.hasCome = true;
+    }
     cpu.pid = pid;
     cpu.isEntering = true;
     cpu.current = pid;
@@ -171,26 +177,37 @@ export abstract class Intake implements RecordSink, NativeSink, EventSink {
   }
 
   lost(cpu: number, count: number, position: number): void {
-    this.#late.lost();
-    // The thread may have changed meanwhile.
-    if (this.recordingCpus[cpu] !== undefined) this.recordingCpus[cpu].pid = none;
     // A CPU that the trace does not name (a console that dropped lines) may be any of them.
-    if (cpu >= 0) this.decoder.lost(cpu, count, this.lastTime, position);
-    else this.#forEachCpu((each) => this.decoder.lost(each, count, this.lastTime, position));
+    if (cpu >= 0) this.#lost(cpu, count, position);
+    else this.#lostAnywhere(count, position);
   }
 
-  cpuStarted(cpu: number, position: number): void {
-    this.decoder.lost(cpu, 0, this.lastTime, position);
+  #lost(index: number, count: number, position: number): void {
+    const cpu = this.recordingCpus[index];
+    if (cpu !== undefined) this.#forgetThread(cpu);
+    this.decoder.lost(index, count, this.lastTime, position);
   }
 
-  #forEachCpu(callback: (cpu: number) => void): void {
-    this.recordingCpus.forEach(({ hasEvents }, cpu) => {
-      if (hasEvents) callback(cpu);
+  #lostAnywhere(count: number, position: number): void {
+    this.recordingCpus.forEach((cpu, index) => {
+      if (cpu.hasEvents) this.#lost(index, count, position);
+      else this.#forgetThread(cpu);
     });
   }
 
+  /** The thread may have changed meanwhile. */
+  #forgetThread(cpu: RecordingCpu): void {
+    this.#late.lost();
+    cpu.pid = none;
+    cpu.hasCome = false;
+  }
+
+  cpuStarted(cpu: number, position: number): void {
+    this.#lost(cpu, 0, position);
+  }
+
   discontinuity(position: number): void {
-    this.#forEachCpu((cpu) => this.decoder.lost(cpu, 0, this.lastTime, position));
+    this.#lostAnywhere(0, position);
   }
 
   recorded(source: string): void {

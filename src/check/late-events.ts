@@ -9,7 +9,10 @@ interface Company {
   readonly most: number;
 }
 
-/** Records that no kernel makes in a row without one of another source between. */
+/**
+ * Records that no kernel makes in a row without one of another source between. Probes are not among them: a function may
+ * have several, and one at its return.
+ */
 const company: Partial<Record<SourceName, Company>> = {
   kvm_entry: { with: 'kvm_exit', of: 'thread', most: 1 },
   kvm_exit: { with: 'kvm_entry', of: 'thread', most: 1 },
@@ -21,16 +24,6 @@ const company: Partial<Record<SourceName, Company>> = {
   irq_handler_exit: { with: 'irq_handler_entry', of: 'cpu', most: 2 },
   hrtimer_expire_entry: { with: 'hrtimer_expire_exit', of: 'cpu', most: 2 },
   hrtimer_expire_exit: { with: 'hrtimer_expire_entry', of: 'cpu', most: 2 },
-  kvm_arch_vcpu_load: { with: 'kvm_arch_vcpu_put', of: 'thread', most: 1 },
-  kvm_arch_vcpu_put: { with: 'kvm_arch_vcpu_load', of: 'thread', most: 1 },
-  kvm_timer_vcpu_load: { with: 'kvm_timer_vcpu_put', of: 'thread', most: 1 },
-  kvm_timer_vcpu_put: { with: 'kvm_timer_vcpu_load', of: 'thread', most: 1 },
-  kvm_arch_vcpu_blocking: { with: 'kvm_arch_vcpu_unblocking', of: 'thread', most: 1 },
-  kvm_arch_vcpu_unblocking: { with: 'kvm_arch_vcpu_blocking', of: 'thread', most: 1 },
-  kvm_timer_schedule: { with: 'kvm_timer_unschedule', of: 'thread', most: 1 },
-  kvm_timer_unschedule: { with: 'kvm_timer_schedule', of: 'thread', most: 1 },
-  kvm_timer_flush_hwstate: { with: 'kvm_timer_sync_hwstate', of: 'thread', most: 2 },
-  kvm_timer_sync_hwstate: { with: 'kvm_timer_flush_hwstate', of: 'thread', most: 2 },
 };
 
 /** By source; undefined for those that may come alone. */
@@ -88,7 +81,7 @@ export class LateEvents {
     } else if (count > 1 || row.size < mostCounted) row.set(key, count);
   }
 
-  /** A CPU's thread is another one than that of its last record. */
+  /** A CPU's thread is another one than that of its last record, which had been recorded since it came. */
   switched(): void {
     this.#missed[Source.sched_switch] = 1;
   }

@@ -67,6 +67,8 @@ describe.concurrent('timervet check', () => {
       });
       expect(report.exitCode).toBe(code);
       expect(trace!.verdict).toBe(expected.verdict);
+      // Losses, excerpts and return probes are easily taken for it.
+      expect(trace!.conditions.map(({ kind }) => kind)).not.toContain('event-switched-on-late');
       if (near !== undefined) expect(Math.abs(trace!.findings[0]!.time - Number(near))).toBeLessThan(nearby);
     },
   );

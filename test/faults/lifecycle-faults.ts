@@ -127,14 +127,17 @@ export const lifecycleFaults: readonly Fault[] = [
     does: 'the exit between two entries is missing',
     // A probe of the waiting hooks between the two entries is the first record that cannot be in the guest.
     rules: ['entry-exit-alternate', 'no-put-in-guest'],
+    // Without the first one of all, exits may have been switched on late.
     sites: (recording) =>
-      sequences(recording, 'entry', 'exit', 'entry').map(([entry, exit, again]) => ({
-        place: first(exit!),
-        inject(edit) {
-          edit.remove(first(exit!));
-          return [first(entry!), first(again!)];
-        },
-      })),
+      sequences(recording, 'entry', 'exit', 'entry')
+        .slice(1)
+        .map(([entry, exit, again]) => ({
+          place: first(exit!),
+          inject(edit) {
+            edit.remove(first(exit!));
+            return [first(entry!), first(again!)];
+          },
+        })),
   },
   {
     id: 'exit-removed-before-switch',

@@ -235,7 +235,9 @@ export const worldSwitchFaults: readonly Fault[] = [
               edit.before(
                 run[1]!,
                 interruptLike(run[1]!, 'irq_handler_entry', 'irq=4 name=kvm guest timer'),
-                interruptLike(run[1]!, 'irq_handler_exit', 'irq=4 ret=handled'),
+                ...(recording.has('irq_handler_exit')
+                  ? [interruptLike(run[1]!, 'irq_handler_exit', 'irq=4 ret=handled')]
+                  : []),
               )[0]!,
           ),
   },

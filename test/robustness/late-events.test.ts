@@ -91,6 +91,8 @@ const returns = (irq: number) => `irq_handler_exit: irq=${irq} ret=handled`;
 const waking = 'sched_waking: comm=a pid=7 prio=120 target_cpu=000';
 const switches =
   'sched_switch: prev_comm=b prev_pid=7 prev_prio=120 prev_state=S ==> next_comm=c next_pid=8 next_prio=120';
+/** Who records it, if not the vcpu. */
+const threads: Record<string, string> = { [waking]: 'b-7', [switches]: 'b-7' };
 
 test.each([
   ['an exit after two entries', [entry, entry, exit], ['kvm_exit']],
@@ -102,11 +104,14 @@ test.each([
     [handler(5), handler(5), handler(5), returns(5)],
     ['irq_handler_exit'],
   ],
-  ['a switch from a thread that has come without one', [waking, switches], ['sched_switch']],
+  ['a switch after threads have come without one', [waking, exit, waking, switches], ['sched_switch']],
+  ['a switch after the first thread may have had its own', [exit, waking, switches], []],
+  ['a switch after threads between which records were lost', [waking, exit, 'lost', exit, waking, switches], []],
+  ['threads that have come without a switch, which is not recorded', [waking, exit, waking, exit, waking], []],
   ['what comes for the first time after one that was late', [entry, entry, exit, waking], ['kvm_exit', 'sched_waking']],
 ] as const)('%s', async (_, events, late) => {
   const text = events.map((event, index) =>
-    event === 'lost' ? 'CPU:0 [LOST 3 EVENTS]\n' : line(event, index, event === switches ? 'b-7' : undefined),
+    event === 'lost' ? 'CPU:0 [LOST 3 EVENTS]\n' : line(event, index, threads[event]),
   );
   const { conditions } = await checkText(`cpus=1\n${text.join('')}`);
   const told = conditions.find(({ kind }) => kind === condition);
